@@ -1,0 +1,63 @@
+//! The cluster as a whole: `GET /v1/cluster`.
+
+use crate::{ClusterId, CoordinatorId};
+use serde::{Deserialize, Serialize};
+
+/// One coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coordinator {
+    /// Its number.
+    pub id: CoordinatorId,
+    /// Its base URL.
+    pub url: String,
+    /// Whether it leads.
+    pub leader: bool,
+    /// Whether the leader has heard it lately (the leader itself: yes).
+    pub live: bool,
+    /// How many log entries it is behind the leader; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+}
+
+/// What is being made whole just now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Healing {
+    /// Materials with fewer verified live copies than wanted.
+    pub materials: u64,
+    /// Copies under way.
+    pub copies: u64,
+    /// Bytes still to copy.
+    pub bytes_left: u64,
+    /// Bytes a second over the last seconds.
+    pub bytes_per_s: f64,
+    /// Seconds still needed at that rate; absent while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+}
+
+/// The cluster as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its identifier.
+    pub id: ClusterId,
+    /// Its name from the configuration.
+    pub name: String,
+    /// The version of the program that answers.
+    pub version: String,
+    /// Raft's term.
+    pub term: u64,
+    /// Who leads.
+    pub leader: CoordinatorId,
+    /// All coordinators.
+    pub coordinators: Vec<Coordinator>,
+    /// Nodes that belong to it, and how many of them answer.
+    pub nodes: u64,
+    /// Nodes that answer.
+    pub nodes_up: u64,
+    /// Materials.
+    pub materials: u64,
+    /// Bytes of materials, each counted once.
+    pub bytes: u64,
+    /// What is being made whole.
+    pub healing: Healing,
+}

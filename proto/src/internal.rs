@@ -1,0 +1,289 @@
+//! What nodes and coordinators say to each other, under `/internal/v1`. Only tokens with the role `server` may call it.
+//!
+//! A node pulls: it registers, sends its inventory once after each start, then heartbeats; each answer carries *orders*,
+//! which state what should be true of this node and is not yet. Orders repeat until they are met, so a node may lose,
+//! refuse or repeat any of them.
+//!
+//! | call | request | answer |
+//! |---|---|---|
+//! | coordinator `POST /internal/v1/nodes` | [`Register`] | [`Registered`] |
+//! | coordinator `POST /internal/v1/nodes/{id}/inventory` | [`Inventory`] | [`Settled`] |
+//! | coordinator `POST /internal/v1/nodes/{id}/heartbeat` | [`Heartbeat`] | [`HeartbeatAnswer`] |
+//! | coordinator `POST /internal/v1/nodes/{id}/replicas/{material}` | [`ReplicaReport`] | 204 |
+//! | coordinator `POST /internal/v1/nodes/{id}/runs/{run}` | [`RunReport`] | 204 |
+//! | coordinator `GET /internal/v1/materials/{id}` | – | [`Located`] |
+//! | node `POST /internal/v1/uploads` | [`Reserve`] | 204, or 507 `no_space` |
+//! | node `GET /internal/v1/blobs/{id}/leaves` | – | the leaves of the hash tree, 32 bytes a group |
+//! | node `GET /internal/v1/blobs/{id}/data` with `Range` | – | bytes of the file |
+
+use crate::{CoordinatorId, Generation, MaterialId, NodeId, RunId, node::NodeReport, run::Progress};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node makes itself known, at each of its starts. Idempotent by `instance`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Register {
+    /// Random, 32 hexadecimal digits, drawn once and kept in the data folder: who has it is the same node.
+    pub instance: String,
+    /// The cluster that the data folder belongs to; absent at the first start.
+    #[serde(default)]
+    pub cluster: Option<crate::ClusterId>,
+    /// The node's name.
+    pub name: String,
+    /// Base URL under which clients and other nodes reach it.
+    pub url: String,
+    /// Failure domain.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Version of its program.
+    pub version: String,
+    /// Its first report.
+    pub report: NodeReport,
+}
+
+/// The answer to [`Register`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The node's id, the same at every start.
+    pub node: NodeId,
+    /// The cluster that it now belongs to.
+    pub cluster: crate::ClusterId,
+    /// How often to heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// All coordinators' base URLs, the leader first.
+    pub coordinators: Vec<String>,
+}
+
+/// A verified copy that a node holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The material.
+    pub material: MaterialId,
+    /// The generation under which the copy was made.
+    pub generation: Generation,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its BLAKE3 in hexadecimal.
+    pub blake3: String,
+}
+
+/// A part of what a node holds, in ascending order of materials: at most [`crate::limits::INVENTORY_PAGE_MAX`]
+/// entries. A page speaks for all materials after `after` up to its last entry, and up to the end if it is `last`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// The last material of the page before; absent on the first.
+    #[serde(default)]
+    pub after: Option<MaterialId>,
+    /// Whole copies.
+    pub held: Vec<Held>,
+    /// Whether it is the last page.
+    pub last: bool,
+    /// Uploads and clones under way on the node, on the last page only: their assignments stand.
+    #[serde(default)]
+    pub incoming: Vec<(MaterialId, Generation)>,
+}
+
+/// The answer to [`Inventory`]: what the node holds and should not. All else that it told stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Copies and incoming ones to be dropped now: their material is deleted, or counted elsewhere.
+    pub drop: Vec<MaterialId>,
+}
+
+/// A node is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// See [`Register::instance`].
+    pub instance: String,
+    /// How it does.
+    pub report: NodeReport,
+    /// Uploads and clones under way: bytes that are durable of each.
+    #[serde(default)]
+    pub incoming: Vec<Incoming>,
+    /// Runs under way.
+    #[serde(default)]
+    pub runs: Vec<RunBeat>,
+}
+
+/// How far an upload or clone is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incoming {
+    /// The material.
+    pub material: MaterialId,
+    /// The assignment's generation.
+    pub generation: Generation,
+    /// Bytes written.
+    pub offset: u64,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunBeat {
+    /// The run.
+    pub run: RunId,
+    /// Its attempt.
+    pub attempt: Generation,
+    /// How far it is.
+    pub progress: Progress,
+    /// Bytes of inputs that had to travel to this node.
+    pub bytes_moved: u64,
+}
+
+/// The answer to [`Heartbeat`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeartbeatAnswer {
+    /// All coordinators' base URLs, the leader first.
+    pub coordinators: Vec<String>,
+    /// Who leads.
+    pub leader: CoordinatorId,
+    /// Whether the leader wants the node's inventory (again).
+    #[serde(default)]
+    pub inventory_wanted: bool,
+    /// What should be true and is not yet; at most [`crate::limits::ORDERS_MAX`].
+    pub orders: Vec<Order>,
+}
+
+/// What a node is to do. Every order is idempotent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// Pull a copy from any of the sources, then report [`ReplicaReport::Verified`].
+    Copy {
+        /// The material.
+        material: MaterialId,
+        /// The assignment's generation.
+        generation: Generation,
+        /// Length in bytes.
+        size: u64,
+        /// BLAKE3 in hexadecimal.
+        blake3: String,
+        /// The material's name and media type, for the manifest.
+        name: String,
+        /// See [`Order::Copy::name`].
+        media_type: String,
+        /// Base URLs of the nodes that hold verified copies and answer.
+        sources: Vec<String>,
+    },
+    /// Free the copy (or the half of one), then report [`ReplicaReport::Dropped`].
+    Drop {
+        /// The material.
+        material: MaterialId,
+        /// The generation of the assignment that ends. A copy of a newer generation stays.
+        generation: Generation,
+    },
+    /// Carry out a run, then report [`RunReport`].
+    Run {
+        /// The run.
+        run: RunId,
+        /// The attempt's generation.
+        attempt: Generation,
+        /// The pipeline.
+        pipeline: String,
+        /// Its inputs.
+        inputs: Vec<MaterialId>,
+        /// Its parameters.
+        parameters: serde_json::Value,
+    },
+    /// Stop a run's attempt without reporting it: it was cancelled or given to another node.
+    Stop {
+        /// The run.
+        run: RunId,
+        /// The attempt's generation.
+        attempt: Generation,
+    },
+}
+
+/// What became of a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum ReplicaReport {
+    /// The copy is whole, durable and verified.
+    Verified {
+        /// The assignment's generation.
+        generation: Generation,
+        /// Length in bytes.
+        size: u64,
+        /// BLAKE3 in hexadecimal.
+        blake3: String,
+    },
+    /// The copy was freed.
+    Dropped {
+        /// The generation of the order.
+        generation: Generation,
+    },
+    /// The copy cannot be made here (no room, a broken disk) or was lost.
+    Failed {
+        /// The assignment's generation.
+        generation: Generation,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// What became of a run's attempt. The first report of the present attempt counts; later ones are refused with
+/// `stale_generation`, and the node then deletes what the attempt made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum RunReport {
+    /// Its program has started.
+    Started {
+        /// The attempt.
+        attempt: Generation,
+    },
+    /// Its outputs are durable materials.
+    Done {
+        /// The attempt.
+        attempt: Generation,
+        /// What it made.
+        outputs: Vec<crate::run::Output>,
+        /// What it found.
+        result: serde_json::Value,
+        /// Bytes of inputs that had to travel to the node.
+        bytes_moved: u64,
+    },
+    /// It failed by its own fault; it is not tried again.
+    Failed {
+        /// The attempt.
+        attempt: Generation,
+        /// Why, for the user.
+        reason: String,
+    },
+    /// The node cannot carry it out (no input here any more, stopping): another may.
+    Refused {
+        /// The attempt.
+        attempt: Generation,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// The coordinator reserves room for an upload on a node before it names the node to the client. Idempotent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    /// The material.
+    pub material: MaterialId,
+    /// The assignment's generation.
+    pub generation: Generation,
+    /// Length in bytes.
+    pub size: u64,
+    /// The material's name.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// The hash that the bytes must have, where the sender announced one.
+    #[serde(default)]
+    pub blake3: Option<String>,
+}
+
+/// Where a material's bytes can be read just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Located {
+    /// Base URLs of live nodes with a verified copy, the least loaded first.
+    pub holders: Vec<String>,
+    /// Base URL of the node that receives its upload, while it does.
+    #[serde(default)]
+    pub receiving: Option<String>,
+}

@@ -1,0 +1,24 @@
+//! What travels between Microtome's programs: identifiers, requests, answers, error codes and tokens.
+//!
+//! Types only: nothing here opens a file, a socket or a clock, and nothing is async. Everything that is stored or sent
+//! is JSON; a field that is added later has a default, so that yesterday's bytes stay readable.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod cluster;
+pub mod ids;
+pub mod internal;
+pub mod limits;
+pub mod material;
+pub mod node;
+pub mod page;
+pub mod problem;
+pub mod run;
+pub mod slide;
+pub mod time;
+pub mod token;
+pub mod tus;
+
+pub use ids::{ClusterId, CoordinatorId, Generation, MaterialId, NodeId, RunId};
+pub use problem::{Code, Problem};
+pub use time::Timestamp;

@@ -1,0 +1,30 @@
+//! The limits on what comes from outside. Units stand at the ends of the names.
+
+/// Longest name of a material, a node or a run, in bytes of UTF-8.
+pub const NAME_LEN_MAX: usize = 255;
+/// Largest material, in bytes: 1 TiB.
+pub const MATERIAL_SIZE_MAX: u64 = 1 << 40;
+/// Most copies of a material that may be wanted.
+pub const POPULATION_MAX: u32 = 16;
+/// Largest body of a control request, in bytes.
+pub const CONTROL_BODY_LEN_MAX: usize = 1 << 20;
+/// Longest `Upload-Metadata` header, in bytes.
+pub const UPLOAD_METADATA_LEN_MAX: usize = 8 << 10;
+/// Entries on a page when the caller names no number.
+pub const PAGE_ITEMS_DEFAULT: u32 = 100;
+/// Most entries on a page.
+pub const PAGE_ITEMS_MAX: u32 = 1000;
+/// Most labels of a node.
+pub const LABELS_MAX: usize = 32;
+/// Most inputs of a run.
+pub const RUN_INPUTS_MAX: usize = 1000;
+/// Most materials that one attempt of a run may make.
+pub const RUN_OUTPUTS_MAX: usize = 1000;
+/// Largest parameters of a run as JSON, in bytes.
+pub const RUN_PARAMETERS_LEN_MAX: usize = 64 << 10;
+/// Most replicas in one page of a node's inventory.
+pub const INVENTORY_PAGE_MAX: usize = 5_000;
+/// Most orders in one answer to a heartbeat; the rest follow with the next one.
+pub const ORDERS_MAX: usize = 256;
+/// Largest region that is cut in one request, in pixels.
+pub const REGION_PIXELS_MAX: u64 = 64 << 20;

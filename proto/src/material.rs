@@ -1,0 +1,128 @@
+//! Materials: the stored files, and where their copies are.
+
+use crate::{Generation, MaterialId, NodeId, RunId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a material's copies amount to just now. Derived, never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaterialState {
+    /// Its bytes are still arriving.
+    Receiving,
+    /// As many verified copies live as are wanted.
+    Ready,
+    /// It can be read, but fewer copies live than are wanted.
+    Degraded,
+    /// No node that holds a verified copy can be reached.
+    Unavailable,
+    /// Its bytes are in the archive only.
+    Archived,
+    /// Deleted; its bytes are being freed.
+    Deleting,
+}
+
+/// Where one copy stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// The client's bytes arrive here.
+    Receiving,
+    /// Being pulled from other replicas.
+    Copying,
+    /// Whole, durable, and its hash is the material's.
+    Verified,
+    /// To be freed; the node has not said yet that it did.
+    Dropping,
+}
+
+/// One copy of a material on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The node.
+    pub node: NodeId,
+    /// Where it stands.
+    pub state: ReplicaState,
+    /// Fences late reports about an earlier assignment.
+    pub generation: Generation,
+    /// The base URL of the node, where its bytes and tiles can be fetched.
+    pub url: String,
+    /// Whether the node answers just now.
+    pub live: bool,
+}
+
+/// The run that made a material.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run.
+    pub run: RunId,
+    /// The attempt of the run; outputs of an attempt that was given up are deleted.
+    pub attempt: Generation,
+}
+
+/// A material as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Material {
+    /// Its identifier.
+    pub id: MaterialId,
+    /// Its name as its sender gave it; never a path.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its media type, `application/octet-stream` where the sender named none.
+    pub media_type: String,
+    /// BLAKE3 of its bytes, 64 hexadecimal digits; absent until they have arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// What its copies amount to.
+    pub state: MaterialState,
+    /// How many copies are wanted.
+    pub population: u32,
+    /// How many verified copies live on nodes that answer.
+    pub population_live: u32,
+    /// Its copies.
+    pub replicas: Vec<Replica>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The run that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Where to send its bytes, while they are still arriving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_url: Option<String>,
+    /// The slide's page in the viewer, a path on this server.
+    pub view: String,
+}
+
+/// `POST /v1/materials`. The header `Idempotency-Key` makes a retry safe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateMaterial {
+    /// See [`Material::name`]; 1 to [`crate::limits::NAME_LEN_MAX`] bytes.
+    pub name: String,
+    /// Length in bytes, at most [`crate::limits::MATERIAL_SIZE_MAX`].
+    pub size: u64,
+    /// Media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The hash that the bytes must have, where the sender knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// Copies wanted; the cluster's default if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<u32>,
+    /// The run's attempt that makes it. Only nodes name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// `PATCH /v1/materials/{id}`: what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchMaterial {
+    /// A new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Copies wanted, 1 to [`crate::limits::POPULATION_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<u32>,
+}

@@ -1,0 +1,217 @@
+//! Errors as they travel: RFC 9457 `application/problem+json` with a stable `code`, what happened, to what, and what to
+//! do about it.
+
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $cause:literal])+ $name:ident = $text:literal, $status:literal, $title:literal, $way_out:literal;)*) => {
+        /// Every way of failing that a caller can meet. The text of a code never changes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[doc = $cause])+ #[serde(rename = $text)] $name,)*
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The stable text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status),* }
+            }
+
+            /// What went wrong, in a few words.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title),* }
+            }
+
+            /// What to do about it.
+            pub const fn way_out(self) -> &'static str {
+                match self { $(Self::$name => $way_out),* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request's path, query, header or body is not of the wanted form.
+    BadRequest = "bad_request", 400, "The request is not understood",
+        "Correct the part that the detail names and send it again.";
+    /// No token came with the request, or one that is wrong or has expired.
+    Unauthorized = "unauthorized", 401, "A valid token is needed",
+        "Get a token with 'microtome token' and send it as 'Authorization: Bearer …' or '?token=…'.";
+    /// The token is good, but not for this.
+    Forbidden = "forbidden", 403, "The token does not allow this",
+        "Use a token that covers this, or ask an administrator for one.";
+    /// There is nothing at this address.
+    NotFound = "not_found", 404, "There is nothing here",
+        "Check the address; list what there is with 'microtome ls'.";
+    /// The tile, level or associated image lies outside what the slide has.
+    OutsideSlide = "outside_slide", 404, "The slide has no such tile, level or image",
+        "Ask /v1/materials/{id}/slide for its levels, tile grids and associated images.";
+    /// The path is served, but not with this method.
+    MethodNotAllowed = "method_not_allowed", 405, "This method is not served here",
+        "Use one of the methods in the Allow header.";
+    /// The state of the thing does not allow the request.
+    Conflict = "conflict", 409, "The present state does not allow this",
+        "Look at its present state, then decide anew.";
+    /// A PATCH named an offset that is not the upload's.
+    OffsetMismatch = "offset_mismatch", 409, "The upload stands at another offset",
+        "Ask for the offset with HEAD and go on from there.";
+    /// A report or an order carries a generation older than the present one.
+    StaleGeneration = "stale_generation", 409, "A newer assignment exists",
+        "Drop the work; the next heartbeat's answer tells what to do.";
+    /// The node belongs to another cluster, or its identity is taken.
+    WrongCluster = "wrong_cluster", 409, "The node's data folder belongs to another cluster",
+        "Start the node with an empty data folder, or point it at its own cluster.";
+    /// The thing was there and is gone for good.
+    Gone = "gone", 410, "It is no longer here",
+        "Create it anew.";
+    /// The tus client speaks another version.
+    TusVersion = "tus_version", 412, "This tus version is not spoken",
+        "Send 'Tus-Resumable: 1.0.0'.";
+    /// The body or the announced size is over a limit.
+    TooLarge = "too_large", 413, "It is larger than the limit",
+        "Send less; the detail names the limit.";
+    /// The body's media type is not the wanted one.
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body has the wrong media type",
+        "Send the Content-Type that the detail names.";
+    /// The range asked for lies outside the file.
+    RangeNotSatisfiable = "range_not_satisfiable", 416, "The range lies outside the file",
+        "Ask for a range within the length that Content-Range tells.";
+    /// The material is no slide that can be read.
+    NotASlide = "not_a_slide", 422, "The file cannot be read as a slide",
+        "The original can be fetched at /v1/materials/{id}/file; convert it to a tiled TIFF or SVS and upload that.";
+    /// The material is a slide of a kind that is not read yet.
+    UnsupportedSlide = "unsupported_slide", 422, "This kind of slide is not read",
+        "The original can be fetched at /v1/materials/{id}/file; convert it to a tiled TIFF with JPEG, deflate, LZW or no compression.";
+    /// The slide's own data is damaged at this place.
+    DamagedSlide = "damaged_slide", 422, "The slide is damaged at this place",
+        "Other places may be whole; scan the slide again or export it anew.";
+    /// The bytes that arrived do not have the hash that was announced.
+    HashMismatch = "hash_mismatch", 422, "The bytes do not have the announced hash",
+        "Check the file at its source and upload it again.";
+    /// The parameters or inputs of a run do not fit its pipeline.
+    BadRun = "bad_run", 422, "The run does not fit its pipeline",
+        "Correct what the detail names; 'GET /v1/pipelines' lists the pipelines.";
+    /// Another writer holds the upload.
+    Locked = "locked", 423, "Another request writes to this upload",
+        "Wait until it ends, ask for the offset with HEAD and go on from there.";
+    /// The server does more than it should already.
+    TooManyRequests = "too_many_requests", 429, "The server has too much to do",
+        "Wait as long as Retry-After says and send it again.";
+    /// Something in the server went wrong; its log tells more.
+    Internal = "internal", 500, "The server failed",
+        "Send it again; if it fails again, look in the server's log at this time.";
+    /// No coordinator leads just now.
+    NoLeader = "no_leader", 503, "No coordinator leads just now",
+        "Send it again in a moment; if it goes on, start the missing coordinators: more than half must run.";
+    /// None of the nodes that hold the material answers.
+    Unavailable = "unavailable", 503, "No node that holds it answers",
+        "Start the nodes that hold it ('microtome show ID' lists them), then ask again.";
+    /// The server is stopping or has not finished starting.
+    NotReady = "not_ready", 503, "The server is not ready",
+        "Send it again in a moment, or ask another server.";
+    /// No node has room for it.
+    NoSpace = "no_space", 507, "No node has room for it",
+        "Delete materials, add a node, or lower the population.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error as it travels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URI of the problem's kind, relative to the server.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What went wrong, in a few words; the same for each problem of the code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: Code,
+    /// What happened, to what, and why.
+    pub detail: String,
+    /// What to do.
+    pub way_out: String,
+    /// Seconds after which a retry has a chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// A problem: what happened, to what, and why.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/docs/problems#{code}"),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            way_out: code.way_out().to_owned(),
+            retry_after_s: matches!(code.status(), 423 | 429 | 503).then_some(1),
+        }
+    }
+
+    /// Whether the same request may well succeed a little later or elsewhere.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.status, 423 | 429 | 500 | 502 | 503 | 504)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.title, self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_code_has_a_text_of_its_own_a_cause_and_a_way_out() {
+        let texts: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for &code in Code::ALL {
+            let json = serde_json::to_value(Problem::new(code, "x")).unwrap();
+            assert_eq!(json["code"], code.as_str());
+            assert!((400..600).contains(&code.status()), "{code}");
+            assert!(!code.title().is_empty() && code.way_out().ends_with('.'), "{code}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The longer chores: `cargo xtask test` runs every check there is, `cargo xtask fix` mends what can be mended by itself.
+//!
+//! Checks never write to the source. Each step says what it does, how long it took, and, where a tool is missing, how to
+//! get it.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    time::Instant,
+};
+
+const USAGE: &str = "\
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
+cargo xtask rust    the same without the page
+cargo xtask page    the page alone
+cargo xtask fix     formats, and applies what clippy can mend";
+
+fn main() -> ExitCode {
+    let chore = env::args().nth(1).unwrap_or_default();
+    let result = match chore.as_str() {
+        "test" => rust().and_then(|()| page()),
+        "rust" => rust(),
+        "page" => page(),
+        "fix" => fix(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => {
+            eprintln!("\n{chore}: all good");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("\n{chore}: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), String>;
+
+fn rust() -> Outcome {
+    step("format", cargo().args(["fmt", "--all", "--check"]))?;
+    step("lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    step("tests", cargo().args(["test", "--workspace", "--locked"]))?;
+    if has("cargo-deny") {
+        step("licences and sources", cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
+    } else {
+        eprintln!("\n== licences and sources: left out; 'cargo install cargo-deny' brings the tool");
+        Ok(())
+    }
+}
+
+/// The unit tests of the page, then the page in a real headless browser against a real cluster.
+fn page() -> Outcome {
+    if !has("npm") {
+        return Err("npm is missing: install Node.js 20 or newer to test the page".to_owned());
+    }
+    step("the program with its page", cargo().args(["build", "--locked"]))?;
+    // The browser comes as a package, so that nothing but the package registry is needed.
+    step("the page's packages and browser", npm().arg("ci").args(["--no-audit", "--no-fund"]))?;
+    step("the page's unit tests", npm().args(["test"]))?;
+    step("the page in a browser", npm().args(["run", "test:page"]))
+}
+
+fn fix() -> Outcome {
+    step("clippy's fixes", cargo().args(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"]))?;
+    step("format", cargo().args(["fmt", "--all"]))
+}
+
+fn step(name: &str, command: &mut Command) -> Outcome {
+    eprintln!("\n== {name}");
+    let start = Instant::now();
+    let status = command.status().map_err(|error| format!("{name}: cannot start: {error}"))?;
+    let seconds = start.elapsed().as_secs();
+    if !status.success() {
+        return Err(format!("{name} failed after {seconds} s ({status})"));
+    }
+    eprintln!("== {name}: good, {seconds} s");
+    Ok(())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
+    command.current_dir(root());
+    command
+}
+
+fn npm() -> Command {
+    let mut command = Command::new("npm");
+    command.current_dir(root().join("web"));
+    command
+}
+
+fn has(tool: &str) -> bool {
+    Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
