@@ -1,0 +1,135 @@
+//! The token check.
+//!
+//! A cluster with a secret checks a token on every request but health's; one without checks nothing, and its servers
+//! listen on loopback only (see [`Auth::check_address`]).
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, Uri, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use microtome_proto::{
+    Code, Problem, Timestamp,
+    token::{Keys, Role},
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// How long a token lives that a server makes for its own calls, in seconds.
+const SERVER_TOKEN_S: u64 = 300;
+
+/// Checks tokens, or nothing where the cluster has no secret.
+#[derive(Clone, Default)]
+pub struct Auth(Option<Arc<Keys>>);
+
+impl Auth {
+    /// From the cluster's secret, where it has one.
+    pub fn new(secret: Option<&str>) -> Self {
+        Self(secret.map(|secret| Arc::new(Keys::from_secret(secret))))
+    }
+
+    /// Whether tokens are checked.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Without a secret only loopback may be listened on.
+    ///
+    /// # Errors
+    /// A sentence with a way out.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), String> {
+        if self.is_on() || address.is_loopback() {
+            return Ok(());
+        }
+        Err(format!(
+            "without a secret everybody who reaches {address} could read and delete everything: \
+             set 'secret' under [auth] in cluster.toml (the same on every server), or listen on 127.0.0.1"
+        ))
+    }
+
+    /// A fresh token for a server's own call, where tokens are checked.
+    pub fn server_token(&self, subject: &str) -> Option<String> {
+        let now = u64::try_from(Timestamp::now().as_millis() / 1000).unwrap_or(0);
+        self.0.as_ref().and_then(|keys| keys.sign(subject, Role::Server, now, SERVER_TOKEN_S).ok())
+    }
+
+    /// Checks that the request carries a token of at least `role`.
+    ///
+    /// # Errors
+    /// `unauthorized` or `forbidden`.
+    pub fn check(&self, headers: &HeaderMap, uri: &Uri, role: Role) -> Result<(), Problem> {
+        let Some(keys) = &self.0 else { return Ok(()) };
+        let token = bearer(headers)
+            .or_else(|| query_token(uri))
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "the request carries no token"))?;
+        let claims = keys.check(token).map_err(|error| Problem::new(Code::Unauthorized, error.to_string()))?;
+        match (role, claims.role) {
+            (Role::Server, Role::Administrator) => {
+                Err(Problem::new(Code::Forbidden, "only servers of the cluster may call this"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn query_token(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
+}
+
+/// Middleware for what users call.
+pub async fn user(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    guarded(&auth, Role::Administrator, request, next).await
+}
+
+/// Middleware for what servers say to each other.
+pub async fn server(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    guarded(&auth, Role::Server, request, next).await
+}
+
+async fn guarded(auth: &Auth, role: Role, request: Request, next: Next) -> Response {
+    // A browser asks before it sends a token: preflight requests carry none.
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
+    match auth.check(request.headers(), request.uri(), role) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(auth: &Auth, header: Option<&str>, uri: &str, role: Role) -> Result<(), Code> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = header {
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        auth.check(&headers, &uri.parse().unwrap(), role).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn tokens_are_taken_from_header_and_query() {
+        let auth = Auth::new(Some("a secret of some length"));
+        let token = auth.server_token("node").unwrap();
+        assert_eq!(check(&auth, Some(&format!("Bearer {token}")), "/", Role::Server), Ok(()));
+        assert_eq!(check(&auth, None, &format!("/x?a=b&token={token}"), Role::Administrator), Ok(()));
+        assert_eq!(check(&auth, None, "/x", Role::Administrator), Err(Code::Unauthorized));
+        assert_eq!(check(&auth, Some("Bearer x.y.z"), "/x", Role::Administrator), Err(Code::Unauthorized));
+    }
+
+    #[test]
+    fn an_open_server_stays_on_loopback() {
+        let open = Auth::default();
+        assert!(open.check_address("127.0.0.1".parse().unwrap()).is_ok());
+        assert!(open.check_address("0.0.0.0".parse().unwrap()).is_err());
+        assert!(Auth::new(Some("a secret of some length")).check_address("0.0.0.0".parse().unwrap()).is_ok());
+    }
+}

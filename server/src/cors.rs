@@ -1,0 +1,40 @@
+//! Cross-origin requests: any origin may read and upload, and sees the headers that viewers and tus clients look at.
+//!
+//! Only preflight requests are answered here; a plain OPTIONS, which tus gives a meaning of its own, reaches its route.
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "content-digest, content-range, accept-ranges, etag, location, microtome-tile, retry-after, tus-resumable, \
+     tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-metadata, upload-expires, \
+     upload-concat",
+);
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("3600");
+const ANY: HeaderValue = HeaderValue::from_static("*");
+
+/// Middleware.
+pub async fn allow_any_origin(request: Request, next: Next) -> Response {
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if preflight {
+        let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.unwrap_or(ANY));
+        return response;
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    response
+}

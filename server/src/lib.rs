@@ -1,0 +1,16 @@
+//! What both servers share: listening and stopping, answers in problem+json, the token check, metrics.
+//!
+//! It knows HTTP and nothing of materials: no route of the API is defined here.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod auth;
+mod cors;
+pub mod extract;
+pub mod listen;
+pub mod metrics;
+pub mod routes;
+
+pub use auth::Auth;
+pub use listen::{ListenError, listen, serve};
+pub use metrics::Metrics;
