@@ -19,7 +19,7 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("3600");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// Middleware.
-pub async fn allow_any_origin(request: Request, next: Next) -> Response {
+pub(crate) async fn allow_any_origin(request: Request, next: Next) -> Response {
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if preflight {

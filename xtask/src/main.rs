@@ -6,7 +6,7 @@
 use std::{
     env,
     ffi::OsStr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Instant,
 };
@@ -64,7 +64,8 @@ fn page() -> Outcome {
     // The browser comes as a package, so that nothing but the package registry is needed.
     step("the page's packages and browser", npm().arg("ci").args(["--no-audit", "--no-fund"]))?;
     step("the page's unit tests", npm().args(["test"]))?;
-    step("the page in a browser", npm().args(["run", "test:page"]))
+    let program = target().join("debug/microtome");
+    step("the page in a browser", npm().args(["run", "test:page"]).env("MICROTOME_BIN", program))
 }
 
 fn fix() -> Outcome {
@@ -86,6 +87,11 @@ fn step(name: &str, command: &mut Command) -> Outcome {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 fn cargo() -> Command {

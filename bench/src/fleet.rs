@@ -1,0 +1,108 @@
+//! A cluster of the real program on loopback: one coordinator and some nodes, on ports that the system chooses.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use microtome_client::Cluster;
+use microtome_proto::page::PageQuery;
+
+use crate::process::{Process, Usage};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// One server of ours.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    /// Base URL.
+    pub(crate) url: String,
+}
+
+/// All of them; they end when this is dropped.
+pub(crate) struct Fleet {
+    // Nodes are dropped first, so that the coordinator hears of it.
+    pub(crate) nodes: Vec<Server>,
+    coordinator: Server,
+    pub(crate) cluster: Cluster,
+}
+
+impl Fleet {
+    /// Starts a coordinator and `count` nodes, with their data and logs in `folder`, and waits until all are known.
+    pub(crate) async fn start(program: &Path, folder: &Path, count: usize) -> anyhow::Result<Self> {
+        let coordinator = start(program, "coordinator", folder, |command| command.arg("coordinator"))?;
+        let nodes = (1..=count)
+            .map(|number| {
+                let name = format!("node-{number}");
+                start(program, &name, folder, |command| {
+                    command.args(["node", "--name", &name, "--coordinator", &coordinator.url])
+                })
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let cluster = Cluster::new(vec![coordinator.url.clone()], None);
+        let fleet = Fleet { nodes, coordinator, cluster };
+        let started = Instant::now();
+        loop {
+            // An empty file could go to each node that is known, alive and has reported its room.
+            let known = fleet.cluster.candidates(1).await.map_or(0, |page| page.items.len());
+            let named = fleet.cluster.nodes(&PageQuery::default()).await.map_or(0, |page| page.items.len());
+            if known.min(named) >= count {
+                return Ok(fleet);
+            }
+            if started.elapsed() > READY_WITHIN {
+                bail!("only {known} of {count} nodes joined the cluster; see the logs in {}", folder.display());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What all servers have used until now.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        self.nodes.iter().try_fold(self.coordinator.process.usage()?, |sum, node| Ok(sum + node.process.usage()?))
+    }
+}
+
+/// Starts a server and waits until it tells where it listens.
+fn start(
+    program: &Path,
+    name: &str,
+    folder: &Path,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> anyhow::Result<Server> {
+    let log = folder.join(format!("{name}.log"));
+    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut command = Command::new(program);
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_str().is_some_and(|name| name.starts_with("MICROTOME_")) {
+            command.env_remove(variable);
+        }
+    }
+    arguments(&mut command)
+        .args(["--json", "--listen", "127.0.0.1:0", "--exit-with-parent", &std::process::id().to_string()])
+        .arg("--data-dir")
+        .arg(folder.join(name))
+        .env("MICROTOME_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file);
+    let mut process = Process::spawn(name, &mut command)?;
+    let output = process.child.stdout.take().context("no pipe from the server")?;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // Nobody listens any more where it took too long.
+        let _ = tell.send(BufReader::new(output).read_line(&mut line).map(|_| line));
+    });
+    let last_words = || fs::read_to_string(&log).unwrap_or_default().lines().last().unwrap_or_default().to_owned();
+    let line = match told.recv_timeout(READY_WITHIN) {
+        Ok(line) => line.with_context(|| format!("cannot read what {name} says"))?,
+        Err(_) => bail!("{name} does not get ready: {}", last_words()),
+    };
+    let ready: serde_json::Value =
+        serde_json::from_str(&line).with_context(|| format!("{name} does not start: {}", last_words()))?;
+    let url = ready["url"].as_str().with_context(|| format!("{name} does not say where it listens: {line}"))?;
+    Ok(Server { process, url: url.to_owned() })
+}

@@ -1,0 +1,117 @@
+//! How fast, against what: each benchmark runs the real program and a peer in turn on the same machine in the same minutes,
+//! so that what counts is the ratio. Everything is on loopback, bounded in time, and cleaned up afterwards.
+
+mod fleet;
+mod load;
+mod nginx;
+mod process;
+mod report;
+mod stats;
+mod tiles;
+mod upload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Benchmarks of Microtome beside its peers.
+#[derive(Debug, Parser)]
+#[command(name = "microtome-bench", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Native tiles of level 0, beside nginx serving the same tiles as files
+    Tiles(tiles::Tiles),
+    /// Uploads and clones, beside a copy with fsync of the same file
+    Upload(upload::Upload),
+}
+
+/// What every benchmark takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// The program to measure [default: the one beside this one]
+    #[arg(long, value_name = "FILE")]
+    microtome: Option<PathBuf>,
+    /// Where the temporary folder is made: the disk that is measured [default: the system's]
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    /// The program to measure.
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let program = match &self.microtome {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().context("cannot find this program's own file")?.with_file_name("microtome"),
+        };
+        if !program.is_file() {
+            anyhow::bail!("{} is no program: build it with 'cargo build --release'", program.display());
+        }
+        Ok(program)
+    }
+
+    /// A folder that goes when the benchmark ends.
+    fn temporary(&self) -> anyhow::Result<tempfile::TempDir> {
+        let parent = self.folder.clone().unwrap_or_else(std::env::temp_dir);
+        tempfile::Builder::new()
+            .prefix("microtome-bench-")
+            .tempdir_in(&parent)
+            .with_context(|| format!("cannot make a folder in {}", parent.display()))
+    }
+}
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("cannot start its threads")),
+    };
+    // What is dropped on the way out stops the servers and removes the folder, also after an error or a signal.
+    match runtime.block_on(run(program)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    report::note(&format!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+async fn run(program: Program) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let benchmark = async {
+        match program.command {
+            Command::Tiles(options) => Box::pin(tiles::run(&options)).await,
+            Command::Upload(options) => Box::pin(upload::run(&options)).await,
+        }
+    };
+    tokio::select! {
+        outcome = benchmark => outcome,
+        _ = terminate.recv() => anyhow::bail!("stopped"),
+        _ = interrupt.recv() => anyhow::bail!("interrupted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Program::command().debug_assert();
+    }
+}

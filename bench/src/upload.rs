@@ -1,0 +1,251 @@
+//! Uploads and clones, beside a plain copy with fsync of the same file on the same disk.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use microtome_client::{Cluster, FileSource};
+use microtome_proto::material::{CreateMaterial, PatchMaterial};
+use microtome_proto::{Code, MaterialId};
+use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
+use serde::Serialize;
+
+use crate::Common;
+use crate::fleet::Fleet;
+use crate::process::Usage;
+use crate::report::{self, note};
+use crate::stats::Spread;
+
+/// How long a clone or a deletion may take before the benchmark gives up.
+const DONE_WITHIN: Duration = Duration::from_secs(600);
+/// How often is asked whether it is done: its share of the measured time stays small.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+const PIECE: usize = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// Size of the file; the disk needs room for five of it
+    #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    size_mb: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+const COPY: &str = "copy with fsync";
+const UPLOAD: &str = "upload";
+const CLONE: &str = "clone";
+
+/// One measurement.
+#[derive(Clone, Debug, Serialize)]
+struct Measurement {
+    what: &'static str,
+    round: u32,
+    seconds: f64,
+    mb_per_s: f64,
+    cpu_s_per_gb: f64,
+    resident_mb: f64,
+}
+
+/// By the copy's figure of the same round.
+#[derive(Debug, Serialize)]
+struct Ratio {
+    what: &'static str,
+    mb_per_s: Option<Spread>,
+    cpu_s_per_gb: Option<Spread>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    size_bytes: u64,
+    measurements: Vec<Measurement>,
+    ratios: Vec<Ratio>,
+}
+
+pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
+    let program = options.common.program()?;
+    let temporary = options.common.temporary()?;
+    let folder = temporary.path();
+    let size = options.size_mb << 20;
+    note(&format!("writing a file of {} MiB", options.size_mb));
+    let original = folder.join("original");
+    write_random(&original, size)?;
+    let fleet = Fleet::start(&program, folder, 2).await?;
+    let mut bench = Bench { size, measurements: Vec::new(), round: 0 };
+    for round in 0..options.common.rounds {
+        note(&format!("round {} of {}", round + 1, options.common.rounds));
+        bench.round = round;
+        // The cluster keeps no file twice.
+        stamp(&original, round)?;
+        // Who is first changes from round to round.
+        if round % 2 == 0 {
+            bench.copy(&original, &folder.join("copy"))?;
+        }
+        let material = bench.upload(&fleet, &original).await?;
+        bench.second_copy(&fleet, &material).await?;
+        remove(&fleet.cluster, &material).await?;
+        if round % 2 == 1 {
+            bench.copy(&original, &folder.join("copy"))?;
+        }
+    }
+    let ratios = [UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
+    show(&Report { size_bytes: size, measurements: bench.measurements, ratios }, options.common.json)
+}
+
+struct Bench {
+    size: u64,
+    measurements: Vec<Measurement>,
+    round: u32,
+}
+
+impl Bench {
+    fn record(&mut self, what: &'static str, seconds: f64, before: Usage, after: Usage) {
+        self.measurements.push(Measurement {
+            what,
+            round: self.round,
+            seconds,
+            mb_per_s: self.size as f64 / seconds / 1e6,
+            cpu_s_per_gb: (after.cpu_s - before.cpu_s) / self.size as f64 * 1e9,
+            resident_mb: after.resident_bytes as f64 / 1e6,
+        });
+    }
+
+    /// As `dd bs=1M conv=fsync` does it: copying within the kernel would let some file systems share the blocks.
+    fn copy(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        let before = Usage::own()?;
+        let started = Instant::now();
+        let (mut source, mut target) = (File::open(from)?, File::create(to)?);
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let count = source.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            target.write_all(&buffer[..count])?;
+        }
+        target.sync_all()?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.record(COPY, seconds, before, Usage::own()?);
+        fs::remove_file(to)?;
+        Ok(())
+    }
+
+    /// From the first request until the node has said that the whole file is durable and its hash known.
+    async fn upload(&mut self, fleet: &Fleet, file: &Path) -> anyhow::Result<MaterialId> {
+        let source = Arc::new(FileSource::open(file)?);
+        let before = fleet.usage()?;
+        let started = Instant::now();
+        let wanted = CreateMaterial {
+            name: "original".into(),
+            size: self.size,
+            media_type: None,
+            blake3: None,
+            population: Some(1),
+            origin: None,
+        };
+        let material = fleet.cluster.create_material(&wanted).await?;
+        fleet.cluster.upload(&material, source, &|_| {}).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.record(UPLOAD, seconds, before, fleet.usage()?);
+        Ok(material.id)
+    }
+
+    /// From the wish for a second copy until it is there, verified.
+    async fn second_copy(&mut self, fleet: &Fleet, material: &MaterialId) -> anyhow::Result<()> {
+        // The first copy must be known to the coordinator before a second one can be wished for.
+        wait_for_copies(&fleet.cluster, material, 1).await?;
+        let before = fleet.usage()?;
+        let started = Instant::now();
+        let patch = PatchMaterial { population: Some(2), ..PatchMaterial::default() };
+        fleet.cluster.patch_material(material, &patch).await?;
+        wait_for_copies(&fleet.cluster, material, 2).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.record(CLONE, seconds, before, fleet.usage()?);
+        Ok(())
+    }
+
+    fn ratio(&self, what: &'static str) -> Ratio {
+        let spread = |figure: fn(&Measurement) -> f64| {
+            let of = |what: &'static str| self.measurements.iter().filter(move |m| m.what == what).map(figure);
+            Spread::of_ratios(of(what).zip(of(COPY)))
+        };
+        Ratio { what, mb_per_s: spread(|m| m.mb_per_s), cpu_s_per_gb: spread(|m| m.cpu_s_per_gb) }
+    }
+}
+
+fn write_random(path: &Path, size: u64) -> anyhow::Result<()> {
+    let mut file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let (mut chance, mut buffer) = (StdRng::seed_from_u64(1), vec![0; PIECE]);
+    for _ in 0..size / PIECE as u64 {
+        chance.fill_bytes(&mut buffer);
+        file.write_all(&buffer)?;
+    }
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Makes the file another one.
+fn stamp(path: &Path, round: u32) -> anyhow::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(format!("round {round:10}").as_bytes())?;
+    file.sync_all()?;
+    Ok(())
+}
+
+async fn wait_for_copies(cluster: &Cluster, material: &MaterialId, wanted: u32) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while cluster.material(material).await?.population_live < wanted {
+        if started.elapsed() > DONE_WITHIN {
+            bail!("there are not {wanted} copies after {} s", DONE_WITHIN.as_secs());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Deletes the material and waits until its bytes are gone, so that the next round finds room and a quiet disk.
+async fn remove(cluster: &Cluster, material: &MaterialId) -> anyhow::Result<()> {
+    cluster.delete_material(material).await?;
+    let started = Instant::now();
+    loop {
+        match cluster.material(material).await {
+            Err(error) if error.code() == Some(Code::NotFound) => return Ok(()),
+            Err(error) => return Err(error.into()),
+            Ok(_) if started.elapsed() > DONE_WITHIN => bail!("the material is not deleted"),
+            Ok(_) => tokio::time::sleep(ASK_EVERY).await,
+        }
+    }
+}
+
+fn show(report: &Report, json: bool) -> anyhow::Result<()> {
+    if json {
+        return report::json(report);
+    }
+    report::line(&format!(
+        "A file of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
+        report.size_bytes as f64 / 1e6
+    ))?;
+    let rows = [COPY, UPLOAD, CLONE].into_iter().map(|what| {
+        let spread = |figure: fn(&Measurement) -> f64, digits| {
+            let mine = report.measurements.iter().filter(|m| m.what == what).map(figure);
+            Spread::of(mine).map_or_else(String::new, |spread| spread.show(digits))
+        };
+        let ratio = |figure: fn(&Ratio) -> Option<Spread>| {
+            let ratio = report.ratios.iter().find(|ratio| ratio.what == what).and_then(figure);
+            ratio.map_or_else(String::new, |spread| spread.show(2))
+        };
+        vec![
+            what.to_owned(),
+            spread(|m| m.mb_per_s, 0),
+            ratio(|r| r.mb_per_s),
+            spread(|m| m.cpu_s_per_gb, 2),
+            ratio(|r| r.cpu_s_per_gb),
+            if what == COPY { String::new() } else { spread(|m| m.resident_mb, 0) },
+        ]
+    });
+    report::table(&["what", "MB/s", "of the copy's", "CPU s/GB", "of the copy's", "memory MB"], rows.collect())
+}

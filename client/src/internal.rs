@@ -1,0 +1,92 @@
+//! What nodes and coordinators ask each other. The token must be a server's.
+
+use crate::{ByteStream, ClientError, Cluster, calls::with_range, transport::Call};
+use microtome_proto::{
+    MaterialId, NodeId, RunId,
+    internal::{
+        Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, Reserve, RunReport,
+        Settled,
+    },
+};
+use std::ops::Range;
+
+impl Cluster {
+    /// A node makes itself known.
+    ///
+    /// # Errors
+    /// `wrong_cluster` among the problems.
+    pub async fn register(&self, node: &Register) -> Result<Registered, ClientError> {
+        self.ask(&Call::post("/internal/v1/nodes", node)?).await
+    }
+
+    /// A page of what a node holds.
+    ///
+    /// # Errors
+    /// `not_found` where the node is not known.
+    pub async fn inventory(&self, node: &NodeId, page: &Inventory) -> Result<Settled, ClientError> {
+        self.ask(&Call::post(format!("/internal/v1/nodes/{node}/inventory"), page)?).await
+    }
+
+    /// A node is alive.
+    ///
+    /// # Errors
+    /// `not_found` where the node is not known.
+    pub async fn heartbeat(&self, node: &NodeId, beat: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
+        self.ask(&Call::post(format!("/internal/v1/nodes/{node}/heartbeat"), beat)?).await
+    }
+
+    /// What became of a replica.
+    ///
+    /// # Errors
+    /// `stale_generation` where a newer assignment exists.
+    pub async fn replica_report(
+        &self,
+        node: &NodeId,
+        material: &MaterialId,
+        report: &ReplicaReport,
+    ) -> Result<(), ClientError> {
+        let call = Call::post(format!("/internal/v1/nodes/{node}/replicas/{material}"), report)?;
+        self.send(&call).await.map(|_| ())
+    }
+
+    /// What became of a run's attempt.
+    ///
+    /// # Errors
+    /// `stale_generation` where a newer attempt exists.
+    pub async fn run_report(&self, node: &NodeId, run: &RunId, report: &RunReport) -> Result<(), ClientError> {
+        self.send(&Call::post(format!("/internal/v1/nodes/{node}/runs/{run}"), report)?).await.map(|_| ())
+    }
+
+    /// Where a material's bytes can be read just now.
+    ///
+    /// # Errors
+    /// `not_found` among the problems.
+    pub async fn locate(&self, material: &MaterialId) -> Result<Located, ClientError> {
+        self.ask(&Call::get(format!("/internal/v1/materials/{material}"))).await
+    }
+
+    /// Reserves room for an upload on the node with the base URL `node`.
+    ///
+    /// # Errors
+    /// `no_space` among the problems.
+    pub async fn reserve(&self, node: &str, reserve: &Reserve) -> Result<(), ClientError> {
+        self.send(&Call::post("/internal/v1/uploads", reserve)?.at(node)).await.map(|_| ())
+    }
+
+    /// The leaves of a material's hash tree, from the node with the base URL `node`.
+    ///
+    /// # Errors
+    /// `not_found` where it has no copy.
+    pub async fn leaves(&self, node: &str, material: &MaterialId) -> Result<ByteStream, ClientError> {
+        self.stream(Call::get(format!("/internal/v1/blobs/{material}/leaves")).at(node)).await
+    }
+
+    /// A range of a material's bytes, from the node with the base URL `node`.
+    ///
+    /// # Errors
+    /// `not_found` where it has no copy.
+    pub async fn data(&self, node: &str, material: &MaterialId, range: Range<u64>) -> Result<ByteStream, ClientError> {
+        let call = Call::get(format!("/internal/v1/blobs/{material}/data")).at(node);
+        self.stream(with_range(call, Some(range))).await
+    }
+}

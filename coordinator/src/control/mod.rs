@@ -1,0 +1,189 @@
+//! The leader's work: hearing nodes, and keeping things as they should be.
+//!
+//! It owns what the leader has heard ([`Observed`]), the loop that plans and proposes, and finding a node for an upload.
+//! It decides nothing: planning is the core's, and what is proposed only counts once it came back through the log.
+
+mod placing;
+
+pub(crate) use placing::NewMaterial;
+
+use crate::{
+    Config,
+    core::{
+        command::{Command, Outcome},
+        observed::{Observed, Timing},
+        plan::{Knobs, plan},
+        present::Scene,
+        tables::Meta,
+        view::{Typed as _, View, ViewError},
+    },
+    raft::Group,
+    store::folder::Folder,
+};
+use microtome_proto::ClusterId;
+use parking_lot::RwLock;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Changes are planned for together when they come within this time.
+const GATHER: Duration = Duration::from_millis(15);
+
+/// What a leader has heard in one term. Memory of an earlier term is never used.
+#[derive(Default)]
+struct Heard {
+    term: u64,
+    observed: Observed,
+}
+
+/// The leader's memory and loop.
+pub(crate) struct Control {
+    group: Arc<Group>,
+    folder: Arc<Folder>,
+    cluster_name: String,
+    timing: Timing,
+    knobs: Knobs,
+    tick: Duration,
+    begin: Instant,
+    heard: RwLock<Heard>,
+    wake: Notify,
+}
+
+impl Control {
+    pub(crate) fn new(group: Arc<Group>, folder: Arc<Folder>, config: &Config) -> Self {
+        Self {
+            group,
+            folder,
+            cluster_name: config.cluster_name.clone(),
+            timing: Timing { unreachable_after_ms: config.unreachable_after_ms, down_after_ms: config.down_after_ms },
+            knobs: Knobs::default(),
+            tick: Duration::from_millis((config.heartbeat_ms / 2).max(1)),
+            begin: Instant::now(),
+            heard: RwLock::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// How long silence may last.
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// The clock by which silence is counted, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Adds to what the leader has heard in its present term.
+    pub(crate) fn hear<T>(&self, add: impl FnOnce(&mut Observed) -> T) -> T {
+        let mut heard = self.heard.write();
+        if let Some(term) = self.group.leads_in_term()
+            && term != heard.term
+        {
+            *heard = Heard { term, observed: Observed::new(self.now_ms()) };
+        }
+        add(&mut heard.observed)
+    }
+
+    /// What the books and the leader's eyes show together.
+    pub(crate) fn scene<T>(&self, look: impl FnOnce(Scene<'_>) -> T) -> T {
+        if self.group.leads_in_term().is_some_and(|term| term != self.heard.read().term) {
+            self.hear(|_| ());
+        }
+        let heard = self.heard.read();
+        let (observed, now_ms, timing) = (&heard.observed, self.now_ms(), &self.timing);
+        self.group.read(|view| look(Scene { view, observed, now_ms, timing }))
+    }
+
+    /// What was heard may need an answer at once.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Plans and proposes while this coordinator leads, until `stop`.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut applied = self.group.applied();
+        let mut tick = interval(self.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+                () = self.wake.notified() => sleep(GATHER).await,
+                () = self.group.changed() => {}
+                Ok(()) = applied.changed() => sleep(GATHER).await,
+            }
+            if self.group.peers().cluster().is_none() {
+                self.learn_cluster();
+            }
+            if self.group.leads_in_term().is_some() {
+                self.round().await;
+            }
+        }
+    }
+
+    /// Keeps the cluster's id once it is in the books.
+    fn learn_cluster(&self) {
+        match self.group.read(cluster) {
+            Ok(Some(cluster)) => {
+                self.group.peers().belong_to(&cluster);
+                if let Err(error) = self.folder.belong_to(&cluster) {
+                    tracing::warn!(%error, "cannot keep the cluster's id");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "cannot read the state"),
+        }
+    }
+
+    async fn round(self: &Arc<Self>) {
+        let commands = match self.group.read(cluster) {
+            Ok(Some(_)) => self.plan().await,
+            Ok(None) => {
+                let cluster = ClusterId::from_random(rand::random());
+                Ok(vec![Command::Found { cluster, name: self.cluster_name.clone() }])
+            }
+            Err(error) => Err(error),
+        };
+        match commands {
+            Ok(commands) if commands.is_empty() => {}
+            Ok(commands) => match self.group.propose_all(commands).await {
+                Ok(outcomes) => outcomes.iter().for_each(tell_refusal),
+                Err(error) => tracing::debug!(%error, "planned work was not written"),
+            },
+            Err(error) => tracing::error!(%error, "cannot plan: the state cannot be read"),
+        }
+    }
+
+    /// Plans off the runtime's threads: many materials may need work.
+    async fn plan(self: &Arc<Self>) -> Result<Vec<Command>, ViewError> {
+        let control = Arc::clone(self);
+        let planned = tokio::task::spawn_blocking(move || {
+            let now_ms = control.now_ms();
+            let observed = control.hear(|observed| {
+                observed.tick(now_ms, &control.timing, control.knobs.failure_pause_ms);
+                observed.clone()
+            });
+            control.group.read(|view| plan(view, &observed, now_ms, &control.timing, &control.knobs))
+        });
+        planned.await.unwrap_or_else(|error| Err(ViewError::Store(error.to_string())))
+    }
+}
+
+/// The cluster's id, once it was founded.
+pub(crate) fn cluster(view: &dyn View) -> Result<Option<ClusterId>, ViewError> {
+    Ok(view.get_record::<Meta>(&())?.and_then(|meta| meta.cluster))
+}
+
+/// The books had changed since the plan was made: the next round sees them as they are.
+fn tell_refusal(outcome: &Outcome) {
+    if let Outcome::Refused { code, detail } = outcome {
+        tracing::debug!(%code, detail, "planned work was refused");
+    }
+}

@@ -1,0 +1,268 @@
+//! What goes through the log, and what comes back.
+//!
+//! A command carries the time and the random numbers that its proposer chose: applying it reads no clock and rolls no
+//! dice, so that every coordinator comes to the same state.
+
+use microtome_proto::{
+    ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp, internal::Held, material::Origin,
+    node::Scheduling, run::Output,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A command and when it was proposed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The proposer's clock.
+    pub at: Timestamp,
+    /// What is to be done.
+    pub command: Command,
+}
+
+/// Everything that changes the replicated state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Gives the cluster its identity; the first one wins.
+    Found {
+        /// Drawn by the proposer.
+        cluster: ClusterId,
+        /// From the configuration.
+        name: String,
+    },
+    /// A node starts: it is made known, or its address is brought up to date.
+    RegisterNode {
+        /// See `proto::internal::Register`.
+        instance: String,
+        /// Its name.
+        name: String,
+        /// Its base URL.
+        url: String,
+        /// Its failure domain.
+        zone: Option<String>,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+        /// Its program's version.
+        version: String,
+    },
+    /// Gives a node work, or none, or has it emptied, as the operator wants it.
+    ScheduleNode {
+        /// The node.
+        node: NodeId,
+        /// From now on.
+        scheduling: Scheduling,
+    },
+    /// Takes a node out of the cluster for good: its copies are made anew elsewhere, its id is never used again.
+    RemoveNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// What a node's inventory changes in the books, see [`super::settle`]: copies told as lost are taken out, copies
+    /// that are there count again.
+    SettleNode {
+        /// The node.
+        node: NodeId,
+        /// Copies that the books have there and that are not there any more, each with its assignment.
+        lost: Vec<(MaterialId, Generation)>,
+        /// Copies that are there and did not count.
+        held: Vec<Held>,
+    },
+    /// Makes a material and reserves room for it: the first node receives the upload.
+    CreateMaterial {
+        /// The caller's `Idempotency-Key`: the same key gives the same material.
+        request: Option<String>,
+        /// Its name.
+        name: String,
+        /// Bytes.
+        size: u64,
+        /// Its media type.
+        media_type: String,
+        /// The announced hash.
+        blake3: Option<String>,
+        /// Copies wanted.
+        population: u32,
+        /// The run's attempt that makes it.
+        origin: Option<Origin>,
+        /// Where the upload goes.
+        node: NodeId,
+    },
+    /// The chosen node cannot take the upload: another one is chosen before any byte was sent. What the first one may
+    /// have reserved is dropped when its next heartbeat or inventory tells of it.
+    MoveUpload {
+        /// The material.
+        material: MaterialId,
+        /// The assignment that ends.
+        generation: Generation,
+        /// The new node.
+        node: NodeId,
+    },
+    /// A new name or population.
+    UpdateMaterial {
+        /// The material.
+        material: MaterialId,
+        /// Its new name.
+        name: Option<String>,
+        /// Copies wanted from now on.
+        population: Option<u32>,
+    },
+    /// Deletes a material: all its copies are to be dropped.
+    DeleteMaterial {
+        /// The material.
+        material: MaterialId,
+    },
+    /// Assigns one more copy to a node. Repeating it answers with the assignment that is there.
+    AddReplica {
+        /// The material.
+        material: MaterialId,
+        /// The node.
+        node: NodeId,
+    },
+    /// A copy is whole, durable and verified. The first one of a material gives it its hash. One that is not what was
+    /// announced or what the others are is taken out of the books and refused with `hash_mismatch`: the only refusal
+    /// that changes anything.
+    ReplicaVerified {
+        /// The material.
+        material: MaterialId,
+        /// The node.
+        node: NodeId,
+        /// The assignment.
+        generation: Generation,
+        /// Bytes.
+        size: u64,
+        /// BLAKE3 in hexadecimal.
+        blake3: String,
+    },
+    /// A copy is to be freed. Of the verified ones only those beyond the wanted population, so never the last.
+    DropReplica {
+        /// The material.
+        material: MaterialId,
+        /// The node.
+        node: NodeId,
+        /// The assignment.
+        generation: Generation,
+    },
+    /// A copy is gone: freed as ordered, or failed, or lost. An upload that loses its only place is deleted.
+    ReplicaGone {
+        /// The material.
+        material: MaterialId,
+        /// The node.
+        node: NodeId,
+        /// The assignment.
+        generation: Generation,
+    },
+    /// Submits a run.
+    CreateRun {
+        /// The caller's `Idempotency-Key`.
+        request: Option<String>,
+        /// The pipeline.
+        pipeline: String,
+        /// The user's name for it.
+        name: String,
+        /// Its inputs.
+        inputs: Vec<MaterialId>,
+        /// Its parameters.
+        parameters: serde_json::Value,
+    },
+    /// Gives a waiting run to a node: a new attempt. One whose node died is taken back by [`Command::RequeueRun`] first.
+    AssignRun {
+        /// The run.
+        run: RunId,
+        /// The node.
+        node: NodeId,
+    },
+    /// Takes a run back to waiting; its attempt ends and what it made is deleted. After too many attempts it fails.
+    RequeueRun {
+        /// The run.
+        run: RunId,
+        /// The attempt that ends.
+        attempt: Generation,
+        /// Why the attempt ended.
+        reason: String,
+    },
+    /// A run's program has started.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The attempt.
+        attempt: Generation,
+    },
+    /// A run is done: its outputs are published, once.
+    RunDone {
+        /// The run.
+        run: RunId,
+        /// The attempt.
+        attempt: Generation,
+        /// What it made.
+        outputs: Vec<Output>,
+        /// What it found.
+        result: serde_json::Value,
+        /// Bytes of inputs that travelled.
+        bytes_moved: u64,
+    },
+    /// A run failed for good; what its attempt made is deleted.
+    RunFailed {
+        /// The run.
+        run: RunId,
+        /// The attempt; of a run that waits [`super::tables::NO_ATTEMPT`].
+        attempt: Generation,
+        /// Why.
+        reason: String,
+    },
+    /// A user ends a run.
+    CancelRun {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// What applying a command answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "applied", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done, or there was nothing to do any more.
+    Done,
+    /// The node.
+    Node {
+        /// The node.
+        node: NodeId,
+    },
+    /// The material, and the generation of its upload's assignment.
+    Material {
+        /// The material.
+        material: MaterialId,
+        /// The upload's assignment.
+        generation: Generation,
+        /// Whether it was there already (the same `Idempotency-Key`).
+        existed: bool,
+    },
+    /// The run.
+    Run {
+        /// The run.
+        run: RunId,
+    },
+    /// A copy was assigned, or a run's attempt.
+    Assigned {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// The state does not allow it; nothing was changed, but see [`Command::ReplicaVerified`].
+    Refused {
+        /// The code.
+        code: Code,
+        /// What, and why.
+        detail: String,
+    },
+}
+
+impl Outcome {
+    /// The refusal as a problem.
+    ///
+    /// # Errors
+    /// Where the command was refused.
+    pub fn accepted(self) -> Result<Self, Problem> {
+        match self {
+            Self::Refused { code, detail } => Err(Problem::new(code, detail)),
+            outcome => Ok(outcome),
+        }
+    }
+}

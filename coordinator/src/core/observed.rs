@@ -1,0 +1,202 @@
+//! What the leader knows from heartbeats: who answers, how full and how busy each node is, how far copies and runs are,
+//! and what failed lately. Never stored; a new leader starts with nothing and waits before it judges.
+//!
+//! Times are milliseconds of the caller's monotonic clock, whatever its zero is.
+
+use microtome_proto::{
+    Generation, MaterialId, NodeId, RunId, Timestamp,
+    internal::{Heartbeat, RunBeat},
+    node::{Availability, NodeReport},
+};
+use std::collections::BTreeMap;
+
+/// How long silence may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// A node that was silent for this long is unreachable: nothing new is placed there.
+    pub unreachable_after_ms: u64,
+    /// A node that was silent for this long is down: its copies no longer count.
+    pub down_after_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { unreachable_after_ms: 3_000, down_after_ms: 10_000 }
+    }
+}
+
+/// How far a copy or an upload was at the last heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// Its assignment.
+    pub generation: Generation,
+    /// Bytes that are durable.
+    pub offset: u64,
+    /// Its pace, smoothed over a few heartbeats.
+    pub bytes_per_s: f64,
+}
+
+/// A node as it was last heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// When, by the leader's monotonic clock.
+    pub beat_ms: u64,
+    /// When, by the calendar.
+    pub beat_at: Timestamp,
+    /// Since when it has answered without a longer silence.
+    pub up_since_ms: u64,
+    /// What it said of itself.
+    pub report: NodeReport,
+    /// Copies and uploads under way there.
+    pub incoming: BTreeMap<MaterialId, Arrival>,
+    /// Runs under way there.
+    pub runs: BTreeMap<RunId, RunBeat>,
+    /// Whether what it holds agrees with the books: not between a registration and the last page of its inventory.
+    pub settled: bool,
+}
+
+/// The leader's memory of its nodes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    nodes: BTreeMap<NodeId, Seen>,
+    replica_failures: BTreeMap<(MaterialId, NodeId), u64>,
+    run_refusals: BTreeMap<(RunId, NodeId), u64>,
+    /// Silence is counted from here at the earliest: nobody listened before.
+    listening_since_ms: u64,
+    ticked_ms: u64,
+}
+
+impl Observed {
+    /// The memory of one that begins to lead.
+    pub fn new(now_ms: u64) -> Self {
+        Self { listening_since_ms: now_ms, ticked_ms: now_ms, ..Self::default() }
+    }
+
+    /// A node registered: it has just started and owes its inventory.
+    pub fn registered(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, report: &NodeReport) {
+        self.nodes.insert(
+            node.clone(),
+            Seen {
+                beat_ms: now_ms,
+                beat_at: at,
+                up_since_ms: now_ms,
+                report: report.clone(),
+                incoming: BTreeMap::new(),
+                runs: BTreeMap::new(),
+                settled: false,
+            },
+        );
+    }
+
+    /// A heartbeat. A node that this leader has not heard before settled with an earlier one.
+    pub fn beat(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, beat: &Heartbeat, timing: &Timing) {
+        let before = self.nodes.remove(node);
+        let up_since_ms = match &before {
+            Some(seen) if now_ms.saturating_sub(seen.beat_ms) <= timing.unreachable_after_ms => seen.up_since_ms,
+            _ => now_ms,
+        };
+        let incoming = beat
+            .incoming
+            .iter()
+            .map(|incoming| {
+                let earlier = before.as_ref().and_then(|seen| {
+                    let arrival = seen.incoming.get(&incoming.material)?;
+                    (arrival.generation == incoming.generation).then_some((arrival, seen.beat_ms))
+                });
+                let bytes_per_s =
+                    earlier.map_or(0.0, |(arrival, beat_ms)| pace(arrival, incoming.offset, now_ms, beat_ms));
+                let arrival = Arrival { generation: incoming.generation, offset: incoming.offset, bytes_per_s };
+                (incoming.material.clone(), arrival)
+            })
+            .collect();
+        let seen = Seen {
+            beat_ms: now_ms,
+            beat_at: at,
+            up_since_ms,
+            report: beat.report.clone(),
+            incoming,
+            runs: beat.runs.iter().map(|run| (run.run.clone(), run.clone())).collect(),
+            settled: before.is_none_or(|seen| seen.settled),
+        };
+        self.nodes.insert(node.clone(), seen);
+    }
+
+    /// The first page of a node's inventory has come: until the last one is settled nothing new is placed there, so that
+    /// what is assigned meanwhile is not taken for lost.
+    pub fn inventory_began(&mut self, node: &NodeId) {
+        if let Some(seen) = self.nodes.get_mut(node) {
+            seen.settled = false;
+        }
+    }
+
+    /// The last page of a node's inventory is settled in the books.
+    pub fn inventory_settled(&mut self, node: &NodeId) {
+        if let Some(seen) = self.nodes.get_mut(node) {
+            seen.settled = true;
+        }
+    }
+
+    /// A node could not make or keep a copy: another node is to have it, for a while at least.
+    pub fn replica_failed(&mut self, material: &MaterialId, node: &NodeId, now_ms: u64) {
+        self.replica_failures.insert((material.clone(), node.clone()), now_ms);
+    }
+
+    /// A node could not carry out a run: another node is to have it, for a while at least.
+    pub fn run_refused(&mut self, run: &RunId, node: &NodeId, now_ms: u64) {
+        self.run_refusals.insert((run.clone(), node.clone()), now_ms);
+    }
+
+    /// To be called before each round of planning, several times in every `down_after_ms`: forgets failures older than
+    /// `failure_pause_ms`, and if the leader itself was halted (a paused process or machine) begins to count silence
+    /// anew, for it was the leader who was deaf.
+    pub fn tick(&mut self, now_ms: u64, timing: &Timing, failure_pause_ms: u64) {
+        if now_ms.saturating_sub(self.ticked_ms) > timing.down_after_ms / 2 {
+            self.listening_since_ms = now_ms;
+        }
+        self.ticked_ms = now_ms;
+        let recent = |failed_ms: &u64| now_ms.saturating_sub(*failed_ms) < failure_pause_ms;
+        self.replica_failures.retain(|_, failed_ms| recent(failed_ms));
+        self.run_refusals.retain(|_, failed_ms| recent(failed_ms));
+    }
+
+    /// What was last heard of a node.
+    pub fn seen(&self, node: &NodeId) -> Option<&Seen> {
+        self.nodes.get(node)
+    }
+
+    /// Whether a copy failed on a node lately.
+    pub fn failed_lately(&self, material: &MaterialId, node: &NodeId) -> bool {
+        self.replica_failures.contains_key(&(material.clone(), node.clone()))
+    }
+
+    /// Whether a node refused a run lately.
+    pub fn refused_lately(&self, run: &RunId, node: &NodeId) -> bool {
+        self.run_refusals.contains_key(&(run.clone(), node.clone()))
+    }
+
+    /// Whether a node answers. One that was never heard may only be told down when it had a full `down_after_ms` to
+    /// make itself heard by this leader.
+    pub fn availability(&self, node: &NodeId, now_ms: u64, timing: &Timing) -> Availability {
+        let seen = self.nodes.get(node);
+        let heard_ms = seen.map_or(self.listening_since_ms, |seen| seen.beat_ms.max(self.listening_since_ms));
+        let silence_ms = now_ms.saturating_sub(heard_ms);
+        if silence_ms >= timing.down_after_ms {
+            Availability::Down
+        } else if seen.is_none() || silence_ms >= timing.unreachable_after_ms {
+            Availability::Unreachable
+        } else {
+            Availability::Up
+        }
+    }
+}
+
+/// Half of what the last interval showed, half of what was before.
+fn pace(arrival: &Arrival, offset: u64, now_ms: u64, beat_ms: u64) -> f64 {
+    let elapsed_ms = now_ms.saturating_sub(beat_ms);
+    if elapsed_ms == 0 {
+        return arrival.bytes_per_s;
+    }
+    let moved = offset.saturating_sub(arrival.offset);
+    let latest = moved as f64 * 1000.0 / elapsed_ms as f64;
+    if arrival.bytes_per_s == 0.0 { latest } else { f64::midpoint(arrival.bytes_per_s, latest) }
+}

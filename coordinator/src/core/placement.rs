@@ -1,0 +1,155 @@
+//! Where bytes go: which nodes have room, and which of them is best.
+//!
+//! Room is what a node last told, less what has been assigned to it since and it has not told yet.
+
+use super::{
+    keys,
+    observed::{Observed, Timing},
+    roster::{Peer, Roster},
+    tables::Arriving,
+    view::{Typed, View, ViewError},
+};
+use microtome_proto::{MaterialId, NodeId, node::Candidate};
+use std::collections::BTreeMap;
+
+/// A node that takes new bytes, with what is planned for it.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    url: String,
+    zone: Option<String>,
+    room: u64,
+    disk_total: u64,
+    cpu: f64,
+    /// Copies and uploads on their way.
+    arriving: usize,
+    /// Copies on their way.
+    copying: usize,
+}
+
+impl Site {
+    /// A larger score comes first: the fraction of the disk that would be left free, less a little for what is on its
+    /// way already and for a busy CPU, so that equal nodes take turns.
+    fn score(&self, size: u64) -> f64 {
+        let left = self.room.saturating_sub(size) as f64 / self.disk_total.max(1) as f64;
+        left - 0.02 * self.arriving.min(25) as f64 - 0.1 * self.cpu.clamp(0.0, 1.0)
+    }
+}
+
+/// All nodes that take new bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sites(BTreeMap<NodeId, Site>);
+
+impl Sites {
+    pub(super) fn survey(view: &dyn View, roster: &Roster<'_>) -> Result<Self, ViewError> {
+        let mut sites = BTreeMap::new();
+        for (id, peer) in roster.iter().filter(|(_, peer)| peer.takes_work()) {
+            if let Some(site) = site(view, id, peer)? {
+                sites.insert(id.clone(), site);
+            }
+        }
+        Ok(Self(sites))
+    }
+
+    /// Nodes with room for `size` bytes, the best first.
+    fn with_room(&self, size: u64) -> Vec<(&NodeId, &Site, f64)> {
+        let mut sites: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, site)| site.room >= size)
+            .map(|(id, site)| (id, site, site.score(size)))
+            .collect();
+        sites.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(b.0)));
+        sites
+    }
+
+    /// The largest copy that any node could still take: what is larger need not be looked at.
+    pub(super) fn room_max(&self, copies_per_node_max: usize) -> Option<u64> {
+        self.0.values().filter(|site| site.copying < copies_per_node_max).map(|site| site.room).max()
+    }
+
+    /// Chooses a node for one more copy and books its room there: in a zone with as few of its copies as can be, and of
+    /// those the one with the best score.
+    pub(super) fn place_copy(
+        &mut self,
+        wish: &Wish,
+        observed: &Observed,
+        copies_per_node_max: usize,
+    ) -> Option<NodeId> {
+        let crowd =
+            |site: &Site| site.zone.as_ref().map_or(0, |zone| wish.zones.iter().filter(|taken| *taken == zone).count());
+        let (node, _) = self
+            .0
+            .iter()
+            .filter(|(node, site)| {
+                site.room >= wish.size
+                    && site.copying < copies_per_node_max
+                    && !wish.taken.contains(node)
+                    && !observed.failed_lately(&wish.material, node)
+            })
+            .min_by(|(_, a), (_, b)| {
+                crowd(a).cmp(&crowd(b)).then_with(|| b.score(wish.size).total_cmp(&a.score(wish.size)))
+            })?;
+        let node = node.clone();
+        let site = self.0.get_mut(&node)?;
+        site.room -= wish.size;
+        site.arriving += 1;
+        site.copying += 1;
+        Some(node)
+    }
+}
+
+/// One more copy that is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) material: MaterialId,
+    pub(super) size: u64,
+    /// Nodes where the books have a copy in whatever state, or are about to.
+    pub(super) taken: Vec<NodeId>,
+    /// The zones of the copies that count, one entry for each.
+    pub(super) zones: Vec<String>,
+}
+
+fn site(view: &dyn View, id: &NodeId, peer: &Peer<'_>) -> Result<Option<Site>, ViewError> {
+    let Some(seen) = peer.seen else { return Ok(None) };
+    let (mut room, mut arriving, mut copying) = (seen.report.room(), 0, 0);
+    for entry in view.scan_records::<Arriving>(&keys::node(id), None) {
+        let ((_, material), record) = entry?;
+        arriving += 1;
+        copying += usize::from(record.copying);
+        let is_told = seen.incoming.get(&material).is_some_and(|told| told.generation == record.generation);
+        if !is_told {
+            room = room.saturating_sub(record.size);
+        }
+    }
+    Ok(Some(Site {
+        url: peer.record.url.clone(),
+        zone: peer.record.zone.clone(),
+        room,
+        disk_total: seen.report.disk_total,
+        cpu: seen.report.cpu,
+        arriving,
+        copying,
+    }))
+}
+
+/// Where an upload of `size` bytes would go, best first; empty where no node has room.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn candidates(
+    view: &dyn View,
+    observed: &Observed,
+    size: u64,
+    now_ms: u64,
+    timing: &Timing,
+) -> Result<Vec<Candidate>, ViewError> {
+    let roster = Roster::all(view, observed, now_ms, timing)?;
+    let sites = Sites::survey(view, &roster)?;
+    let candidates = sites.with_room(size).into_iter().map(|(node, site, score)| Candidate {
+        node: node.clone(),
+        url: site.url.clone(),
+        room: site.room,
+        score,
+    });
+    Ok(candidates.collect())
+}

@@ -1,0 +1,74 @@
+//! What the leader does by itself: copies made where they lack, dropped where there are too many, given up where their
+//! node died; runs handed out and taken back.
+//!
+//! Each round looks at the books and the leader's eyes anew and remembers nothing, so a command that was refused or
+//! lost is simply planned again, and one that was applied is not. Work grows with what is out of order, never with
+//! what is stored.
+
+mod copies;
+mod runs;
+
+use super::{
+    command::Command,
+    observed::{Observed, Timing},
+    roster::Roster,
+    view::{View, ViewError},
+};
+
+/// How much is done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knobs {
+    /// Copies under way in the whole cluster.
+    pub copies_max: usize,
+    /// Copies under way to one node.
+    pub copies_per_node_max: usize,
+    /// Runs under way on one node.
+    pub runs_per_node_max: usize,
+    /// Commands of one kind in one round.
+    pub commands_max: usize,
+    /// How long a node where a copy or a run failed is passed over for it.
+    pub failure_pause_ms: u64,
+    /// How long all holders must have answered before surplus copies are dropped, so that a node that comes and goes
+    /// does not have copies made and dropped with it.
+    pub trim_after_ms: u64,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            copies_max: 256,
+            copies_per_node_max: 8,
+            runs_per_node_max: 2,
+            commands_max: 1_000,
+            failure_pause_ms: 60_000,
+            trim_after_ms: 5_000,
+        }
+    }
+}
+
+/// The commands to propose now, in this order.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn plan(
+    view: &dyn View,
+    observed: &Observed,
+    now_ms: u64,
+    timing: &Timing,
+    knobs: &Knobs,
+) -> Result<Vec<Command>, ViewError> {
+    let roster = Roster::all(view, observed, now_ms, timing)?;
+    let scene = Scene { view, observed, roster: &roster, now_ms, knobs };
+    let mut commands = copies::plan(&scene)?;
+    commands.extend(runs::plan(&scene)?);
+    Ok(commands)
+}
+
+/// What a round of planning looks at.
+struct Scene<'a> {
+    view: &'a dyn View,
+    observed: &'a Observed,
+    roster: &'a Roster<'a>,
+    now_ms: u64,
+    knobs: &'a Knobs,
+}

@@ -1,0 +1,117 @@
+//! Materials as the API shows them, and where their bytes are.
+
+use super::{PresentError, Scene, page::page};
+use crate::core::{
+    roster::Roster,
+    tables::{MaterialRecord, Materials, MaterialsByAge},
+    view::{Typed, ViewError},
+};
+use microtome_proto::{
+    MaterialId, NodeId,
+    internal::Located,
+    material::{Material, MaterialState, Replica},
+    page::{Page, PageQuery},
+};
+
+impl Scene<'_> {
+    /// A material; also a deleted one until its last copy is freed.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn material(&self, id: &MaterialId) -> Result<Option<Material>, ViewError> {
+        let Some(record) = self.view.get_record::<Materials>(id)? else { return Ok(None) };
+        let roster = self.roster_of([&record])?;
+        Ok(Some(present(id.clone(), record, &roster)))
+    }
+
+    /// Materials, the newest first.
+    ///
+    /// # Errors
+    /// Where the state cannot be read or the query is not understood.
+    pub fn materials(&self, query: &PageQuery) -> Result<Page<Material>, PresentError> {
+        let (entries, next_cursor) = page::<MaterialsByAge>(self.view, query)?;
+        let mut records = Vec::with_capacity(entries.len());
+        for (_, id) in entries {
+            if let Some(record) = self.view.get_record::<Materials>(&id)? {
+                records.push((id, record));
+            }
+        }
+        let roster = self.roster_of(records.iter().map(|(_, record)| record))?;
+        let items = records.into_iter().map(|(id, record)| present(id, record, &roster)).collect();
+        Ok(Page { items, next_cursor })
+    }
+
+    /// Where a material's bytes can be read just now: on nodes that answer, the least busy first. Where none of them
+    /// does, on those that were silent for a short while only: the reader may have more luck than the leader. None
+    /// for a material that is unknown or deleted.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn located(&self, id: &MaterialId) -> Result<Option<Located>, ViewError> {
+        let record = self.view.get_record::<Materials>(id)?.filter(|record| !record.is_deleted());
+        let Some(record) = record else { return Ok(None) };
+        let roster = self.roster_of([&record])?;
+        let mut holders: Vec<_> =
+            record.verified().filter_map(|replica| roster.get(&replica.node)).filter(|peer| peer.counts()).collect();
+        if holders.iter().any(|peer| peer.is_up()) {
+            holders.retain(|peer| peer.is_up());
+        }
+        holders.sort_by_key(|peer| peer.load());
+        let receiving = record.receiving().and_then(|replica| roster.get(&replica.node));
+        Ok(Some(Located {
+            holders: holders.into_iter().map(|peer| peer.record.url.clone()).collect(),
+            receiving: receiving.map(|peer| peer.record.url.clone()),
+        }))
+    }
+
+    fn roster_of<'m>(&self, records: impl IntoIterator<Item = &'m MaterialRecord>) -> Result<Roster<'_>, ViewError> {
+        let nodes: Vec<&NodeId> =
+            records.into_iter().flat_map(|record| &record.replicas).map(|replica| &replica.node).collect();
+        Roster::of(self.view, self.observed, self.now_ms, self.timing, nodes)
+    }
+}
+
+fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Material {
+    let is_up = |node: &NodeId| roster.is(node, |peer| peer.is_up());
+    let url = |node: &NodeId| roster.get(node).map(|peer| peer.record.url.clone()).unwrap_or_default();
+    let live = record.verified().filter(|replica| is_up(&replica.node)).count();
+    let state = if record.is_deleted() {
+        MaterialState::Deleting
+    } else if record.blake3.is_none() {
+        MaterialState::Receiving
+    } else if live >= record.population as usize {
+        MaterialState::Ready
+    } else if live > 0 {
+        MaterialState::Degraded
+    } else {
+        MaterialState::Unavailable
+    };
+    let upload_url = record.receiving().map(|replica| format!("{}/v1/uploads/{id}", url(&replica.node)));
+    let replicas = record
+        .replicas
+        .iter()
+        .map(|replica| Replica {
+            node: replica.node.clone(),
+            state: replica.state,
+            generation: replica.generation,
+            url: url(&replica.node),
+            live: is_up(&replica.node),
+        })
+        .collect();
+    let population_live = u32::try_from(live).unwrap_or(u32::MAX);
+    Material {
+        view: format!("/view/{id}"),
+        id,
+        name: record.name,
+        size: record.size,
+        media_type: record.media_type,
+        blake3: record.blake3,
+        state,
+        population: record.population,
+        population_live,
+        replicas,
+        created_at: record.created_at,
+        origin: record.origin,
+        upload_url,
+    }
+}

@@ -1,0 +1,99 @@
+//! A simulated cluster under faults comes to rest with everything in its place, and loses nothing on the way.
+
+use super::{invariants, simulation::Simulation};
+use proptest::prelude::*;
+
+#[test]
+fn a_quiet_cluster_takes_uploads_and_comes_to_rest() {
+    let mut simulation = Simulation::new(3);
+    simulation.second();
+    for _ in 0..20 {
+        simulation.upload(30, 2);
+    }
+    let seconds = simulation.settle_down(20);
+    assert_eq!(simulation.acknowledged.len(), 20);
+    assert!(seconds <= 10, "{seconds} s for an upload of 3 s and a copy of 3 s");
+}
+
+#[test]
+fn a_dead_node_is_healed_and_its_return_trimmed() {
+    let mut simulation = Simulation::new(4);
+    simulation.second();
+    for _ in 0..20 {
+        simulation.upload(30, 2);
+    }
+    simulation.settle_down(20);
+    simulation.kill(1);
+    for _ in 0..20 {
+        simulation.second();
+    }
+    let gone = simulation.nodes[1].id.clone();
+    let live = |simulation: &Simulation| {
+        let scene = simulation.world.scene();
+        simulation.acknowledged.iter().all(|id| scene.material(id).unwrap().unwrap().population_live == 2)
+    };
+    assert!(live(&simulation), "10 s of silence, 3 s of copying, and some to spare");
+    simulation.start(1);
+    simulation.settle_down(30);
+    assert!(!simulation.node_record(&gone).instance.is_empty() && live(&simulation));
+}
+
+#[derive(Debug, Clone)]
+enum Fault {
+    Pass(usize),
+    Upload(u64, u32),
+    Delete(usize),
+    Submit(usize),
+    Kill(usize),
+    Start(usize),
+    CutOff(usize),
+    Rejoin(usize),
+    Wipe(usize),
+    FailOver,
+}
+
+fn faults() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        6 => (1..15usize).prop_map(Fault::Pass),
+        6 => (0..100u64, 1..4u32).prop_map(|(size, population)| Fault::Upload(size, population)),
+        1 => any::<usize>().prop_map(Fault::Delete),
+        2 => any::<usize>().prop_map(Fault::Submit),
+        2 => any::<usize>().prop_map(Fault::Kill),
+        2 => any::<usize>().prop_map(Fault::Start),
+        2 => any::<usize>().prop_map(Fault::CutOff),
+        2 => any::<usize>().prop_map(Fault::Rejoin),
+        1 => any::<usize>().prop_map(Fault::Wipe),
+        1 => Just(Fault::FailOver),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn with_faults_over_the_cluster_comes_to_rest(faults in proptest::collection::vec(faults(), 0..60)) {
+        let mut simulation = Simulation::new(5);
+        simulation.second();
+        let count = simulation.nodes.len();
+        for fault in faults {
+            match fault {
+                Fault::Pass(seconds) => (0..seconds).for_each(|_| simulation.second()),
+                Fault::Upload(size, population) => simulation.upload(size, population),
+                Fault::Delete(nth) => simulation.delete(nth),
+                Fault::Submit(nth) => simulation.submit(nth),
+                Fault::Kill(nth) => simulation.kill(nth % count),
+                Fault::Start(nth) => simulation.start(nth % count),
+                Fault::CutOff(nth) => simulation.nodes[nth % count].is_cut_off = true,
+                Fault::Rejoin(nth) => simulation.nodes[nth % count].is_cut_off = false,
+                Fault::Wipe(nth) => simulation.wipe(nth % count),
+                Fault::FailOver => simulation.fail_over(),
+            }
+        }
+        for nth in 0..count {
+            simulation.start(nth);
+            simulation.nodes[nth].is_cut_off = false;
+        }
+        simulation.settle_down(150);
+        invariants::check(&simulation.world.view);
+    }
+}

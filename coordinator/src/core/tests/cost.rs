@@ -1,0 +1,47 @@
+//! Planning looks at what is out of order, not at what is stored.
+
+use super::support::*;
+use crate::core::{
+    orders::orders,
+    plan::plan,
+    view::{Entry, Memory, View, ViewError},
+};
+use std::cell::Cell;
+
+/// A view that counts what is read.
+struct Counting<'a> {
+    view: &'a Memory,
+    reads: Cell<usize>,
+}
+
+impl View for Counting<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        self.reads.set(self.reads.get() + 1);
+        View::get(self.view, key)
+    }
+
+    fn scan<'a>(&'a self, prefix: &[u8], after: Option<&[u8]>) -> Box<dyn Iterator<Item = Entry> + 'a> {
+        Box::new(self.view.scan(prefix, after).inspect(|_| self.reads.set(self.reads.get() + 1)))
+    }
+}
+
+#[test]
+fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    for i in 0..300 {
+        world.stored(5, 2, &[&n[i % 4], &n[(i + 1) % 4]]);
+    }
+    let reads = |world: &World| {
+        let view = Counting { view: &world.view, reads: Cell::new(0) };
+        plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+        let planned = view.reads.replace(0);
+        orders(&view, &n[0], &world.observed, world.now_ms, &world.timing).unwrap();
+        (planned, view.reads.get())
+    };
+    let (planned, ordered) = reads(&world);
+    assert!(planned <= 4 * 4 && ordered == 0, "{planned} and {ordered} records read");
+    world.pass(10, &[&n[1], &n[2], &n[3]]);
+    let (planned, _) = reads(&world);
+    assert!(planned <= 2 * 150 + 4 * 4, "{planned} records read for the 150 materials of the dead node");
+}

@@ -1,0 +1,76 @@
+//! Yesterday's bytes stay readable: records and log entries as version 0.1.0 wrote them.
+
+use super::support::*;
+use crate::core::{
+    command::{Command, Proposal},
+    tables::{Leaving, MaterialRecord, Materials, Meta, Nodes, RunRecord, Runs},
+    view::{Memory, Typed, ViewError, stored_key},
+};
+use microtome_proto::{Generation, material::ReplicaState, run::RunState};
+
+fn stored(key: Vec<u8>, record: &str) -> Memory {
+    Memory::from([(key, [b"\x01", record.as_bytes()].concat())])
+}
+
+#[test]
+fn materials_of_version_1() {
+    let id = "m-abc".parse().unwrap();
+    assert_eq!(stored_key::<Materials>(&id), b"mm-abc\0");
+    let view = stored(
+        b"mm-abc\0".to_vec(),
+        r#"{"sequence":7,"name":"a.svs","size":5,"media_type":"image/tiff","announced":null,"blake3":"00","population":2,
+            "origin":{"run":"r-1","attempt":3},"request":"key","created_at":"2025-01-01T00:00:00.000Z","deleted_at":null,
+            "replicas":[{"node":"n-1","state":"verified","generation":4}]}"#,
+    );
+    let record = view.get_record::<Materials>(&id).unwrap().unwrap();
+    assert_eq!((record.sequence, record.replicas[0].state), (7, ReplicaState::Verified));
+    // The least that a record can have: all else has a default.
+    let least = r#"{"sequence":7,"name":"a.svs","size":5,"media_type":"image/tiff","population":2,
+                    "created_at":"2025-01-01T00:00:00.000Z"}"#;
+    let record: MaterialRecord = serde_json::from_str(least).unwrap();
+    assert!(record.replicas.is_empty() && record.blake3.is_none());
+}
+
+#[test]
+fn other_records_of_version_1() {
+    let view = stored(stored_key::<Meta>(&()), r#"{"cluster":"c-1","name":"lab","generation_last":9}"#);
+    assert_eq!(view.get_record::<Meta>(&()).unwrap().unwrap().generation_last, 9);
+    let node = "n-12".parse().unwrap();
+    assert_eq!(stored_key::<Nodes>(&node), b"n\x04n-12");
+    let view = stored(
+        b"n\x04n-12".to_vec(),
+        r#"{"instance":"i","name":"a","url":"http://a","version":"0.1.0","scheduling":"cordoned","lifecycle":"member",
+            "registered_at":"2025-01-01T00:00:00.000Z"}"#,
+    );
+    assert!(view.get_record::<Nodes>(&node).unwrap().is_some());
+    let run: RunRecord = serde_json::from_str(
+        r#"{"pipeline":"tissue","name":"t","inputs":["m-abc"],"parameters":{},"state":"waiting","attempt":0,
+            "created_at":"2025-01-01T00:00:00.000Z"}"#,
+    )
+    .unwrap();
+    assert_eq!(run.state, RunState::Waiting);
+    assert_eq!(stored_key::<Runs>(&"r-1".parse().unwrap()), b"r\xfc\x8d\xd2\xce");
+    assert_eq!(stored_key::<Leaving>(&(node, "m-abc".parse().unwrap())), b"-\x04n-12m-abc\0");
+}
+
+#[test]
+fn log_entries_of_version_1() {
+    let entry = r#"{"at":"2025-01-01T00:00:00.000Z","command":{"do":"replica_verified","material":"m-abc","node":"n-1",
+                    "generation":4,"size":5,"blake3":"00"}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    assert!(matches!(proposal.command, Command::ReplicaVerified { generation: Generation(4), .. }));
+}
+
+#[test]
+fn a_record_that_is_newer_or_broken_is_an_error_never_a_default() {
+    let world = World::new();
+    let key = stored_key::<Meta>(&());
+    for bytes in [&b""[..], b"\x02{}", b"\x01{", b"\x01[]"] {
+        let mut view = world.view.clone();
+        view.insert(key.clone(), bytes.to_vec());
+        let error = view.get_record::<Meta>(&()).unwrap_err();
+        assert!(matches!(error, ViewError::Record { .. }), "{error}");
+    }
+    let view = Memory::from([(b"nx".to_vec(), b"\x01{}".to_vec())]);
+    assert!(view.scan_keys::<Nodes>(&[], None).next().unwrap().is_err());
+}

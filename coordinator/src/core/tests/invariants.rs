@@ -1,0 +1,134 @@
+//! What must hold of the books after every command, worked out anew from the facts alone.
+
+use crate::core::{
+    tables::{
+        Arriving, ArrivingRecord, Leaving, Materials, MaterialsByAge, Meta, Nodes, OnNode, RequestRecord, Requests,
+        Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+    },
+    view::{Memory, Table, Typed, stored_key, stored_record},
+};
+use microtome_proto::{Generation, material::ReplicaState, run::RunState};
+use std::collections::{BTreeMap, HashSet};
+
+#[derive(Default)]
+struct Expected(Memory);
+
+impl Expected {
+    fn add<T: Table>(&mut self, key: &T::Key, record: &T::Record) {
+        let key = stored_key::<T>(key);
+        let record = stored_record::<T>(&key, record).unwrap();
+        assert!(self.0.insert(key, record).is_none(), "two records with one key");
+    }
+}
+
+/// Panics where an invariant does not hold.
+pub(super) fn check(view: &Memory) {
+    let meta = view.get_record::<Meta>(&()).unwrap().unwrap_or_default();
+    let nodes: HashSet<_> = view.scan_keys::<Nodes>(&[], None).map(Result::unwrap).collect();
+    let mut expected = Expected::default();
+    let mut generations = HashSet::new();
+    let (mut materials, mut bytes) = (0, 0);
+    let mut totals = BTreeMap::<_, TotalsRecord>::new();
+    for entry in view.scan_records::<Materials>(&[], None) {
+        let (id, material) = entry.unwrap();
+        assert!(material.sequence <= meta.material_last, "{id} is not from the counter");
+        expected.add::<MaterialsByAge>(&material.sequence, &id);
+        if let Some(request) = &material.request {
+            expected.add::<Requests>(request, &RequestRecord::Material(id.clone()));
+        }
+        let deleted = material.deleted_at.is_some();
+        if deleted {
+            assert!(!material.replicas.is_empty(), "{id} is deleted and freed, and still there");
+        } else {
+            materials += 1;
+            bytes += material.size;
+        }
+        let count = |state| material.replicas.iter().filter(|replica| replica.state == state).count();
+        let receiving = count(ReplicaState::Receiving);
+        let verified = count(ReplicaState::Verified);
+        assert!(receiving <= 1 && (verified == 0 || material.blake3.is_some()), "{id}: {material:?}");
+        assert!(!deleted || count(ReplicaState::Dropping) == material.replicas.len(), "{id}: {material:?}");
+        assert!(deleted || material.blake3.is_some() || receiving == 1, "{id} waits for nothing: {material:?}");
+        let wanted = material.population as usize;
+        if deleted || verified != wanted || material.replicas.len() != wanted {
+            expected.add::<Unsettled>(&id, &());
+        }
+        for replica in &material.replicas {
+            let place = (replica.node.clone(), id.clone());
+            assert!(nodes.contains(&replica.node), "{id} lies on an unknown node");
+            assert!(replica.generation.0 <= meta.generation_last, "{id} has a generation that nobody gave");
+            assert!(generations.insert(replica.generation), "generation {} twice", replica.generation);
+            expected.add::<OnNode>(&place, &());
+            let arriving = |copying| ArrivingRecord { generation: replica.generation, size: material.size, copying };
+            match replica.state {
+                ReplicaState::Receiving => expected.add::<Arriving>(&place, &arriving(false)),
+                ReplicaState::Copying => expected.add::<Arriving>(&place, &arriving(true)),
+                ReplicaState::Dropping => expected.add::<Leaving>(&place, &replica.generation),
+                ReplicaState::Verified => {
+                    let totals = totals.entry(replica.node.clone()).or_default();
+                    totals.replicas += 1;
+                    totals.bytes += material.size;
+                }
+            }
+        }
+    }
+    assert_eq!((meta.materials, meta.bytes), (materials, bytes));
+    for (node, totals) in totals {
+        expected.add::<Totals>(&node, &totals);
+    }
+    for entry in view.scan_records::<Runs>(&[], None) {
+        let (id, run) = entry.unwrap();
+        if let Some(request) = &run.request {
+            expected.add::<Requests>(request, &RequestRecord::Run(id.clone()));
+        }
+        assert!(!(run.state.is_final() || run.state == RunState::Waiting) || run.made.is_empty(), "{id}: {run:?}");
+        if run.state == RunState::Waiting {
+            assert_eq!((&run.node, run.attempt), (&None, Generation(0)), "{id}");
+            expected.add::<WaitingRuns>(&id, &());
+        } else if !run.state.is_final() {
+            assert!(generations.insert(run.attempt) && run.attempt.0 <= meta.generation_last, "{id}: {run:?}");
+            let node = run.node.clone().unwrap();
+            expected.add::<RunsOnNode>(&(node, id.clone()), &run.attempt);
+            for made in &run.made {
+                let origin = view.get_record::<Materials>(made).unwrap().and_then(|material| material.origin);
+                assert!(origin.is_none_or(|origin| origin.run == id && origin.attempt == run.attempt));
+            }
+        }
+    }
+    let derived = [
+        MaterialsByAge::TAG,
+        OnNode::TAG,
+        Arriving::TAG,
+        Leaving::TAG,
+        Unsettled::TAG,
+        Totals::TAG,
+        WaitingRuns::TAG,
+        RunsOnNode::TAG,
+        Requests::TAG,
+    ];
+    let kept: Memory =
+        view.iter().filter(|(key, _)| derived.contains(&key[0])).map(|(k, r)| (k.clone(), r.clone())).collect();
+    assert!(kept == expected.0, "indexes or sums differ from the facts:\nkept {kept:?}\nfrom facts {:?}", expected.0);
+}
+
+#[test]
+fn no_two_tables_share_a_tag() {
+    use crate::core::tables::Instances;
+    let tags = [
+        Meta::TAG,
+        Nodes::TAG,
+        Instances::TAG,
+        Totals::TAG,
+        Materials::TAG,
+        MaterialsByAge::TAG,
+        OnNode::TAG,
+        Arriving::TAG,
+        Leaving::TAG,
+        Unsettled::TAG,
+        Runs::TAG,
+        WaitingRuns::TAG,
+        RunsOnNode::TAG,
+        Requests::TAG,
+    ];
+    assert_eq!(tags.iter().collect::<HashSet<_>>().len(), tags.len());
+}

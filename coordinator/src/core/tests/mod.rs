@@ -1,0 +1,14 @@
+//! The core tried from outside its modules: stories, a model under random commands, a simulated cluster.
+
+mod cluster;
+mod cost;
+mod format;
+mod invariants;
+mod model;
+mod simulation;
+mod stories_healing;
+mod stories_inventory;
+mod stories_materials;
+mod stories_present;
+mod stories_runs;
+mod support;

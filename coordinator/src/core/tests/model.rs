@@ -1,0 +1,280 @@
+//! Random commands, sensible and not, in any order: the invariants hold after each.
+
+use super::{invariants, support::*};
+use crate::core::{
+    apply::apply,
+    command::{Command, Outcome, Proposal},
+    tables::{MaterialRecord, Materials, Meta, MetaRecord, Runs},
+    view::{Change, Memory, Typed, View},
+};
+use microtome_proto::{
+    Code, Generation, MaterialId, NodeId, RunId, Timestamp, material::Origin, node::Scheduling, run::Output,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashSet};
+
+/// What to do, and three numbers that choose with what, a byte each.
+type Step = u32;
+
+struct Model {
+    view: Memory,
+    nodes: Vec<NodeId>,
+    materials: Vec<MaterialId>,
+    runs: Vec<RunId>,
+    ids: HashSet<String>,
+    generations: HashSet<Generation>,
+    /// The assignments that each node has had: what it may hold was made under one of them.
+    assigned: BTreeMap<(MaterialId, NodeId), Vec<Generation>>,
+    steps: i64,
+}
+
+impl Model {
+    fn new() -> Self {
+        let world = World::new();
+        let mut model = Self {
+            view: world.view,
+            nodes: Vec::new(),
+            materials: Vec::new(),
+            runs: Vec::new(),
+            ids: HashSet::new(),
+            generations: HashSet::new(),
+            assigned: BTreeMap::new(),
+            steps: 0,
+        };
+        for name in ["a", "b", "c", "d"] {
+            model.step(register(name, None));
+        }
+        model
+    }
+
+    fn record(&self, material: &MaterialId) -> Option<MaterialRecord> {
+        self.view.get_record::<Materials>(material).unwrap()
+    }
+
+    fn meta(&self) -> MetaRecord {
+        self.view.get_record::<Meta>(&()).unwrap().unwrap()
+    }
+
+    /// A command that is mostly about something that exists, with a generation that is mostly right.
+    fn command(&self, step: Step) -> Command {
+        let [kind, a, b, c] = step.to_le_bytes();
+        let pick = |n: u8, len: usize| usize::from(n) % len.max(1);
+        let node = self.nodes[pick(b, self.nodes.len())].clone();
+        // Mostly one of the latest: the old ones are settled or gone.
+        let recent = self.materials.len().saturating_sub(12);
+        let material = self.materials.get(recent + pick(a, self.materials.len() - recent)).cloned();
+        let material = material.unwrap_or_else(|| "m-none".parse().unwrap());
+        let recent = self.runs.len().saturating_sub(4);
+        let run = self.runs.get(recent + pick(a, self.runs.len() - recent)).cloned();
+        let run = run.unwrap_or_else(|| "r-99999".parse().unwrap());
+        let record = self.record(&material);
+        let of_replica = record.as_ref().and_then(|record| record.replica(&node)).map(|replica| replica.generation);
+        let generation = match of_replica {
+            Some(generation) if c % 8 != 0 => generation,
+            _ => Generation(u64::from(c) % (self.meta().generation_last + 2)),
+        };
+        let running = self.view.get_record::<Runs>(&run).unwrap();
+        let attempt = match &running {
+            Some(running) if c % 8 != 0 => running.attempt,
+            _ => Generation(u64::from(c) % (self.meta().generation_last + 2)),
+        };
+        let size = record.as_ref().map_or(3, |record| record.size);
+        let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
+        match kind % 40 {
+            0..=3 => Command::CreateMaterial {
+                request,
+                name: "x".to_owned(),
+                size: u64::from(c % 3),
+                media_type: "a/b".to_owned(),
+                blake3: (c % 5 == 0).then(|| "announced".to_owned()),
+                population: u32::from(c % 4),
+                origin: (c % 6 == 0).then_some(Origin { run, attempt }),
+                node,
+            },
+            4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
+            5 => Command::UpdateMaterial { material, name: None, population: Some(u32::from(c % 4)) },
+            6 => Command::DeleteMaterial { material },
+            7..=12 => Command::AddReplica { material, node },
+            13..=20 => Command::ReplicaVerified {
+                blake3: if c % 16 == 1 { "wrong".to_owned() } else { hash(&material) },
+                size: if c % 16 == 2 { size + 1 } else { size },
+                material,
+                node,
+                generation,
+            },
+            21..=23 => Command::DropReplica { material, node, generation },
+            24..=25 => Command::ReplicaGone { material, node, generation },
+            26 => {
+                let had = self.assigned.get(&(material.clone(), node.clone()));
+                let had = had.and_then(|had| had.get(pick(c, had.len()))).filter(|_| c % 3 != 0);
+                Command::SettleNode {
+                    held: had.map(|generation| held(&material, *generation, size)).into_iter().collect(),
+                    lost: if c % 2 == 0 { vec![(material, generation)] } else { Vec::new() },
+                    node,
+                }
+            }
+            27 => Command::CreateRun {
+                request,
+                pipeline: "p".to_owned(),
+                name: "p".to_owned(),
+                inputs: vec![material],
+                parameters: serde_json::Value::Null,
+            },
+            28..=30 => Command::AssignRun { run, node },
+            31 => Command::RequeueRun { run, attempt, reason: "x".to_owned() },
+            32 => Command::RunStarted { run, attempt },
+            33..=34 => Command::RunDone {
+                run,
+                attempt,
+                outputs: match running.map(|running| running.made) {
+                    Some(made) if c % 2 == 0 => {
+                        made.into_iter().map(|material| Output { name: "o".to_owned(), material }).collect()
+                    }
+                    _ => Vec::new(),
+                },
+                result: serde_json::Value::Null,
+                bytes_moved: 0,
+            },
+            35 => Command::RunFailed { run, attempt, reason: "x".to_owned() },
+            36 if c % 3 == 0 => Command::CancelRun { run },
+            37 if self.nodes.len() < 12 => register(&format!("node-{}", b % 16), None),
+            38 => Command::ScheduleNode {
+                node,
+                scheduling: [Scheduling::Active, Scheduling::Cordoned, Scheduling::Draining][pick(c, 3)],
+            },
+            39 if c % 64 == 0 => Command::RemoveNode { node },
+            _ => Command::AddReplica { material, node },
+        }
+    }
+
+    fn step(&mut self, command: Command) {
+        self.steps += 1;
+        let proposal = Proposal { at: Timestamp::from_millis(self.steps), command };
+        let (changes, outcome) = apply(&self.view, &proposal).unwrap();
+        if self.steps % 8 == 0 {
+            let again = apply(&self.view, &proposal).unwrap();
+            assert_eq!(again, (changes.clone(), outcome.clone()), "not deterministic");
+        }
+        if let Outcome::Refused { code, .. } = &outcome {
+            assert!(changes.is_empty() || *code == Code::HashMismatch, "refused, and changed: {proposal:?}");
+        }
+        let (meta, before) = (self.meta(), self.touched(&changes));
+        for (key, record) in changes {
+            match record {
+                Some(record) => self.view.insert(key, record),
+                None => self.view.remove(&key),
+            };
+        }
+        self.counters_only_grow(&meta);
+        self.no_bytes_are_given_away(&proposal.command, before);
+        self.repeating_changes_nothing(&proposal);
+        self.remember(&proposal.command, &outcome);
+    }
+
+    /// The materials that changes are about, as they were.
+    fn touched(&self, changes: &[Change]) -> BTreeMap<MaterialId, MaterialRecord> {
+        use crate::core::view::Table;
+        changes
+            .iter()
+            .filter(|(key, _)| key[0] == Materials::TAG)
+            .filter_map(|(key, _)| Materials::decode(&key[1..]))
+            .filter_map(|id| Some((id.clone(), self.record(&id)?)))
+            .collect()
+    }
+
+    fn counters_only_grow(&self, before: &MetaRecord) {
+        let after = self.meta();
+        assert!(after.cluster == before.cluster);
+        for (before, after) in [
+            (before.node_last, after.node_last),
+            (before.material_last, after.material_last),
+            (before.run_last, after.run_last),
+            (before.generation_last, after.generation_last),
+        ] {
+            assert!(after >= before, "a counter went back");
+        }
+    }
+
+    /// Only the truth about disks, or a deletion, may take the last verified copy; a hash is for life.
+    fn no_bytes_are_given_away(&self, command: &Command, before: BTreeMap<MaterialId, MaterialRecord>) {
+        let is_truth = matches!(command, Command::ReplicaGone { .. } | Command::SettleNode { .. });
+        for (id, before) in before {
+            let after = self.record(&id);
+            if let (Some(old), Some(new)) = (&before.blake3, after.as_ref().and_then(|after| after.blake3.as_ref())) {
+                assert_eq!(old, new, "the hash of {id} changed");
+            }
+            let is_deleted = after.as_ref().is_none_or(|after| after.deleted_at.is_some());
+            let verified = after.iter().flat_map(|after| after.verified()).count();
+            if before.verified().count() > verified && !is_truth && !is_deleted {
+                assert!(verified >= before.population as usize, "{command:?} took {before:?} to {after:?}");
+                assert!(verified >= 1);
+            }
+            if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
+                let is_meant = matches!(command, Command::DeleteMaterial { .. }) || before.origin.is_some();
+                assert!(is_meant, "{command:?} deleted {before:?}");
+            }
+        }
+    }
+
+    fn repeating_changes_nothing(&self, proposal: &Proposal) {
+        let is_idempotent = match &proposal.command {
+            Command::CreateMaterial { request, .. } | Command::CreateRun { request, .. } => request.is_some(),
+            _ => true,
+        };
+        if is_idempotent {
+            for (key, record) in apply(&self.view, proposal).unwrap().0 {
+                assert_eq!(View::get(&self.view, &key).unwrap(), record, "a repeat changed something: {proposal:?}");
+            }
+        }
+    }
+
+    fn remember(&mut self, command: &Command, outcome: &Outcome) {
+        let assigned = match (command, outcome) {
+            (Command::CreateMaterial { node, .. }, Outcome::Material { material, generation, existed: false }) => {
+                Some((material, node, generation))
+            }
+            (
+                Command::AddReplica { material, node } | Command::MoveUpload { material, node, .. },
+                Outcome::Assigned { generation },
+            ) => Some((material, node, generation)),
+            _ => None,
+        };
+        if let Some((material, node, generation)) = assigned {
+            self.assigned.entry((material.clone(), node.clone())).or_default().push(*generation);
+        }
+        match outcome {
+            Outcome::Node { node } if !self.nodes.contains(node) => {
+                assert!(self.ids.insert(node.to_string()));
+                self.nodes.push(node.clone());
+            }
+            Outcome::Material { material, generation, existed: false } => {
+                assert!(self.ids.insert(material.to_string()), "{material} was used before");
+                assert!(self.generations.insert(*generation), "generation {generation} was used before");
+                self.materials.push(material.clone());
+            }
+            Outcome::Run { run } if !self.runs.contains(run) => {
+                assert!(self.ids.insert(run.to_string()));
+                self.runs.push(run.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// 512 histories of up to 400 commands: more than 100,000 in all.
+    #[test]
+    fn the_books_are_right_after_any_history(steps in proptest::collection::vec(any::<Step>(), 0..=400)) {
+        let mut model = Model::new();
+        for (nth, step) in steps.iter().enumerate() {
+            model.step(model.command(*step));
+            // Working everything out anew costs more than the commands themselves.
+            if nth % 32 == 0 {
+                invariants::check(&model.view);
+            }
+        }
+        invariants::check(&model.view);
+    }
+}

@@ -1,0 +1,170 @@
+//! A node lists what it holds, and both sides settle the difference: one story a test.
+
+use super::support::*;
+use crate::core::{command::Command, settle::settle};
+use microtome_proto::{
+    Generation, MaterialId, NodeId,
+    internal::{Held, Inventory},
+    material::ReplicaState::*,
+};
+
+fn page(held: Vec<Held>) -> Inventory {
+    Inventory { after: None, held, last: true, incoming: Vec::new() }
+}
+
+/// Settles a page and says what the node is to drop.
+fn settled(world: &mut World, node: &NodeId, inventory: &Inventory) -> Vec<MaterialId> {
+    let (command, answer) = settle(&world.view, node, inventory).unwrap();
+    if let Some(command) = command {
+        world.accept(command);
+    }
+    let (command, again) = settle(&world.view, node, inventory).unwrap();
+    assert_eq!((command, &again), (None, &answer), "settling again changes nothing");
+    answer.drop
+}
+
+#[test]
+fn a_restart_with_all_copies_changes_nothing() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (upload, receiving) = world.upload(5, 2, &n[0]);
+    let copying = {
+        let other = world.stored(5, 2, &[&n[1]]);
+        (other.clone(), world.assign(&other, &n[0]))
+    };
+    let before = world.view.clone();
+    let generation = world.replica(&m, &n[0]).unwrap().1;
+    let mut inventory = page(vec![held(&m, generation, 5)]);
+    inventory.incoming = vec![(upload, receiving), copying];
+    assert_eq!(settled(&mut world, &n[0], &inventory), []);
+    assert!(world.view == before);
+}
+
+#[test]
+fn copies_that_are_not_there_any_more_are_lost() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (upload, _) = world.upload(5, 2, &n[0]);
+    assert_eq!(settled(&mut world, &n[0], &page(Vec::new())), []);
+    assert_eq!(world.replica(&m, &n[0]), None);
+    assert!(!world.exists(&upload), "an upload whose bytes are gone begins anew");
+    assert_eq!(world.plan().len(), 1, "and the lost copy is made again");
+}
+
+#[test]
+fn deleted_materials_do_not_rise_with_a_returning_node() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let [first, second] = [0, 1].map(|i| world.replica(&m, &n[i]).unwrap().1);
+    world.accept(Command::DeleteMaterial { material: m.clone() });
+    world.accept(gone(&m, &n[1], second));
+    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), std::slice::from_ref(&m));
+    assert_eq!(world.replica(&m, &n[0]), Some((Dropping, first)), "until the node says that it is free");
+    // It freed it and could not say so before it was started again.
+    assert_eq!(settled(&mut world, &n[0], &page(Vec::new())), []);
+    assert!(!world.exists(&m));
+    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), [m]);
+}
+
+#[test]
+fn what_was_finished_while_no_coordinator_listened_counts() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let (m, generation) = world.upload(5, 2, &n[0]);
+    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, generation, 5)])), []);
+    assert_eq!(world.replica(&m, &n[0]), Some((Verified, generation)));
+    let copying = world.assign(&m, &n[1]);
+    settled(&mut world, &n[1], &page(vec![held(&m, copying, 5)]));
+    assert!(world.material(&m).is_settled());
+}
+
+#[test]
+fn a_proven_copy_counts_though_its_assignment_was_given_up() {
+    // The node was cut off while it pulled a copy. The leader gave the assignment up, then the only other holder's disk
+    // died. The bytes are on the first one: dropping them for a generation's sake would lose the material.
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0]]);
+    let generation = world.assign(&m, &n[1]);
+    world.accept(gone(&m, &n[1], generation));
+    let first = world.replica(&m, &n[0]).unwrap().1;
+    world.accept(gone(&m, &n[0], first));
+    assert_eq!(settled(&mut world, &n[1], &page(vec![held(&m, generation, 5)])), []);
+    assert_eq!(world.replica(&m, &n[1]), Some((Verified, generation)));
+}
+
+#[test]
+fn a_copy_with_other_bytes_is_dropped_and_lost() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let generation = world.replica(&m, &n[0]).unwrap().1;
+    let mut wrong = held(&m, generation, 5);
+    wrong.blake3 = "other".to_owned();
+    assert_eq!(settled(&mut world, &n[0], &page(vec![wrong])), std::slice::from_ref(&m));
+    assert_eq!(world.replica(&m, &n[0]), None);
+    let shorter = held(&m, generation, 4);
+    assert_eq!(settled(&mut world, &n[1], &page(vec![shorter])), [m]);
+}
+
+#[test]
+fn an_upload_that_was_moved_away_does_not_count_at_its_old_place() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let (m, first) = world.upload(5, 2, &n[0]);
+    world.accept(Command::MoveUpload { material: m.clone(), generation: first, node: n[1].clone() });
+    let mut inventory = page(Vec::new());
+    inventory.incoming = vec![(m.clone(), first)];
+    assert_eq!(settled(&mut world, &n[0], &inventory), std::slice::from_ref(&m));
+    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), [m]);
+}
+
+#[test]
+fn a_copy_from_a_future_generation_is_left_alone() {
+    // The coordinators were restored from an old backup. What they do not know they must not delete.
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let m = "m-0000000000".parse().unwrap();
+    let mut inventory = page(vec![held(&m, Generation(99), 5)]);
+    inventory.incoming = vec![("m-1111111111".parse().unwrap(), Generation(98))];
+    assert_eq!(settled(&mut world, &n[0], &inventory), []);
+}
+
+#[test]
+fn each_page_speaks_for_its_own_part() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let mut materials: Vec<_> = (0..9).map(|_| world.stored(5, 1, &[&n[0]])).collect();
+    materials.sort();
+    let held_of = |world: &World, i: usize| held(&materials[i], world.replica(&materials[i], &n[0]).unwrap().1, 5);
+    // Three pages; materials 1, 5 and 8 are not on the disk any more.
+    let pages = [
+        Inventory { after: None, held: [0, 2].map(|i| held_of(&world, i)).to_vec(), last: false, incoming: vec![] },
+        Inventory {
+            after: Some(materials[2].clone()),
+            held: [3, 4].map(|i| held_of(&world, i)).to_vec(),
+            last: false,
+            incoming: vec![],
+        },
+        Inventory {
+            after: Some(materials[4].clone()),
+            held: [6, 7].map(|i| held_of(&world, i)).to_vec(),
+            last: true,
+            incoming: vec![],
+        },
+    ];
+    for (page, missing) in pages.iter().zip([1, 99, 5]) {
+        let (command, answer) = settle(&world.view, &n[0], page).unwrap();
+        assert_eq!(answer.drop, []);
+        match command {
+            Some(Command::SettleNode { lost, held, .. }) => {
+                assert_eq!((lost[0].0.clone(), held), (materials[missing].clone(), vec![]));
+                assert_eq!(lost.len(), if page.last { 2 } else { 1 });
+            }
+            other => assert_eq!((other, missing), (None, 99)),
+        }
+    }
+}

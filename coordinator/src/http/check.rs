@@ -1,0 +1,121 @@
+//! Limits on what comes from outside. Each refusal names the part and its limit.
+
+use axum::http::{HeaderMap, HeaderName};
+use microtome_proto::{
+    Code, Problem,
+    limits::{MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
+};
+
+/// Longest `Idempotency-Key`, in bytes.
+const KEY_LEN_MAX: usize = 128;
+/// Longest media type, in bytes.
+const MEDIA_TYPE_LEN_MAX: usize = 127;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A name that people see.
+pub(super) fn name(what: &str, name: &str) -> Result<(), Problem> {
+    if name.is_empty() {
+        return Err(bad(format!("{what} is empty")));
+    }
+    if name.len() > NAME_LEN_MAX {
+        return Err(bad(format!("{what} has {} bytes: at most {NAME_LEN_MAX} are allowed", name.len())));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(bad(format!("{what} has a control character in it")));
+    }
+    Ok(())
+}
+
+/// A material's length.
+pub(super) fn size(size: u64) -> Result<(), Problem> {
+    if size > MATERIAL_SIZE_MAX {
+        return Err(Problem::new(Code::TooLarge, format!("{size} bytes: a material has at most {MATERIAL_SIZE_MAX}")));
+    }
+    Ok(())
+}
+
+/// A number of copies.
+pub(super) fn population(population: u32) -> Result<(), Problem> {
+    if (1..=POPULATION_MAX).contains(&population) {
+        return Ok(());
+    }
+    Err(bad(format!("population is {population}: it must be 1 to {POPULATION_MAX}")))
+}
+
+/// A media type: `type/subtype`, with parameters.
+pub(super) fn media_type(text: &str) -> Result<(), Problem> {
+    let whole = text.split(';').next().unwrap_or_default().trim().split_once('/');
+    let fits = whole.is_some_and(|(kind, rest)| is_token(kind) && is_token(rest));
+    if fits && text.len() <= MEDIA_TYPE_LEN_MAX && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Ok(());
+    }
+    Err(bad(format!("media_type must be TYPE/SUBTYPE in at most {MEDIA_TYPE_LEN_MAX} characters")))
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+}
+
+/// A BLAKE3 hash: 64 hexadecimal digits. Comes back in lower case.
+pub(super) fn blake3(text: &str) -> Result<String, Problem> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(bad("blake3 must be 64 hexadecimal digits"))
+}
+
+/// A server's base URL.
+pub(super) fn base_url(text: &str) -> Result<(), Problem> {
+    let url = reqwest::Url::parse(text).ok();
+    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) && !text.ends_with('/') {
+        return Ok(());
+    }
+    Err(bad("url must be http://HOST:PORT, without a slash at its end"))
+}
+
+/// The caller's `Idempotency-Key`, where one is sent.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let fits = (1..=KEY_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        return Err(bad(format!("Idempotency-Key must be 1 to {KEY_LEN_MAX} visible ASCII characters")));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+pub(super) fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::BadRequest, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_part() {
+        assert!(name("name", "Präparat 7.svs").is_ok());
+        assert_eq!(name("name", "").unwrap_err().detail, "name is empty");
+        assert!(name("name", &"é".repeat(128)).unwrap_err().detail.contains("256 bytes"));
+        assert!(name("name", "a\u{7}b").unwrap_err().detail.contains("control character"));
+        assert_eq!(size(u64::MAX).unwrap_err().code, Code::TooLarge);
+        assert!(population(0).is_err() && population(17).is_err() && population(16).is_ok());
+    }
+
+    #[test]
+    fn forms_are_checked() {
+        assert!(media_type("image/tiff").is_ok() && media_type("text/plain; charset=utf-8").is_ok());
+        assert!(media_type("image").is_err() && media_type("a/b\r\nX: y").is_err() && media_type("/").is_err());
+        assert_eq!(blake3(&"AB".repeat(32)).unwrap(), "ab".repeat(32));
+        assert!(blake3("ab").is_err());
+        assert!(base_url("http://10.0.0.1:7500").is_ok() && base_url("10.0.0.1:7500").is_err());
+        let with = |key: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IDEMPOTENCY_KEY, key.parse().unwrap());
+            idempotency_key(&headers)
+        };
+        assert_eq!(with("k-1").unwrap().as_deref(), Some("k-1"));
+        assert!(with("").is_err() && with("a b").is_err() && with(&"k".repeat(129)).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Whatever needs the leader goes to the leader: a follower passes the whole request on and the answer back.
+
+use super::Shared;
+use crate::raft::Leader;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use microtome_proto::{Code, Problem, limits::CONTROL_BODY_LEN_MAX};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The header of a request that was passed on: it is not passed on again.
+const FORWARDED: HeaderName = HeaderName::from_static("microtome-forwarded");
+/// How long a request waits for a leader to be found.
+const LEADER_WITHIN: Duration = Duration::from_millis(2_500);
+/// How long the leader may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A leader that cannot be reached is asked again after this long: it may be the wrong one, or just starting.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Headers about one connection, not about the message.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Middleware: the leader answers itself, everybody else asks it.
+pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Response {
+    let deadline = Instant::now() + LEADER_WITHIN;
+    let mut leader = app.group.leader();
+    if leader == Leader::Unknown {
+        leader = app.group.leader_after(&Leader::Unknown, deadline).await;
+    }
+    if leader == Leader::Own {
+        return next.run(request).await;
+    }
+    if request.headers().contains_key(FORWARDED) {
+        return Problem::new(Code::NoLeader, "this coordinator does not lead any more").into_response();
+    }
+    let (parts, body) = request.into_parts();
+    let body = match axum::body::to_bytes(body, CONTROL_BODY_LEN_MAX).await {
+        Ok(body) => body,
+        Err(_) => {
+            let detail = format!("the body did not arrive whole within {CONTROL_BODY_LEN_MAX} bytes");
+            return Problem::new(Code::TooLarge, detail).into_response();
+        }
+    };
+    loop {
+        match &leader {
+            Leader::Own => return next.run(Request::from_parts(parts, Body::from(body))).await,
+            Leader::Unknown => return nobody().into_response(),
+            Leader::Other(_, url) => {
+                let failure = match forward(&app, url, &parts, body.clone()).await {
+                    Ok(answer) => return answer,
+                    Err(failure) => failure,
+                };
+                // It was not reached: whoever leads next may be asked the same.
+                if !failure.is_connect() {
+                    tracing::warn!(error = %failure, %url, "the leader did not answer a request");
+                    return Problem::new(Code::NoLeader, "the leader did not answer: whether it acted is not known")
+                        .into_response();
+                }
+                if Instant::now() + AGAIN_AFTER >= deadline {
+                    return nobody().into_response();
+                }
+                let until = Instant::now() + AGAIN_AFTER;
+                leader = app.group.leader_after(&leader, until).await;
+            }
+        }
+    }
+}
+
+async fn forward(
+    app: &super::App,
+    leader: &str,
+    parts: &axum::http::request::Parts,
+    body: Bytes,
+) -> Result<Response, reqwest::Error> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut headers = end_to_end(&parts.headers);
+    headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    let request = app.group.peers().http().request(parts.method.clone(), format!("{leader}{path}"));
+    let mut answer = request.headers(headers).body(body).timeout(ANSWER_WITHIN).send().await?;
+    let (status, headers) = (answer.status(), end_to_end(&std::mem::take(answer.headers_mut())));
+    let mut response = Response::new(Body::from(answer.bytes().await?));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    for name in HOP_BY_HOP {
+        kept.remove(name);
+    }
+    kept
+}
+
+fn nobody() -> Problem {
+    Problem::new(Code::NoLeader, "no coordinator leads: they are electing one, or fewer than half of them run")
+}

@@ -1,0 +1,101 @@
+//! `/v1/materials`.
+
+use super::{App, Shared, check};
+use crate::{control::NewMaterial, core::command::Command};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use microtome_proto::{
+    Code, MaterialId, Problem,
+    material::{CreateMaterial, Material, PatchMaterial},
+    page::{Page, PageQuery},
+    token::Role,
+};
+use microtome_server::extract::{Json, Path, Query};
+
+/// What a sender that names no media type sends.
+const MEDIA_TYPE_DEFAULT: &str = "application/octet-stream";
+
+/// `GET /v1/materials`.
+pub(super) async fn list(
+    State(app): Shared,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<Page<Material>>, Problem> {
+    app.show(|scene| scene.materials(&query)).await.map(axum::Json)
+}
+
+/// `GET /v1/materials/{id}`.
+pub(super) async fn show(State(app): Shared, Path(id): Path<MaterialId>) -> Result<axum::Json<Material>, Problem> {
+    app.material(&id).await.map(axum::Json)
+}
+
+/// `POST /v1/materials`.
+pub(super) async fn create(
+    State(app): Shared,
+    headers: HeaderMap,
+    uri: Uri,
+    Json(wanted): Json<CreateMaterial>,
+) -> Result<Response, Problem> {
+    if wanted.origin.is_some() {
+        app.auth.check(&headers, &uri, Role::Server)?;
+    }
+    let (material, existed) = app.create(&headers, wanted).await?;
+    let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
+    let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
+    Ok((status, location, axum::Json(material)).into_response())
+}
+
+/// `PATCH /v1/materials/{id}`.
+pub(super) async fn update(
+    State(app): Shared,
+    Path(id): Path<MaterialId>,
+    Json(patch): Json<PatchMaterial>,
+) -> Result<axum::Json<Material>, Problem> {
+    patch.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
+    patch.population.map_or(Ok(()), check::population)?;
+    let command = Command::UpdateMaterial { material: id.clone(), name: patch.name, population: patch.population };
+    app.group.propose(command).await?.accepted()?;
+    app.material(&id).await.map(axum::Json)
+}
+
+/// `DELETE /v1/materials/{id}`.
+pub(super) async fn delete(State(app): Shared, Path(id): Path<MaterialId>) -> Result<StatusCode, Problem> {
+    app.group.propose(Command::DeleteMaterial { material: id }).await?.accepted()?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+impl App {
+    /// A material as it is shown.
+    pub(super) async fn material(&self, id: &MaterialId) -> Result<Material, Problem> {
+        let found = self.show(|scene| scene.material(id)).await?;
+        found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
+    }
+
+    /// Checks what is wanted, makes it, and shows it. True: the same request had made it before.
+    pub(super) async fn create(
+        &self,
+        headers: &HeaderMap,
+        wanted: CreateMaterial,
+    ) -> Result<(Material, bool), Problem> {
+        check::name("name", &wanted.name)?;
+        check::size(wanted.size)?;
+        let population = wanted.population.unwrap_or(self.config.population);
+        check::population(population)?;
+        let media_type = wanted.media_type.unwrap_or_else(|| MEDIA_TYPE_DEFAULT.to_owned());
+        check::media_type(&media_type)?;
+        let new = NewMaterial {
+            request: check::idempotency_key(headers)?,
+            name: wanted.name,
+            size: wanted.size,
+            media_type,
+            blake3: wanted.blake3.as_deref().map(check::blake3).transpose()?,
+            population,
+            origin: wanted.origin,
+        };
+        self.group.linearize().await?;
+        let (id, existed) = self.control.create(new).await?;
+        Ok((self.material(&id).await?, existed))
+    }
+}

@@ -1,0 +1,142 @@
+//! What a coordinator answers over HTTP.
+//!
+//! It owns routes, checks of what comes from outside, and the words of refusals. It keeps no state of its own and decides
+//! nothing: it asks `control`, which leads, and `raft`, which writes.
+//!
+//! Whatever needs the leader goes to the leader, by whomever it was asked (see [`leader`]).
+
+mod check;
+mod cluster;
+mod data;
+mod internal;
+mod leader;
+mod materials;
+mod metrics;
+mod nodes;
+mod raft;
+mod runs;
+mod uploads;
+
+use crate::{
+    Config,
+    control::Control,
+    core::{
+        present::{PresentError, Scene},
+        view::ViewError,
+    },
+    raft::{Group, Leader},
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{any, get, post},
+};
+use microtome_proto::{Code, Problem};
+use microtome_server::{Auth, Metrics, routes::assemble};
+use std::sync::Arc;
+
+/// What all handlers share.
+pub(crate) struct App {
+    group: Arc<Group>,
+    control: Arc<Control>,
+    auth: Auth,
+    config: Config,
+}
+
+/// A handler's share of [`App`].
+type Shared = axum::extract::State<Arc<App>>;
+
+impl App {
+    pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, auth: Auth, config: Config) -> Self {
+        Self { group, control, auth, config }
+    }
+
+    /// Shows what was acknowledged before this call, or says that it cannot.
+    async fn show<T, E: Into<PresentError>>(&self, look: impl FnOnce(Scene<'_>) -> Result<T, E>) -> Result<T, Problem> {
+        self.group.linearize().await?;
+        self.glance(look)
+    }
+
+    /// Shows what this coordinator has applied.
+    fn glance<T, E: Into<PresentError>>(&self, look: impl FnOnce(Scene<'_>) -> Result<T, E>) -> Result<T, Problem> {
+        self.control.scene(look).map_err(|error| match error.into() {
+            PresentError::View(error) => unreadable(&error),
+            PresentError::Query(problem) => problem,
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if !self.group.takes_part() {
+            return Err("it waits for the other coordinators to start".to_owned());
+        }
+        if self.group.leader() == Leader::Unknown {
+            return Err("no coordinator leads just now: more than half of them must run".to_owned());
+        }
+        match self.group.peers().cluster() {
+            Some(_) => Ok(()),
+            None => Err("the cluster is being founded".to_owned()),
+        }
+    }
+}
+
+/// The whole server.
+pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Router {
+    let lead = middleware::from_fn_with_state(Arc::clone(app), leader::lead);
+    let led = Router::new()
+        .route("/v1/materials", get(materials::list).post(materials::create))
+        .route("/v1/materials/{id}", get(materials::show).patch(materials::update).delete(materials::delete))
+        .route("/v1/uploads", post(uploads::create).layer(middleware::from_fn(uploads::speak_tus)))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/candidates", get(nodes::candidates))
+        .route("/v1/nodes/{id}", get(nodes::show))
+        .route("/v1/cluster", get(cluster::show))
+        .route("/v1/runs", get(runs::list).post(runs::create))
+        .route("/v1/runs/{id}", get(runs::show))
+        .route("/v1/runs/{id}/outputs", get(runs::outputs))
+        .route("/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/v1/uploads/{id}", any(data::upload))
+        .route("/v1/materials/{id}/file", get(data::material))
+        .route("/v1/materials/{id}/slide", get(data::material))
+        .route("/v1/materials/{id}/associated/{name}", get(data::associated))
+        .route("/tiles/{id}/{*rest}", get(data::tile))
+        .route("/dzi/{name}", get(data::deep_zoom))
+        .route("/dzi/{name}/{*rest}", get(data::deep_zoom_tile))
+        .route("/regions/{id}", get(data::material))
+        .route_layer(lead.clone());
+    let users = Router::new()
+        .route("/v1/uploads", axum::routing::options(uploads::options))
+        .route("/v1/pipelines", get(runs::pipelines))
+        .route("/v1/pipelines/{id}", get(runs::pipeline))
+        .merge(led)
+        .layer(middleware::from_fn(never_kept))
+        .with_state(Arc::clone(app));
+    let servers = Router::new()
+        .route("/internal/v1/nodes", post(internal::register))
+        .route("/internal/v1/nodes/{id}/inventory", post(internal::inventory))
+        .route("/internal/v1/nodes/{id}/heartbeat", post(internal::heartbeat))
+        .route("/internal/v1/nodes/{id}/replicas/{material}", post(internal::replica))
+        .route("/internal/v1/nodes/{id}/runs/{run}", post(internal::run))
+        .route("/internal/v1/materials/{id}", get(internal::locate))
+        .route_layer(lead)
+        .merge(raft::routes())
+        .with_state(Arc::clone(app));
+    metrics::register(metrics, app);
+    let asked = Arc::clone(app);
+    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, console)
+}
+
+/// Answers of the API are true for the moment only.
+async fn never_kept(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The state cannot be read: told to the operator in full, to the caller in short.
+pub(crate) fn unreadable(error: &ViewError) -> Problem {
+    tracing::error!(%error, "cannot read the state");
+    Problem::new(Code::Internal, "the coordinator cannot read its state")
+}

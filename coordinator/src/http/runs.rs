@@ -1,0 +1,137 @@
+//! `/v1/runs` and `/v1/pipelines`.
+
+use super::{App, Shared, check};
+use crate::core::command::{Command, Outcome};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use microtome_proto::{
+    Code, Problem, RunId,
+    limits::{RUN_INPUTS_MAX, RUN_PARAMETERS_LEN_MAX},
+    page::{Page, PageQuery},
+    run::{CreateRun, Output, Pipeline, Run},
+};
+use microtome_server::extract::{Json, Path, Query};
+use std::collections::BTreeSet;
+
+/// `GET /v1/pipelines`.
+pub(super) async fn pipelines() -> axum::Json<Page<Pipeline>> {
+    axum::Json(Page { items: built_in(), next_cursor: None })
+}
+
+/// `GET /v1/pipelines/{id}`.
+pub(super) async fn pipeline(Path(id): Path<String>) -> Result<axum::Json<Pipeline>, Problem> {
+    let found = built_in().into_iter().find(|pipeline| pipeline.id == id);
+    found.map(axum::Json).ok_or_else(|| Problem::new(Code::NotFound, "there is no pipeline of this name"))
+}
+
+/// `GET /v1/runs`.
+pub(super) async fn list(State(app): Shared, Query(query): Query<PageQuery>) -> Result<axum::Json<Page<Run>>, Problem> {
+    app.show(|scene| scene.runs(&query)).await.map(axum::Json)
+}
+
+/// `GET /v1/runs/{id}`.
+pub(super) async fn show(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Run>, Problem> {
+    app.run(&id).await.map(axum::Json)
+}
+
+/// `GET /v1/runs/{id}/outputs`.
+pub(super) async fn outputs(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Page<Output>>, Problem> {
+    Ok(axum::Json(Page { items: app.run(&id).await?.outputs, next_cursor: None }))
+}
+
+/// `POST /v1/runs`.
+pub(super) async fn create(
+    State(app): Shared,
+    headers: HeaderMap,
+    Json(wanted): Json<CreateRun>,
+) -> Result<Response, Problem> {
+    check_run(&wanted)?;
+    let command = Command::CreateRun {
+        request: check::idempotency_key(&headers)?,
+        name: wanted.name.unwrap_or_else(|| wanted.pipeline.clone()),
+        pipeline: wanted.pipeline,
+        inputs: wanted.inputs,
+        parameters: wanted.parameters,
+    };
+    let Outcome::Run { run } = app.group.propose(command).await?.accepted()? else {
+        return Err(Problem::new(Code::Internal, "a command had an outcome that is not its own"));
+    };
+    let run = app.run(&run).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], axum::Json(run)).into_response())
+}
+
+/// `POST /v1/runs/{id}/cancel`.
+pub(super) async fn cancel(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Run>, Problem> {
+    app.group.propose(Command::CancelRun { run: id.clone() }).await?.accepted()?;
+    app.run(&id).await.map(axum::Json)
+}
+
+impl App {
+    async fn run(&self, id: &RunId) -> Result<Run, Problem> {
+        let found = self.show(|scene| scene.run(id)).await?;
+        found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no run {id}")))
+    }
+}
+
+fn built_in() -> Vec<Pipeline> {
+    vec![Pipeline {
+        id: "tissue".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Finds the tissue on a slide: its fraction of the area, and a mask".to_owned(),
+        built_in: true,
+    }]
+}
+
+fn check_run(wanted: &CreateRun) -> Result<(), Problem> {
+    let bad_run = |detail: String| Err(Problem::new(Code::BadRun, detail));
+    if !built_in().iter().any(|pipeline| pipeline.id == wanted.pipeline) {
+        let shown: String = wanted.pipeline.chars().filter(|char| !char.is_control()).take(40).collect();
+        return bad_run(format!("there is no pipeline '{shown}'"));
+    }
+    wanted.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
+    if !(1..=RUN_INPUTS_MAX).contains(&wanted.inputs.len()) {
+        return bad_run(format!("{} inputs: a run has 1 to {RUN_INPUTS_MAX}", wanted.inputs.len()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = wanted.inputs.iter().find(|input| !seen.insert(*input)) {
+        return bad_run(format!("{twice} is an input twice"));
+    }
+    check_object("parameters", &wanted.parameters)
+}
+
+/// A JSON object from outside that is kept in the books.
+pub(super) fn check_object(what: &str, value: &serde_json::Value) -> Result<(), Problem> {
+    let len = serde_json::to_vec(value).map_or(usize::MAX, |text| text.len());
+    if !value.is_object() {
+        return Err(Problem::new(Code::BadRun, format!("{what} must be a JSON object")));
+    }
+    if len > RUN_PARAMETERS_LEN_MAX {
+        return Err(Problem::new(Code::TooLarge, format!("{what} has {len} bytes: at most {RUN_PARAMETERS_LEN_MAX}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microtome_proto::MaterialId;
+    use serde_json::json;
+
+    #[test]
+    fn runs_that_do_not_fit_are_refused_with_the_reason() {
+        let input: MaterialId = "m-0000000001".parse().unwrap();
+        let fits =
+            CreateRun { pipeline: "tissue".to_owned(), name: None, inputs: vec![input.clone()], parameters: json!({}) };
+        assert!(check_run(&fits).is_ok());
+        let refusal = |run: CreateRun| check_run(&run).unwrap_err().detail;
+        assert!(refusal(CreateRun { pipeline: "x\u{7}".to_owned(), ..fits.clone() }).contains("'x'"));
+        assert!(refusal(CreateRun { inputs: vec![], ..fits.clone() }).contains("0 inputs"));
+        assert!(refusal(CreateRun { inputs: vec![input.clone(), input], ..fits.clone() }).contains("twice"));
+        assert!(refusal(CreateRun { parameters: json!([]), ..fits.clone() }).contains("object"));
+        let large = json!({ "x": "y".repeat(RUN_PARAMETERS_LEN_MAX) });
+        assert!(refusal(CreateRun { parameters: large, ..fits }).contains("at most"));
+    }
+}

@@ -1,0 +1,380 @@
+//! Proposing, reading, and knowing who leads.
+
+use super::{
+    machine::Machine,
+    network::Peers,
+    types::{TypeConfig, Vote},
+};
+use crate::{
+    core::{
+        command::{Command, Outcome, Proposal},
+        view::View,
+    },
+    store::{
+        StoreError,
+        log::Log,
+        snapshot::{Snapshot, Snapshots},
+        state::State,
+    },
+};
+use futures_util::StreamExt as _;
+use microtome_proto::{Code, CoordinatorId, Problem, Timestamp, cluster::Coordinator};
+use openraft::{
+    Instant as _, LinearizerOption, RaftMetrics, ReadPolicy,
+    async_runtime::watch::WatchReceiver as _,
+    errors::{ClientWriteError, Fatal, RaftError},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+        VoteRequest, VoteResponse,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+type Raft = openraft::Raft<TypeConfig, Machine>;
+/// What openraft answers to a message, when it has not stopped.
+type Answered<T> = Result<T, RaftError<TypeConfig>>;
+
+/// How long a proposal may take to be applied.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a leader may take to prove that it still leads.
+const READ_WITHIN: Duration = Duration::from_secs(3);
+/// How long a leader that stops waits for another one.
+const TRANSFER_WITHIN: Duration = Duration::from_secs(2);
+/// A follower that has not answered for longer is told as not live.
+const LIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Leader {
+    /// This coordinator.
+    Own,
+    /// Another one, at this base URL.
+    Other(CoordinatorId, String),
+    /// Nobody, as far as is known here.
+    Unknown,
+}
+
+/// The group cannot serve just now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// This one does not lead, or not any more.
+    #[error("this coordinator does not lead")]
+    NotLeader,
+    /// It leads, but a majority does not answer.
+    #[error("fewer than half of the coordinators answer")]
+    NoMajority,
+    /// It may have been written, or may yet be.
+    #[error("the write was not confirmed in time: whether it was made is not known")]
+    Unconfirmed,
+    /// Raft has stopped.
+    #[error("this coordinator has stopped: {0}")]
+    Stopped(String),
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        let code = match error {
+            Unavailable::Stopped(_) => Code::NotReady,
+            _ => Code::NoLeader,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// This coordinator's part in the group.
+pub(crate) struct Group {
+    raft: Raft,
+    log: Log,
+    state: Arc<State>,
+    snapshots: Arc<Snapshots>,
+    peers: Arc<Peers>,
+    applied: watch::Receiver<u64>,
+    /// Whether it takes part: an empty one that should not be empty must neither vote nor follow.
+    takes_part: AtomicBool,
+}
+
+impl Group {
+    pub(super) fn new(
+        raft: Raft,
+        log: Log,
+        state: Arc<State>,
+        snapshots: Arc<Snapshots>,
+        peers: Arc<Peers>,
+        applied: watch::Receiver<u64>,
+    ) -> Self {
+        Self { raft, log, state, snapshots, peers, applied, takes_part: AtomicBool::new(false) }
+    }
+
+    /// This coordinator's number.
+    pub(crate) fn id(&self) -> CoordinatorId {
+        self.peers.id
+    }
+
+    /// How the others are reached.
+    pub(crate) fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    /// Tells the index of the last entry applied, whenever there is a new one.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.clone()
+    }
+
+    /// Reads the applied state, with no write between the reads.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn View) -> T) -> T {
+        self.state.read(read)
+    }
+
+    /// Puts a command through the log: durable on a majority and applied here when this returns.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Unavailable> {
+        let written = timeout(WRITE_WITHIN, self.raft.client_write(proposal(command))).await;
+        match written.map_err(|_| Unavailable::Unconfirmed)? {
+            Ok(response) => Ok(response.data),
+            Err(RaftError::APIError(error)) => Err(refused(&error)),
+            Err(RaftError::Fatal(fatal)) => Err(stopped(&fatal)),
+        }
+    }
+
+    /// Puts commands through the log in one go; the answers come in the same order.
+    pub(crate) async fn propose_all(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Unavailable> {
+        let write = async {
+            let proposals: Vec<Proposal> = commands.into_iter().map(proposal).collect();
+            let mut answers = self.raft.client_write_many(proposals).await.map_err(|fatal| stopped(&fatal))?;
+            let mut outcomes = Vec::new();
+            while let Some(answer) = answers.next().await {
+                let written = answer.map_err(|fatal| stopped(&fatal))?;
+                outcomes.push(written.map_err(|error| refused(&error))?.response);
+            }
+            Ok(outcomes)
+        };
+        timeout(WRITE_WITHIN, write).await.unwrap_or(Err(Unavailable::Unconfirmed))
+    }
+
+    /// Makes sure that this coordinator leads and that what it reads from now on holds all that was acknowledged: a
+    /// majority confirms it, whatever the clocks do.
+    pub(crate) async fn linearize(&self) -> Result<(), Unavailable> {
+        self.ensure(ReadPolicy::ReadIndex.into()).await
+    }
+
+    /// As [`Group::linearize`], but a confirmation of the last moments counts: for what is asked often and hurts nobody
+    /// should two clocks run apart.
+    pub(crate) async fn linearize_by_lease(&self) -> Result<(), Unavailable> {
+        self.ensure(LinearizerOption::new(None, true)).await
+    }
+
+    async fn ensure(&self, option: LinearizerOption) -> Result<(), Unavailable> {
+        let ensured = timeout(READ_WITHIN, self.raft.ensure_linearizable(option)).await;
+        match ensured.map_err(|_| Unavailable::NoMajority)? {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(openraft::errors::LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Unavailable::NoMajority)
+            }
+            Err(RaftError::APIError(_)) => Err(Unavailable::NotLeader),
+            Err(RaftError::Fatal(fatal)) => Err(stopped(&fatal)),
+        }
+    }
+
+    /// Who leads.
+    pub(crate) fn leader(&self) -> Leader {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        self.leader_in(&metrics)
+    }
+
+    fn leader_in(&self, metrics: &RaftMetrics<TypeConfig>) -> Leader {
+        match metrics.current_leader {
+            Some(leader) if leader == self.id() && metrics.state.is_leader() => Leader::Own,
+            Some(leader) if leader != self.id() => {
+                let node = metrics.membership_config.get_node(&leader);
+                self.peers.url(leader, node).map_or(Leader::Unknown, |url| Leader::Other(leader, url))
+            }
+            _ => Leader::Unknown,
+        }
+    }
+
+    /// The term in which this coordinator leads, if it does.
+    pub(crate) fn leads_in_term(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        (self.leader_in(&metrics) == Leader::Own).then_some(metrics.current_term)
+    }
+
+    /// Waits until somebody else leads than `before`, at most until `deadline`.
+    pub(crate) async fn leader_after(&self, before: &Leader, deadline: Instant) -> Leader {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let leader = self.leader_in(&metrics.borrow_watched());
+            let changed = leader != *before && leader != Leader::Unknown;
+            if changed || !matches!(tokio::time::timeout_at(deadline, metrics.changed()).await, Ok(Ok(()))) {
+                return leader;
+            }
+        }
+    }
+
+    /// Returns when raft's standing changes: its leader, its term, or that it has stopped.
+    pub(crate) async fn changed(&self) {
+        let mut metrics = self.raft.server_metrics();
+        let _ = metrics.borrow_and_update();
+        let _ = metrics.changed().await;
+    }
+
+    /// Returns when raft has stopped by itself, and says why.
+    pub(crate) async fn failed(&self) -> Unavailable {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                return stopped(fatal);
+            }
+            if metrics.changed().await.is_err() {
+                return Unavailable::Stopped("raft has ended".to_owned());
+            }
+        }
+    }
+
+    /// What the disk said when a write failed.
+    pub(crate) fn fault(&self) -> Option<StoreError> {
+        self.log.take_fault()
+    }
+
+    /// All coordinators, as this one knows them.
+    pub(crate) fn coordinators(&self) -> Vec<Coordinator> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let describe = |(id, node): (&CoordinatorId, &openraft::BasicNode)| {
+            let own = *id == self.id();
+            let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(id)).and_then(Option::as_ref);
+            let matched = metrics.replication.as_ref().and_then(|all| all.get(id)).and_then(Option::as_ref);
+            let lag = matched.map(|matched| metrics.last_log_index.unwrap_or(0).saturating_sub(matched.index));
+            Coordinator {
+                id: *id,
+                url: self.peers.url(*id, Some(node)).unwrap_or_default(),
+                leader: metrics.current_leader == Some(*id),
+                live: own || heard.is_some_and(|heard| heard.elapsed() < LIVE_WITHIN),
+                lag: if own { Some(0) } else { lag },
+            }
+        };
+        metrics.membership_config.nodes().map(describe).collect()
+    }
+
+    /// Base URLs of all coordinators, the leader's first.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        let mut all = self.coordinators();
+        all.sort_by_key(|coordinator| !coordinator.leader);
+        all.into_iter().map(|coordinator| coordinator.url).collect()
+    }
+
+    /// Raft's term, and the index of the last entry applied.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        (metrics.current_term, metrics.last_applied.map_or(0, |applied| applied.index))
+    }
+
+    /// Whether it takes part: see [`super::bootstrap`].
+    pub(crate) fn takes_part(&self) -> bool {
+        self.takes_part.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_part(&self) {
+        self.takes_part.store(true, Ordering::Release);
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// A message of the leader's.
+    pub(crate) async fn append(
+        &self,
+        message: AppendEntriesRequest<TypeConfig>,
+    ) -> Answered<AppendEntriesResponse<TypeConfig>> {
+        self.raft.append_entries(message).await
+    }
+
+    /// A candidate asks for the vote.
+    pub(crate) async fn vote(&self, message: VoteRequest<TypeConfig>) -> Answered<VoteResponse<TypeConfig>> {
+        self.raft.vote(message).await
+    }
+
+    /// A candidate asks whether it would get the vote.
+    pub(crate) async fn pre_vote(&self, message: VoteRequest<TypeConfig>) -> Answered<VoteResponse<TypeConfig>> {
+        self.raft.pre_vote(message).await
+    }
+
+    /// The leader gives its place to another one.
+    pub(crate) async fn transfer(
+        &self,
+        message: TransferLeaderRequest<TypeConfig>,
+    ) -> Answered<TransferLeaderResponse<TypeConfig>> {
+        Ok(self.raft.handle_transfer_leader(message).await?)
+    }
+
+    /// The leader's snapshot has arrived whole.
+    pub(crate) async fn install(
+        &self,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> io::Result<Answered<SnapshotResponse<TypeConfig>>> {
+        let snapshot = super::machine::with_meta(snapshot)?;
+        Ok(self.raft.install_full_snapshot(vote, snapshot).await.map_err(RaftError::Fatal))
+    }
+
+    /// Where snapshots are received.
+    pub(crate) fn snapshots(&self) -> &Arc<Snapshots> {
+        &self.snapshots
+    }
+
+    /// Leaves: a leader hands its place to the follower that is furthest, then raft stops and the state is flushed.
+    pub(crate) async fn stop(&self) {
+        if let Some(heir) = self.heir() {
+            let deadline = Instant::now() + TRANSFER_WITHIN;
+            if self.raft.trigger().transfer_leader(heir).await.is_ok() {
+                self.leader_after(&Leader::Own, deadline).await;
+            }
+        }
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not stop in order");
+        }
+        if let Err(error) = self.state.flush() {
+            tracing::warn!(%error, "the state was not flushed: the log rebuilds what is missing");
+        }
+    }
+
+    fn heir(&self) -> Option<CoordinatorId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if self.leader_in(&metrics) != Leader::Own {
+            return None;
+        }
+        let voters: Vec<_> = metrics.membership_config.voter_ids().filter(|id| *id != self.id()).collect();
+        let matched: BTreeMap<_, _> = metrics.replication.clone()?;
+        voters.into_iter().filter_map(|id| Some((matched.get(&id).copied()??, id))).max().map(|(_, id)| id)
+    }
+}
+
+fn proposal(command: Command) -> Proposal {
+    Proposal { at: Timestamp::now(), command }
+}
+
+fn refused(error: &ClientWriteError<TypeConfig>) -> Unavailable {
+    match error {
+        ClientWriteError::LogEntryDiscarded(_) => Unavailable::Unconfirmed,
+        _ => Unavailable::NotLeader,
+    }
+}
+
+fn stopped(fatal: &Fatal<TypeConfig>) -> Unavailable {
+    Unavailable::Stopped(fatal.to_string())
+}

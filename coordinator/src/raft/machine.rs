@@ -1,0 +1,141 @@
+//! openraft's state machine: the core's `apply` over the state on disk, and snapshots of it.
+
+use super::types::{Entry, LogId, SnapshotMeta, Stamp, StoredMembership, TypeConfig};
+use crate::{
+    core::{apply::apply, command::Outcome, view::ViewError},
+    store::{
+        snapshot::{Header, Snapshot, Snapshots},
+        state::State,
+    },
+};
+use futures_util::{Stream, StreamExt as _};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    alias::SnapshotOf,
+    storage::{EntryResponder, RaftStateMachine},
+};
+use std::{io, sync::Arc};
+use tokio::{sync::watch, task::spawn_blocking};
+
+/// Entries applied in one go off the runtime's threads.
+const CHUNK_LEN: usize = 128;
+
+/// The applied state as openraft wants it.
+pub(crate) struct Machine {
+    state: Arc<State>,
+    snapshots: Arc<Snapshots>,
+    stamp: Stamp,
+    /// Tells the index of the last entry applied.
+    applied: watch::Sender<u64>,
+}
+
+impl Machine {
+    pub(crate) fn new(state: Arc<State>, snapshots: Arc<Snapshots>, stamp: Stamp, applied: watch::Sender<u64>) -> Self {
+        Self { state, snapshots, stamp, applied }
+    }
+
+    fn tell(&self) {
+        let index = self.stamp.applied.map_or(0, |applied| applied.index);
+        self.applied.send_replace(index);
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.stamp.applied, self.stamp.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut chunks = entries.ready_chunks(CHUNK_LEN);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.into_iter().collect::<io::Result<Vec<_>>>()?;
+            let (state, mut stamp) = (Arc::clone(&self.state), self.stamp.clone());
+            let applied = spawn_blocking(move || {
+                for (entry, responder) in chunk {
+                    let outcome = apply_one(&state, &mut stamp, entry)?;
+                    if let Some(responder) = responder {
+                        responder.send(outcome);
+                    }
+                }
+                Ok(stamp)
+            });
+            self.stamp = applied.await.map_err(io::Error::other)?.inspect_err(|_: &io::Error| self.state.distrust())?;
+            self.tell();
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { state: Arc::clone(&self.state), snapshots: Arc::clone(&self.snapshots) }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
+        let (state, snapshots) = (Arc::clone(&self.state), Arc::clone(&self.snapshots));
+        let stamp = Stamp { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        let bytes = serde_json::to_vec(&stamp)?;
+        let installed = spawn_blocking(move || {
+            // Durable first: from here on the state can be rebuilt from it.
+            let snapshot = snapshots.keep(snapshot)?;
+            state.replace(bytes, snapshot.records()?)
+        });
+        installed.await.map_err(io::Error::other)??;
+        self.stamp = stamp;
+        self.tell();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Snapshot>>> {
+        self.snapshots.newest().map(with_meta).transpose()
+    }
+}
+
+/// Takes one snapshot.
+pub(crate) struct Builder {
+    state: Arc<State>,
+    snapshots: Arc<Snapshots>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Snapshot;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Snapshot>> {
+        let (state, snapshots) = (Arc::clone(&self.state), Arc::clone(&self.snapshots));
+        let built = spawn_blocking(move || {
+            let mut frozen = state.freeze();
+            let stamp = match frozen.stamp() {
+                b"" => serde_json::to_string(&Stamp::default())?,
+                stamp => String::from_utf8(stamp.to_vec()).map_err(io::Error::other)?,
+            };
+            let applied = serde_json::from_str::<Stamp>(&stamp)?.applied;
+            let header = Header::new(applied.map_or(0, |applied| applied.index), frozen.records(), stamp);
+            snapshots.write(&header, || frozen.next())
+        });
+        with_meta(built.await.map_err(io::Error::other)??)
+    }
+}
+
+/// A snapshot, and what its header says in openraft's terms.
+pub(crate) fn with_meta(snapshot: Snapshot) -> io::Result<SnapshotOf<TypeConfig, Snapshot>> {
+    let meta = serde_json::from_str::<Stamp>(&snapshot.header().stamp)?.meta();
+    Ok(SnapshotOf::<TypeConfig, Snapshot> { meta, snapshot })
+}
+
+/// Applies an entry; the state stands at it afterwards, also where it changes nothing.
+fn apply_one(state: &State, stamp: &mut Stamp, entry: Entry) -> io::Result<Outcome> {
+    stamp.applied = Some(entry.log_id);
+    if let EntryPayload::Membership(membership) = &entry.payload {
+        stamp.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+    }
+    let bytes = serde_json::to_vec(stamp)?;
+    let outcome = state.apply(bytes, |view| match &entry.payload {
+        EntryPayload::Normal(proposal) => apply(view, proposal),
+        EntryPayload::Blank | EntryPayload::Membership(_) => Ok((Vec::new(), Outcome::Done)),
+    });
+    outcome.map_err(|error: ViewError| io::Error::new(io::ErrorKind::InvalidData, error))
+}

@@ -1,0 +1,46 @@
+//! The group of coordinators that agrees on one log. openraft is known in this folder only.
+//!
+//! It owns the adapters between openraft and the store, the messages between coordinators, and the answer to "who leads".
+//! It must never know what a command means: that is the core's.
+
+pub(crate) mod bootstrap;
+mod group;
+mod log;
+pub(crate) mod machine;
+pub(crate) mod network;
+mod open;
+#[cfg(test)]
+mod suite;
+pub(crate) mod types;
+
+pub(crate) use group::{Group, Leader, Unavailable};
+pub(crate) use open::open;
+
+/// Raft's timing and sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// How often a leader makes itself heard, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Shortest silence after which a follower asks for votes, in milliseconds.
+    pub election_ms_min: u64,
+    /// Longest such silence, and how long a leader's word holds, in milliseconds.
+    pub election_ms_max: u64,
+    /// Entries between two snapshots.
+    pub snapshot_every: u64,
+    /// Entries kept behind the newest snapshot. More than two intervals, so that the snapshot before it and the log
+    /// still tell everything should the newest be damaged.
+    pub kept_entries: u64,
+}
+
+impl Default for Tuning {
+    /// A lost leader is replaced within about a second and a half.
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 150,
+            election_ms_min: 450,
+            election_ms_max: 750,
+            snapshot_every: 5_000,
+            kept_entries: 12_000,
+        }
+    }
+}

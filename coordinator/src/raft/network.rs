@@ -1,0 +1,247 @@
+//! Messages to the other coordinators: JSON over HTTP/1.1, one connection per message under way, so that a snapshot or a
+//! large batch never holds up a heartbeat.
+
+use super::{
+    machine::Machine,
+    types::{TypeConfig, Vote},
+};
+use crate::store::snapshot::Snapshot;
+use bytes::Bytes;
+use futures_util::Stream;
+use microtome_proto::{ClusterId, CoordinatorId};
+use microtome_server::Auth;
+use openraft::{
+    BasicNode, OptionalSend,
+    alias::SnapshotOf,
+    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable},
+    network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+        VoteRequest, VoteResponse,
+    },
+};
+use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::spawn_blocking;
+
+/// The header that names the coordinator for whom a message is meant.
+pub(crate) const TO: &str = "microtome-to";
+/// The header with the sender's cluster, once it knows it.
+pub(crate) const CLUSTER: &str = "microtome-cluster";
+/// The header with the leader's vote beside a snapshot.
+pub(crate) const VOTE: &str = "microtome-vote";
+
+/// Entries have to reach the follower's disk, which takes longer than a heartbeat may.
+const APPEND_WITHIN_MIN: Duration = Duration::from_secs(2);
+const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// Bytes of a snapshot read from disk at once.
+const CHUNK_LEN: usize = 256 << 10;
+
+type Failure = RPCError<TypeConfig>;
+
+/// How the other coordinators are reached.
+pub(crate) struct Peers {
+    pub(crate) id: CoordinatorId,
+    /// From the configuration; they count more than what the log says.
+    urls: BTreeMap<CoordinatorId, String>,
+    cluster: Mutex<Option<ClusterId>>,
+    auth: Auth,
+    http: reqwest::Client,
+}
+
+impl Peers {
+    pub(crate) fn new(
+        id: CoordinatorId,
+        urls: BTreeMap<CoordinatorId, String>,
+        cluster: Option<ClusterId>,
+        auth: Auth,
+    ) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { id, urls, cluster: Mutex::new(cluster), auth, http })
+    }
+
+    /// Coordinators of the configuration, this one among them.
+    pub(crate) fn configured(&self) -> &BTreeMap<CoordinatorId, String> {
+        &self.urls
+    }
+
+    /// Where a coordinator is: the configuration's word, or else the log's.
+    pub(crate) fn url(&self, id: CoordinatorId, node: Option<&BasicNode>) -> Option<String> {
+        self.urls.get(&id).cloned().or_else(|| node.map(|node| node.addr.clone()))
+    }
+
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.lock().clone()
+    }
+
+    pub(crate) fn belong_to(&self, cluster: &ClusterId) {
+        self.cluster.lock().get_or_insert_with(|| cluster.clone());
+    }
+
+    /// The client for calls to other servers.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// A token that says who calls, where tokens are checked.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.auth.server_token(&format!("coordinator {}", self.id))
+    }
+
+    /// A call to another coordinator.
+    pub(crate) fn request(&self, method: reqwest::Method, url: &str, target: CoordinatorId) -> reqwest::RequestBuilder {
+        let mut request = self.http.request(method, url).header(TO, target);
+        if let Some(cluster) = self.cluster() {
+            request = request.header(CLUSTER, cluster.as_str());
+        }
+        match self.token() {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+/// Makes the connections.
+pub(crate) struct Network(pub(crate) Arc<Peers>);
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Connection;
+
+    async fn new_client(&mut self, target: CoordinatorId, node: &BasicNode) -> Connection {
+        let url = self.0.url(target, Some(node)).unwrap_or_default();
+        Connection { peers: Arc::clone(&self.0), target, url }
+    }
+}
+
+/// The way to one coordinator.
+pub(crate) struct Connection {
+    peers: Arc<Peers>,
+    target: CoordinatorId,
+    url: String,
+}
+
+impl Connection {
+    async fn call<T: DeserializeOwned>(
+        &self,
+        action: RPCTypes,
+        path: &str,
+        message: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        let url = format!("{}/internal/v1/raft/{path}", self.url);
+        let request = self.peers.request(reqwest::Method::POST, &url, self.target).json(message);
+        self.answer(action, request, within).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        action: RPCTypes,
+        request: reqwest::RequestBuilder,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        let response = request.timeout(within).send().await.map_err(|error| self.failure(action, &error, within))?;
+        let status = response.status();
+        if !status.is_success() {
+            let text = response.text().await.unwrap_or_default();
+            return Err(Unreachable::from_string(format!("{} answers {status}: {text}", self.url)).into());
+        }
+        response.json().await.map_err(|error| self.failure(action, &error, within))
+    }
+
+    fn failure(&self, action: RPCTypes, error: &reqwest::Error, timeout: Duration) -> Failure {
+        if error.is_connect() || error.is_builder() {
+            Unreachable::new(error).into()
+        } else if error.is_timeout() {
+            Timeout { action, id: self.peers.id, target: self.target, timeout }.into()
+        } else {
+            NetworkError::new(error).into()
+        }
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Connection {
+    type SnapshotData = <Machine as openraft::storage::RaftStateMachine<TypeConfig>>::SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        message: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Failure> {
+        let within = match message.entries.is_empty() {
+            true => option.soft_ttl(),
+            false => option.soft_ttl().max(APPEND_WITHIN_MIN),
+        };
+        self.call(RPCTypes::AppendEntries, "append", &message, within).await
+    }
+
+    async fn vote(
+        &mut self,
+        message: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        self.call(RPCTypes::Vote, "vote", &message, option.soft_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        message: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        self.call(RPCTypes::Vote, "pre-vote", &message, option.soft_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, Snapshot>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let url = format!("{}/internal/v1/raft/snapshot", self.url);
+        let vote = serde_json::to_string(&vote).map_err(|error| NetworkError::new(&error))?;
+        let request = self
+            .peers
+            .request(reqwest::Method::POST, &url, self.target)
+            .header(VOTE, vote)
+            .header(reqwest::header::CONTENT_LENGTH, snapshot.snapshot.len())
+            .body(reqwest::Body::wrap_stream(chunks(snapshot.snapshot.reader())));
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            answer = self.answer(RPCTypes::InstallSnapshot, request, option.soft_ttl()) => Ok(answer?),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        message: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Failure> {
+        self.call(RPCTypes::TransferLeader, "transfer", &message, option.soft_ttl()).await
+    }
+}
+
+/// A file's bytes, read off the runtime's threads, one chunk ahead of nobody.
+fn chunks(reader: impl Read + Send + 'static) -> impl Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::try_unfold(reader, |mut reader| async move {
+        let read = spawn_blocking(move || {
+            let mut chunk = vec![0; CHUNK_LEN];
+            let len = reader.read(&mut chunk)?;
+            chunk.truncate(len);
+            io::Result::Ok((chunk, reader))
+        });
+        let (chunk, reader) = read.await.map_err(io::Error::other)??;
+        Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), reader)))
+    })
+}

@@ -1,0 +1,84 @@
+//! Starting and stopping.
+
+use crate::{
+    Config, CoordinatorError, Tuning,
+    control::Control,
+    http::{self, App},
+    raft::{self, network::Peers},
+    store::folder::Folder,
+};
+use axum::Router;
+use microtome_server::{Auth, Metrics};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Runs a coordinator until `stop` is cancelled. `ready` tells the bound address once it listens.
+///
+/// # Errors
+/// [`CoordinatorError`], each with a way out.
+pub async fn run(
+    config: Config,
+    console: Router,
+    stop: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), CoordinatorError> {
+    run_tuned(config, Tuning::default(), console, stop, ready).await
+}
+
+/// As [`run`], with raft's timing and sizes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_tuned(
+    config: Config,
+    tuning: Tuning,
+    console: Router,
+    stop: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), CoordinatorError> {
+    config.check()?;
+    let auth = Auth::new(config.secret.as_deref());
+    let listener = microtome_server::listen(&config.listen).await?;
+    let bound = listener.local_addr().map_err(|error| CoordinatorError::Stopped(error.to_string()))?;
+    auth.check_address(bound.ip()).map_err(CoordinatorError::Open)?;
+    let members = config.members(bound)?;
+
+    let (path, id, name) = (config.data_dir.clone(), config.id, config.cluster_name.clone());
+    let folder = tokio::task::spawn_blocking(move || Folder::open(&path, id, &name)).await;
+    let folder = Arc::new(folder.map_err(|error| CoordinatorError::Stopped(error.to_string()))??);
+    let peers = Peers::new(id, members, folder.cluster(), auth.clone());
+    let peers = Arc::new(peers.map_err(|error| CoordinatorError::Stopped(error.to_string()))?);
+    let group = Arc::new(raft::open(Arc::clone(&folder), peers, tuning).await?);
+    let control = Arc::new(Control::new(Arc::clone(&group), folder, &config));
+
+    let metrics = Metrics::default();
+    let app = App::new(Arc::clone(&group), Arc::clone(&control), auth, config);
+    let router = http::router(&Arc::new(app), &metrics, console);
+    let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
+    let server = tokio::spawn(microtome_server::serve(listener, router, serving.clone()));
+    let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
+    tracing::info!(coordinator = id, address = %bound, "listening");
+    let _ = ready.send(bound);
+
+    let result = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        result = take_part(&group) => result,
+    };
+    // The place is given away while the others can still be heard.
+    group.stop().await;
+    leading.cancel();
+    serving.cancel();
+    let _ = tokio::join!(server, leader);
+    result
+}
+
+/// Joins the group, then watches over raft: returns when it has failed.
+async fn take_part(group: &raft::Group) -> Result<(), CoordinatorError> {
+    group.bootstrap().await?;
+    let failure = group.failed().await;
+    Err(match group.fault() {
+        Some(fault) => fault.into(),
+        None => CoordinatorError::Stopped(failure.to_string()),
+    })
+}

@@ -1,0 +1,17 @@
+//! What a coordinator keeps on its disk.
+//!
+//! It owns the data folder: its lock and identity ([`folder`]), vote and log ([`log`]: durable when acknowledged), the
+//! applied state ([`state`]: rebuilt from the other two whenever it cannot be trusted) and snapshots ([`snapshot`]). It
+//! knows indexes, keys and bytes; it must never know what raft or the core mean by them.
+
+pub(crate) mod durable;
+mod error;
+pub(crate) mod folder;
+mod ledger;
+pub(crate) mod log;
+pub(crate) mod snapshot;
+pub(crate) mod state;
+mod tail;
+mod walk;
+
+pub use error::StoreError;

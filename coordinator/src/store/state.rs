@@ -1,0 +1,363 @@
+//! The applied state, in sled: what snapshot and log can rebuild.
+//!
+//! sled's flush is no fsync, so after a power cut it may hold any older state, a mixture, or nothing. Every batch
+//! therefore carries the log position that it brings the state to (the *stamp*) and a [`Ledger`] of all records. Opening
+//! walks all records: where they are not what the ledger says, the state is emptied, and snapshot and log rebuild it.
+
+use super::{
+    StoreError,
+    ledger::{self, Ledger},
+    walk::{Record, Walk},
+};
+use crate::core::view::{Change, Entry, View, ViewError};
+use parking_lot::RwLock;
+use std::{
+    fs, io,
+    ops::Bound::{Excluded, Included, Unbounded},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The one key that is not a record of the core's: no table has the tag 0.
+const ABOUT: &[u8] = b"\0about";
+/// The form of what stands there.
+const VERSION: u8 = 1;
+/// sled's page cache, in bytes.
+const CACHE_LEN: u64 = 128 << 20;
+/// A process that has just ended may hold the files a little longer.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// Records per batch and per step of a walk.
+const CHUNK_LEN: usize = 512;
+
+/// The state at the opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// Nothing is in it.
+    Empty,
+    /// It is whole, and stands at this stamp.
+    At(Vec<u8>),
+    /// It was not what its ledger said, and was emptied.
+    Emptied(String),
+}
+
+/// The applied state. Readers see no half of a write.
+#[derive(Debug)]
+pub(crate) struct State {
+    path: PathBuf,
+    db: sled::Db,
+    gate: RwLock<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    ledger: Ledger,
+    stamp: Vec<u8>,
+    /// A snapshot is being taken; each has a number of its own.
+    walk: Option<(u64, Walk)>,
+    walks: u64,
+}
+
+impl State {
+    /// Opens the state at `path`, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Opened), StoreError> {
+        let distrusted = distrust_marker(path).exists();
+        let found = if distrusted { Err("it could not be read while it was used".to_owned()) } else { examine(path)? };
+        let (db, gate, opened) = match found {
+            Ok((db, gate)) if gate.stamp.is_empty() => (db, gate, Opened::Empty),
+            Ok((db, gate)) => {
+                let stamp = gate.stamp.clone();
+                (db, gate, Opened::At(stamp))
+            }
+            Err(reason) => (empty(path)?, Gate::default(), Opened::Emptied(reason)),
+        };
+        Ok((Self { path: path.to_owned(), db, gate: RwLock::new(gate) }, opened))
+    }
+
+    /// Reads, with no write between the reads.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn View) -> T) -> T {
+        let _gate = self.gate.read();
+        read(&Records(&self.db))
+    }
+
+    /// Decides on changes by the state as it is, and makes them: all at once, together with `stamp`.
+    pub(crate) fn apply<T>(
+        &self,
+        stamp: Vec<u8>,
+        decide: impl FnOnce(&dyn View) -> Result<(Vec<Change>, T), ViewError>,
+    ) -> Result<T, ViewError> {
+        let mut gate = self.gate.write();
+        let (changes, answer) = decide(&Records(&self.db))?;
+        let mut ledger = gate.ledger;
+        let mut batch = sled::Batch::default();
+        let mut pending: std::collections::BTreeMap<&[u8], Option<&[u8]>> = std::collections::BTreeMap::new();
+        for (key, record) in &changes {
+            pending.insert(key, record.as_deref());
+        }
+        for (key, record) in pending {
+            let old = self.db.get(key).map_err(failed)?;
+            if let Some(old) = &old {
+                ledger.remove(key, old);
+            }
+            if let Some((_, walk)) = &mut gate.walk {
+                walk.before_change(key, old.as_deref());
+            }
+            match record {
+                Some(record) => {
+                    ledger.add(key, record);
+                    batch.insert(key, record);
+                }
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(ABOUT, about(&ledger, &stamp));
+        self.db.apply_batch(batch).map_err(failed)?;
+        gate.ledger = ledger;
+        gate.stamp = stamp;
+        Ok(answer)
+    }
+
+    /// Puts a snapshot's records in the place of all that is there. Where it is interrupted, the next opening finds
+    /// no ledger that fits.
+    pub(crate) fn replace(
+        &self,
+        stamp: Vec<u8>,
+        mut records: impl Iterator<Item = io::Result<Record>>,
+    ) -> io::Result<()> {
+        let mut gate = self.gate.write();
+        *gate = Gate { walks: gate.walks, ..Gate::default() };
+        self.db.clear().map_err(other)?;
+        let mut ledger = Ledger::default();
+        loop {
+            let mut batch = sled::Batch::default();
+            let mut len = 0;
+            for record in records.by_ref().take(CHUNK_LEN) {
+                let (key, record) = record?;
+                ledger.add(&key, &record);
+                batch.insert(key, record);
+                len += 1;
+            }
+            self.db.apply_batch(batch).map_err(other)?;
+            if len < CHUNK_LEN {
+                break;
+            }
+        }
+        self.db.insert(ABOUT, about(&ledger, &stamp)).map_err(other)?;
+        gate.ledger = ledger;
+        gate.stamp = stamp;
+        Ok(())
+    }
+
+    /// Begins a walk over the state as it is now. One at a time: a new one ends the one before.
+    pub(crate) fn freeze(self: &Arc<Self>) -> Frozen {
+        let mut gate = self.gate.write();
+        gate.walks += 1;
+        gate.walk = Some((gate.walks, Walk::default()));
+        Frozen {
+            state: Arc::clone(self),
+            number: gate.walks,
+            stamp: gate.stamp.clone(),
+            ledger: gate.ledger,
+            passed: Ledger::default(),
+            is_done: false,
+        }
+    }
+
+    /// A record could not be read: the next opening empties the state and has it rebuilt.
+    pub(crate) fn distrust(&self) {
+        if let Err(error) = fs::write(distrust_marker(&self.path), b"") {
+            tracing::warn!(%error, path = %self.path.display(), "cannot mark the state as damaged");
+        }
+    }
+
+    /// Hands everything to the system's cache.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.db.flush().map(|_| ()).map_err(other)
+    }
+}
+
+/// All records as they were at one moment. See [`State::freeze`].
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    state: Arc<State>,
+    number: u64,
+    stamp: Vec<u8>,
+    ledger: Ledger,
+    passed: Ledger,
+    is_done: bool,
+}
+
+impl Frozen {
+    /// Where the state stood.
+    pub(crate) fn stamp(&self) -> &[u8] {
+        &self.stamp
+    }
+
+    /// The number of its records.
+    pub(crate) fn records(&self) -> u64 {
+        self.ledger.records()
+    }
+
+    /// The next records, in key order; none at the end. What has come is proven by then.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Vec<Record>>> {
+        while !self.is_done {
+            let records = self.step()?;
+            records.iter().for_each(|(key, record)| self.passed.add(key, record));
+            if self.is_done && self.passed != self.ledger {
+                self.state.distrust();
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the state is not what its ledger says"));
+            }
+            if !records.is_empty() {
+                return Ok(Some(records));
+            }
+        }
+        Ok(None)
+    }
+
+    fn step(&mut self) -> io::Result<Vec<Record>> {
+        let mut gate = self.state.gate.write();
+        let walk = match &mut gate.walk {
+            Some((number, walk)) if *number == self.number => walk,
+            _ => return Err(io::Error::new(io::ErrorKind::Interrupted, "a snapshot has replaced the state")),
+        };
+        let from = walk.passed().map_or(Excluded(ABOUT), Excluded);
+        let present = self.state.db.range::<&[u8], _>((from, Unbounded)).take(CHUNK_LEN);
+        let present: Vec<Record> = present
+            .map(|entry| entry.map(|(key, record)| (key.to_vec(), record.to_vec())))
+            .collect::<Result<_, _>>()
+            .map_err(other)?;
+        self.is_done = present.len() < CHUNK_LEN;
+        Ok(walk.pass(present, self.is_done))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let mut gate = self.state.gate.write();
+        if gate.walk.as_ref().is_some_and(|(number, _)| *number == self.number) {
+            gate.walk = None;
+        }
+    }
+}
+
+/// sled as the core sees it.
+struct Records<'a>(&'a sled::Db);
+
+impl View for Records<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        Ok(self.0.get(key).map_err(failed)?.map(|record| record.to_vec()))
+    }
+
+    fn scan<'a>(&'a self, prefix: &[u8], after: Option<&[u8]>) -> Box<dyn Iterator<Item = Entry> + 'a> {
+        let prefix = prefix.to_vec();
+        let from = match after {
+            Some(after) if after >= prefix.as_slice() => Excluded(after.to_vec()),
+            _ => Included(prefix.clone()),
+        };
+        let entries = self.0.range::<Vec<u8>, _>((from, Unbounded));
+        Box::new(
+            entries
+                .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
+                .map(|entry| entry.map(|(key, record)| (key.to_vec(), record.to_vec())).map_err(failed)),
+        )
+    }
+}
+
+fn about(ledger: &Ledger, stamp: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&ledger.to_bytes());
+    bytes.extend_from_slice(stamp);
+    bytes
+}
+
+/// Opens sled and compares its records with its ledger: what it holds, or why it cannot be trusted.
+fn examine(path: &Path) -> Result<Result<(sled::Db, Gate), String>, StoreError> {
+    let path = path.to_owned();
+    // sled may panic on damaged files: in a thread of its own that is one more way of telling so.
+    let examined = thread::spawn(move || {
+        let db = match open(&path) {
+            Ok(db) => db,
+            Err(sled::Error::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(StoreError::io(&path, error));
+            }
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        Ok(compare(&db).map(|gate| (db, gate)))
+    });
+    examined.join().unwrap_or_else(|_| Ok(Err("it cannot be opened".to_owned())))
+}
+
+fn compare(db: &sled::Db) -> Result<Gate, String> {
+    let mut found = Ledger::default();
+    for entry in db.range::<&[u8], _>((Excluded(ABOUT), Unbounded)) {
+        let (key, record) = entry.map_err(|error| error.to_string())?;
+        found.add(&key, &record);
+    }
+    let Some(about) = db.get(ABOUT).map_err(|error| error.to_string())? else {
+        return if found == Ledger::default() { Ok(Gate::default()) } else { Err("its ledger is missing".to_owned()) };
+    };
+    let (version, rest) = about.split_first().ok_or("its ledger is empty")?;
+    let (ledger, stamp) = rest.split_first_chunk::<{ ledger::LEN }>().ok_or("its ledger is cut off")?;
+    if *version != VERSION {
+        return Err(format!("its format is {version}"));
+    }
+    let ledger = Ledger::from_bytes(ledger);
+    if ledger != found {
+        return Err(format!(
+            "it holds {} records that are not the {} it should hold",
+            found.records(),
+            ledger.records()
+        ));
+    }
+    Ok(Gate { ledger, stamp: stamp.to_vec(), ..Gate::default() })
+}
+
+fn open(path: &Path) -> sled::Result<sled::Db> {
+    let begin = Instant::now();
+    loop {
+        let opened = sled::Config::new().path(path).cache_capacity(CACHE_LEN).open();
+        match opened {
+            Err(sled::Error::Io(error)) if is_busy(&error) && begin.elapsed() < OPEN_WITHIN => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled tells of a lock that is held as `Other`, with `WouldBlock` in its text.
+fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("WouldBlock")
+}
+
+fn empty(path: &Path) -> Result<sled::Db, StoreError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(path, error)),
+        _ => {}
+    }
+    let db = open(path).map_err(|error| StoreError::io(path, other(error)))?;
+    match fs::remove_file(distrust_marker(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, error)),
+        _ => Ok(db),
+    }
+}
+
+fn distrust_marker(path: &Path) -> PathBuf {
+    path.with_extension("damaged")
+}
+
+fn failed(error: sled::Error) -> ViewError {
+    ViewError::Store(error.to_string())
+}
+
+fn other(error: sled::Error) -> io::Error {
+    match error {
+        sled::Error::Io(error) => error,
+        error => io::Error::other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

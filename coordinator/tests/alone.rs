@@ -1,0 +1,89 @@
+//! One coordinator by itself: starting, starting again, and refusing what cannot work.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::{FakeNode, Server, alone, code, create, http, read, small};
+use microtome_coordinator::{CoordinatorError, StoreError, Tuning};
+use microtome_proto::{cluster::Cluster, material::Material};
+use reqwest::StatusCode;
+use std::fs;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_again_with_what_it_had_acknowledged() {
+    let root = tempfile::tempdir().unwrap();
+    let mut server = Server::start(alone(root.path().join("one")), small()).await.unwrap();
+    server.ready().await;
+    let before: Cluster = server.get("/v1/cluster").await;
+    let node = FakeNode::join(&server, "node a").await;
+    let mut made = Vec::new();
+    for n in 0..150 {
+        made.push(
+            read::<Material>(create(&server, &format!("slide {n}"), &format!("k{n}")).await, StatusCode::CREATED).await,
+        );
+    }
+    for damage in [None, Some("state"), Some("snapshots")] {
+        server.stop().await;
+        if let Some(part) = damage {
+            fs::remove_dir_all(server.config.data_dir.join(part)).unwrap();
+        }
+        server.start_again().await.unwrap();
+        server.ready().await;
+        let after: Cluster = server.get("/v1/cluster").await;
+        assert_eq!((&after.id, after.materials, after.nodes), (&before.id, 150, 1));
+        for material in &made {
+            let found: Material = server.get(&format!("/v1/materials/{}", material.id)).await;
+            assert_eq!(found.replicas[0].node, node.id);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_a_port_have_one_owner() {
+    let root = tempfile::tempdir().unwrap();
+    let mut server = Server::start(alone(root.path().join("one")), Tuning::default()).await.unwrap();
+    let refusal = |change: &dyn Fn(&mut microtome_coordinator::Config)| {
+        let mut config = alone(root.path().join("one"));
+        change(&mut config);
+        Server::start(config, Tuning::default())
+    };
+    let error = refusal(&|_| ()).await.err().unwrap();
+    assert!(matches!(error, CoordinatorError::Store(StoreError::Locked(_))), "{error}");
+    let taken = server.url.trim_start_matches("http://").to_owned();
+    let error = refusal(&|config| config.listen = taken.clone()).await.err().unwrap();
+    assert!(matches!(error, CoordinatorError::Listen(_)), "{error}");
+    let error = refusal(&|config| config.listen = "0.0.0.0:0".to_owned()).await.err().unwrap();
+    assert!(error.to_string().contains("secret"), "{error}");
+    server.stop().await;
+    let error = refusal(&|config| config.id = 2).await.err().unwrap();
+    assert!(error.to_string().contains("belongs to coordinator 1"), "{error}");
+    let error = refusal(&|config| config.cluster_name = "other".to_owned()).await.err().unwrap();
+    assert!(error.to_string().contains("cluster 'microtome'"), "{error}");
+    fs::write(server.config.data_dir.join("log.redb"), b"nonsense").unwrap();
+    let error = server.start_again().await.unwrap_err();
+    assert!(matches!(error, CoordinatorError::Store(StoreError::Damaged { .. })), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_keeps_strangers_out() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = alone(root.path().join("one"));
+    config.secret = Some("a secret of some length".to_owned());
+    let keys = microtome_proto::token::Keys::from_secret(config.secret.as_deref().unwrap());
+    let mut server = Server::start(config, Tuning::default()).await.unwrap();
+    server.ready().await;
+    let now = microtome_proto::Timestamp::now().as_millis() as u64 / 1000;
+    let person = keys.sign("somebody", microtome_proto::token::Role::Administrator, now, 60).unwrap();
+    let ask = |path: &str, token: Option<&str>| {
+        let request = http().get(format!("{}{path}", server.url));
+        token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token)).send()
+    };
+    assert_eq!(code(ask("/v1/cluster", None).await.unwrap()).await, "unauthorized");
+    assert_eq!(ask("/v1/cluster", Some(&person)).await.unwrap().status(), StatusCode::OK);
+    let internal = "/internal/v1/raft/standing?of=2";
+    assert_eq!(code(ask(internal, None).await.unwrap()).await, "unauthorized");
+    assert_eq!(code(ask(internal, Some(&person)).await.unwrap()).await, "forbidden");
+    server.stop().await;
+}

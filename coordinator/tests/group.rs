@@ -1,0 +1,132 @@
+//! Three coordinators: electing, writing through any of them, losing the leader, catching up.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::{Cluster, FakeNode, PATIENCE, Server, code, configs, create, eventually, http, read, small};
+use microtome_coordinator::{CoordinatorError, Tuning};
+use microtome_proto::{cluster::Cluster as Info, material::Material, node::Node, page::Page};
+use reqwest::StatusCode;
+use serde_json::json;
+use std::time::Instant;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_through_one_is_read_from_all() {
+    let mut cluster = Cluster::start(3, Tuning::default(), |_| ()).await;
+    let info: Info = cluster.servers[0].get("/v1/cluster").await;
+    assert_eq!(info.coordinators.len(), 3);
+    assert!(info.coordinators.iter().all(|one| one.live && one.leader == (one.id == info.leader)));
+    let node = FakeNode::join(cluster.follower().await, "node a").await;
+    for (n, server) in cluster.servers.iter().enumerate() {
+        let answer = create(server, &format!("slide {n}"), &format!("key-{n}")).await;
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let made: Material = read(answer, StatusCode::CREATED).await;
+        assert_eq!(made.upload_url, Some(format!("{}/v1/uploads/{}", node.url, made.id)));
+        for reader in &cluster.servers {
+            let read: Material = reader.get(&format!("/v1/materials/{}", made.id)).await;
+            assert_eq!((read.name, read.id), (format!("slide {n}"), made.id.clone()));
+        }
+    }
+    let page: Page<Material> = cluster.follower().await.get("/v1/materials?limit=2").await;
+    assert_eq!(page.items.len(), 2);
+    let cursor = page.next_cursor.unwrap();
+    let rest: Page<Material> = cluster.follower().await.get(&format!("/v1/materials?cursor={cursor}")).await;
+    assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_leader_is_replaced_and_catches_up_when_it_returns() {
+    let mut cluster = Cluster::start(3, Tuning::default(), |_| ()).await;
+    let lost = cluster.leader().await;
+    let node = FakeNode::join(&cluster.servers[lost], "node a").await;
+    let before: Material = read(create(&cluster.servers[lost], "before", "k1").await, StatusCode::CREATED).await;
+    cluster.servers[lost].stop().await;
+    let other = &cluster.servers[(lost + 1) % 3];
+    let begin = Instant::now();
+    let nodes: Page<Node> = eventually("a new leader", || async {
+        let answer = http().get(format!("{}/v1/nodes", other.url)).send().await.unwrap();
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            assert_eq!(answer.headers()["retry-after"], "1");
+            assert_eq!(code(answer).await, "no_leader");
+            return None;
+        }
+        Some(read(answer, StatusCode::OK).await)
+    })
+    .await;
+    assert!(begin.elapsed() < PATIENCE / 3, "{:?}", begin.elapsed());
+    assert_eq!(nodes.items[0].id, node.id);
+    // The new leader has heard nothing yet: it knows no candidate until the node beats, but forgets nothing.
+    let read_back: Material = other.get(&format!("/v1/materials/{}", before.id)).await;
+    assert_eq!(read_back.name, "before");
+    node.beat(other).await;
+    let after: Material = read(create(other, "after", "k2").await, StatusCode::CREATED).await;
+    cluster.servers[lost].start_again().await.unwrap();
+    cluster.level(3).await;
+    let read_back: Material = cluster.servers[lost].get(&format!("/v1/materials/{}", after.id)).await;
+    assert_eq!(read_back.name, "after");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_away_for_long_gets_a_snapshot() {
+    let mut cluster = Cluster::start(3, small(), |_| ()).await;
+    let away = (cluster.leader().await + 1) % 3;
+    cluster.servers[away].stop().await;
+    let leader = cluster.leader().await;
+    FakeNode::join(&cluster.servers[leader], "node a").await;
+    let material: Material = read(create(&cluster.servers[leader], "slide", "k").await, StatusCode::CREATED).await;
+    rename(&cluster.servers[leader], &material, 400).await;
+    cluster.servers[away].start_again().await.unwrap();
+    cluster.level(400).await;
+    let snapshots = cluster.servers[away].config.data_dir.join("snapshots");
+    assert!(std::fs::read_dir(snapshots).unwrap().count() > 0);
+    // What it was sent is all there: it serves the cluster together with one that has just started from its own disk.
+    cluster.stop().await;
+    cluster.servers[away].start_again().await.unwrap();
+    cluster.servers[leader].start_again().await.unwrap();
+    cluster.servers[away].ready().await;
+    let read_back: Material = cluster.servers[away].get(&format!("/v1/materials/{}", material.id)).await;
+    assert_eq!(read_back.name, "name 399");
+    cluster.stop().await;
+}
+
+async fn rename(server: &Server, material: &Material, times: usize) {
+    for n in 0..times {
+        let patch = json!({ "name": format!("name {n}") });
+        let answer = http().patch(format!("{}/v1/materials/{}", server.url, material.id)).json(&patch);
+        let changed: Material = read(answer.send().await.unwrap(), StatusCode::OK).await;
+        assert_eq!(changed.name, format!("name {n}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minority_says_so_in_time() {
+    let root = tempfile::tempdir().unwrap();
+    let config = configs(root.path(), 3, |_| ()).remove(0);
+    let mut server = Server::start(config, Tuning::default()).await.unwrap();
+    let answer = http().get(format!("{}/readyz", server.url)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(code(answer).await, "not_ready");
+    let answer = http().get(format!("{}/v1/materials", server.url)).send().await.unwrap();
+    assert_eq!(code(answer).await, "no_leader");
+    let answer = http().get(format!("{}/healthz", server.url)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    server.stop().await;
+}
+
+/// A coordinator came back with an empty disk under its old number: it would have voted again in a term in which it had
+/// voted already, and vouched for entries that it no longer had.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_lost_its_folder_is_kept_out() {
+    let mut cluster = Cluster::start(3, Tuning::default(), |_| ()).await;
+    let wiped = (cluster.leader().await + 1) % 3;
+    cluster.servers[wiped].stop().await;
+    std::fs::remove_dir_all(&cluster.servers[wiped].config.data_dir).unwrap();
+    cluster.servers[wiped].start_again().await.unwrap();
+    assert!(matches!(cluster.servers[wiped].ended().await, CoordinatorError::LostFolder(_)));
+    let page: Page<Node> = cluster.servers[cluster.leader().await].get("/v1/nodes").await;
+    assert!(page.items.is_empty());
+    cluster.stop().await;
+}

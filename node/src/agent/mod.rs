@@ -1,0 +1,227 @@
+//! What connects a node to its coordinators: it registers, tells what it holds, beats, and hands their orders on.
+//!
+//! It owns the rhythm and nothing else. Without any coordinator the node goes on serving what it holds; this goes on
+//! trying.
+
+mod orders;
+mod report;
+
+use crate::{Node, NodeError, node::blocking};
+use microtome_client::ClientError;
+use microtome_proto::{
+    Code, Generation, MaterialId, NodeId,
+    internal::{Heartbeat, HeartbeatAnswer, Inventory, Register, Registered},
+    limits::INVENTORY_PAGE_MAX,
+};
+use orders::Orders;
+use report::Reporter;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::MissedTickBehavior;
+
+/// How long a call is tried before it counts as failed; the loop around it goes on for ever.
+const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// Pause after a failed registration: first, and at most.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+/// Bounds on the rhythm that a coordinator may ask for.
+const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
+
+/// What a node says of itself when it registers.
+pub(crate) struct Introduction {
+    pub(crate) name: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Base URLs of coordinators from the configuration: never forgotten.
+    pub(crate) coordinators: Vec<String>,
+}
+
+/// The connection to the coordinators.
+pub(crate) struct Agent {
+    node: Arc<Node>,
+    introduction: Introduction,
+    reporter: Reporter,
+    orders: Orders,
+    reached: Option<bool>,
+    /// Whether the coordinator has not heard yet all that is here.
+    inventory_due: bool,
+}
+
+impl Agent {
+    pub(crate) fn new(node: Arc<Node>, introduction: Introduction) -> Self {
+        let reporter = Reporter::new(Arc::clone(&node));
+        let orders = Orders::new(Arc::clone(&node));
+        Self { node, introduction, reporter, orders, reached: None, inventory_due: true }
+    }
+
+    /// Goes on until the node stops.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where the data folder belongs to another cluster, [`NodeError::Folder`] where the node's
+    /// id cannot be written down.
+    pub(crate) async fn run(mut self) -> Result<(), NodeError> {
+        let stop = self.node.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            failed = self.go_on() => failed,
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), NodeError> {
+        loop {
+            let registered = self.register().await?;
+            self.inventory_due = true;
+            self.beat(&registered).await;
+            tokio::time::sleep(PAUSE_FIRST).await;
+        }
+    }
+
+    async fn register(&mut self) -> Result<Registered, NodeError> {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let registration = Register {
+                instance: self.node.identity.instance(),
+                cluster: self.node.identity.cluster(),
+                name: self.introduction.name.clone(),
+                url: self.node.url.clone(),
+                zone: self.introduction.zone.clone(),
+                labels: self.introduction.labels.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                report: self.reporter.report().await,
+            };
+            match self.node.cluster.with_deadline(CALL_WITHIN).register(&registration).await {
+                Ok(registered) => {
+                    let (node, answer) = (Arc::clone(&self.node), registered.clone());
+                    blocking(move || node.identity.registered(&answer)).await.map_err(|cause| NodeError::Folder {
+                        folder: self.node.layout.root().to_owned(),
+                        cause,
+                    })?;
+                    self.follow(&registered.coordinators);
+                    tracing::info!(node = %registered.node, cluster = %registered.cluster, "registered");
+                    self.reached = Some(true);
+                    return Ok(registered);
+                }
+                Err(ClientError::Problem(problem)) if problem.code == Code::WrongCluster => {
+                    return Err(NodeError::Refused(problem));
+                }
+                Err(error) => self.failed(&error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    /// Tells all that is here, page by page.
+    async fn tell_inventory(&mut self, id: &NodeId) -> Result<(), ClientError> {
+        // What is under way is looked up first: an upload that becomes a copy in between is told twice, not never.
+        let mut incoming = self.incoming();
+        let held = self.node.blobs.held();
+        let mut pages = held.chunks(INVENTORY_PAGE_MAX).peekable();
+        let mut after = None;
+        loop {
+            let page = pages.next().unwrap_or_default();
+            let last = pages.peek().is_none();
+            if last {
+                incoming.extend(self.incoming());
+            }
+            let told = if last { incoming.clone().into_iter().collect() } else { Vec::new() };
+            let inventory = Inventory { after: after.take(), held: page.to_vec(), last, incoming: told };
+            after = page.last().map(|held| held.material.clone());
+            let settled = self.node.cluster.with_deadline(CALL_WITHIN).inventory(id, &inventory).await?;
+            let told: HashMap<_, _> = page.iter().map(|held| (&held.material, held.generation)).collect();
+            for material in settled.drop {
+                let generation = told.get(&material).or_else(|| incoming.get(&material));
+                if let Some(&generation) = generation {
+                    tracing::info!(%material, "a copy that is not wanted any more is dropped");
+                    self.orders.free(material, generation, false);
+                }
+            }
+            if last {
+                self.inventory_due = false;
+                return Ok(());
+            }
+        }
+    }
+
+    fn incoming(&self) -> BTreeMap<MaterialId, Generation> {
+        let all = self.node.uploads.progress().into_iter().chain(self.node.clones.progress());
+        all.map(|incoming| (incoming.material, incoming.generation)).collect()
+    }
+
+    /// Beats until the coordinator does not know the node any more.
+    async fn beat(&mut self, registered: &Registered) {
+        let (shortest, longest) = HEARTBEAT_RANGE;
+        let every = Duration::from_millis(registered.heartbeat_ms).clamp(shortest, longest);
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.tell(&registered.node).await {
+                Err(error) if error.code() == Some(Code::NotFound) => {
+                    tracing::warn!(%error, "the coordinator does not know this node; registering again");
+                    return;
+                }
+                Err(error) => self.failed(&error),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    async fn tell(&mut self, id: &NodeId) -> Result<(), ClientError> {
+        if self.inventory_due {
+            self.tell_inventory(id).await?;
+        }
+        self.beat_once(id).await
+    }
+
+    async fn beat_once(&mut self, id: &NodeId) -> Result<(), ClientError> {
+        let beat = Heartbeat {
+            instance: self.node.identity.instance(),
+            report: self.reporter.report().await,
+            incoming: self.node.uploads.progress().into_iter().chain(self.node.clones.progress()).collect(),
+            runs: self.node.runs.beats(),
+        };
+        let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
+        self.take(answer);
+        Ok(())
+    }
+
+    fn take(&mut self, answer: HeartbeatAnswer) {
+        if self.reached != Some(true) {
+            tracing::info!("a coordinator answers again");
+            self.reached = Some(true);
+        }
+        self.follow(&answer.coordinators);
+        self.inventory_due |= answer.inventory_wanted;
+        for order in answer.orders {
+            self.orders.carry_out(order);
+        }
+    }
+
+    /// The leader is asked first from now on. Addresses from the configuration stay: what the coordinators call
+    /// themselves may not be reachable from here.
+    fn follow(&self, coordinators: &[String]) {
+        let own = &self.introduction.coordinators;
+        let all = coordinators.iter().chain(own.iter().filter(|url| !coordinators.contains(url)));
+        self.node.cluster.set_servers(all.cloned());
+    }
+
+    /// One line for each change, not for each try.
+    fn failed(&mut self, error: &ClientError) {
+        if self.reached == Some(false) {
+            tracing::debug!(%error, "still no coordinator");
+            return;
+        }
+        self.reached = Some(false);
+        let servers = self.node.cluster.servers().join(", ");
+        match error {
+            ClientError::Problem(problem) => {
+                tracing::warn!("no coordinator at {servers} takes this node: {problem}; trying again");
+            }
+            _ => tracing::warn!("cannot reach any coordinator at {servers}; trying again"),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Orders are handed to who carries them out. Each repeats until it is met, so all are idempotent and none waits here.
+
+use crate::{
+    Node,
+    blobs::Removed,
+    clone::Clones,
+    incoming::Expected,
+    node::blocking,
+    runs::{Job, Runs},
+    upload::Uploads,
+};
+use microtome_proto::{
+    Generation, MaterialId,
+    internal::{Order, ReplicaReport, Reserve},
+};
+use parking_lot::Mutex;
+use std::{collections::HashSet, io, sync::Arc};
+
+/// What is being carried out.
+pub(super) struct Orders {
+    node: Arc<Node>,
+    freeing: Arc<Mutex<HashSet<MaterialId>>>,
+}
+
+impl Orders {
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        Self { node, freeing: Arc::default() }
+    }
+
+    /// Starts to carry an order out.
+    pub(super) fn carry_out(&self, order: Order) {
+        match order {
+            Order::Copy { material, generation, size, blake3, name, media_type, sources } => {
+                let wanted = Reserve { material, generation, size, name, media_type, blake3: Some(blake3) };
+                let node = Arc::clone(&self.node);
+                let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };
+                self.node.tasks.spawn(Box::pin(copying));
+            }
+            Order::Drop { material, generation } => self.free(material, generation, true),
+            Order::Run { run, attempt, pipeline, inputs, parameters } => {
+                Runs::start(&self.node, Job { run, attempt, pipeline, inputs, parameters });
+            }
+            Order::Stop { run, attempt } => self.node.runs.stop(&run, attempt),
+        }
+    }
+
+    /// Frees what is here of a material, whole or half, if its generation is at most `generation`.
+    pub(super) fn free(&self, material: MaterialId, generation: Generation, report: bool) {
+        if !self.freeing.lock().insert(material.clone()) {
+            return;
+        }
+        let (node, freeing) = (Arc::clone(&self.node), Arc::clone(&self.freeing));
+        self.node.tasks.spawn(async move {
+            match free(&node, &material, generation).await {
+                Ok(()) if report => drop(node.report(material.clone(), ReplicaReport::Dropped { generation })),
+                Ok(()) => {}
+                // The order comes again.
+                Err(error) => tracing::warn!(%material, %error, "a copy cannot be freed"),
+            }
+            freeing.lock().remove(&material);
+        });
+    }
+}
+
+async fn free(node: &Arc<Node>, material: &MaterialId, generation: Generation) -> io::Result<()> {
+    Uploads::end(node, material, generation).await?;
+    Clones::end(node, material, generation).await?;
+    let (owner, id) = (Arc::clone(node), material.clone());
+    let removed = blocking(move || owner.blobs.remove(&id, generation)).await?;
+    if removed == Removed::Gone {
+        tracing::info!(%material, "a copy is freed");
+    }
+    node.empty_trash();
+    Ok(())
+}

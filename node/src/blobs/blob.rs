@@ -1,0 +1,177 @@
+//! One whole copy, read with proof.
+
+use super::{
+    Damage, FILE, Manifest,
+    open_files::{OpenFiles, Opened, Slot},
+    proof::damaged,
+    tree::{self, GROUP_LEN, Leaf},
+};
+use crate::disk;
+use std::{
+    io::{self, IoSliceMut},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A whole, verified, durable copy of a material.
+///
+/// The first read of a group after the copy was opened reads the group whole and compares it with its proven leaf;
+/// later reads are plain. So a read gives the right bytes or an error, never wrong bytes.
+#[derive(Debug)]
+pub(crate) struct Blob {
+    manifest: Manifest,
+    root: Leaf,
+    folder: PathBuf,
+    slot: Arc<Slot>,
+    open_files: Arc<OpenFiles>,
+    damage: Damage,
+}
+
+impl Blob {
+    /// `None` where the manifest's hash is none.
+    pub(super) fn new(manifest: Manifest, folder: PathBuf, open_files: Arc<OpenFiles>, damage: Damage) -> Option<Self> {
+        let root = manifest.root()?;
+        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage })
+    }
+
+    /// What is written down of it.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.manifest.size
+    }
+
+    /// Whether it has no bytes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the plain file lies, for programs that read it themselves.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Fills `buf` from `offset` on. Blocks.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` beyond the end, `InvalidData` where the disk has changed the bytes, `NotFound` where the copy
+    /// has been dropped meanwhile.
+    pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let groups = self.groups(buf.len(), offset)?;
+        let read = self.opened().and_then(|opened| {
+            if opened.checked.all(groups.clone()) {
+                disk::read_exact_at(&opened.file, buf, offset)
+            } else {
+                self.read_checking(&opened, groups, buf, offset)
+            }
+        });
+        read.inspect_err(|error| self.tell(error))
+    }
+
+    /// Fills `buf` from `offset` on if that needs no wait: the bytes are in the page cache, and have been checked.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it would have to wait: use [`Blob::read_exact_at`] on the blocking pool then.
+    pub(crate) fn read_exact_at_nowait(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let groups = self.groups(buf.len(), offset)?;
+        let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
+        let opened = self.open_files.get(&self.slot).ok_or_else(would_block)?;
+        if !opened.checked.all(groups) {
+            return Err(would_block());
+        }
+        let wanted = buf.len();
+        let flags = rustix::io::ReadWriteFlags::NOWAIT;
+        // Any failure is left to the blocking read, which tells it properly.
+        match rustix::io::preadv2(&opened.file, &mut [IoSliceMut::new(buf)], offset, flags) {
+            Ok(read) if read == wanted => Ok(()),
+            _ => Err(would_block()),
+        }
+    }
+
+    /// The leaves' bytes of `groups`, proven. Blocks.
+    pub(crate) fn leaves(&self, groups: Range<u64>) -> io::Result<Vec<u8>> {
+        let leaves = self.opened().and_then(|opened| opened.proof.leaves(groups));
+        leaves.map(|leaves| tree::to_bytes(&leaves)).inspect_err(|error| self.tell(error))
+    }
+
+    /// Lets go of the files once nobody reads them any more.
+    pub(super) fn close(&self) {
+        self.open_files.close(&self.slot);
+    }
+
+    fn opened(&self) -> io::Result<Arc<Opened>> {
+        self.open_files.get_or_open(&self.slot, &self.folder, self.len(), &self.root)
+    }
+
+    fn groups(&self, len: usize, offset: u64) -> io::Result<Range<u64>> {
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= self.len() => Ok(offset / GROUP_LEN..end.div_ceil(GROUP_LEN)),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Groups that lie whole in `buf` are read and checked in place; a part of a group needs the rest of it beside.
+    fn read_checking(&self, opened: &Opened, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let leaves = opened.proof.leaves(groups.clone())?;
+        let end = offset + buf.len() as u64;
+        let whole = groups.clone().filter(|&index| {
+            let group = tree::group_range(self.len(), index);
+            group.start >= offset && group.end <= end
+        });
+        let (first, last) = (whole.clone().next(), whole.last());
+        if let (Some(first), Some(last)) = (first, last) {
+            let start = tree::group_range(self.len(), first).start - offset;
+            let stop = tree::group_range(self.len(), last).end - offset;
+            disk::read_exact_at(&opened.file, part(buf, start..stop)?, offset + start)?;
+        }
+        let mut beside = Vec::new();
+        for (index, leaf) in groups.zip(leaves) {
+            let group = tree::group_range(self.len(), index);
+            if group.start >= offset && group.end <= end {
+                let bytes = part(buf, group.start - offset..group.end - offset)?;
+                self.check(opened, index, bytes, &leaf)?;
+                continue;
+            }
+            beside.resize((group.end - group.start) as usize, 0);
+            disk::read_exact_at(&opened.file, &mut beside, group.start)?;
+            self.check(opened, index, &beside, &leaf)?;
+            let common = group.start.max(offset)..group.end.min(end);
+            let from = part(&mut beside, common.start - group.start..common.end - group.start)?;
+            part(buf, common.start - offset..common.end - offset)?.copy_from_slice(from);
+        }
+        Ok(())
+    }
+
+    fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf) -> io::Result<()> {
+        if opened.checked.get(index) {
+            return Ok(());
+        }
+        if tree::leaf(self.len(), index, bytes) != *leaf {
+            let group = tree::group_range(self.len(), index);
+            return Err(damaged(format!("bytes {} to {} are damaged", group.start, group.end)));
+        }
+        opened.checked.set(index);
+        Ok(())
+    }
+
+    fn tell(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData {
+            self.damage.count();
+            tracing::error!(material = %self.manifest.material, %error, "a copy is damaged on this node's disk");
+        }
+    }
+}
+
+fn part(buf: &mut [u8], range: Range<u64>) -> io::Result<&mut [u8]> {
+    let len = buf.len();
+    buf.get_mut(range.start as usize..range.end as usize)
+        .ok_or_else(|| io::Error::other(format!("{range:?} lies outside a buffer of {len} bytes")))
+}

@@ -1,0 +1,133 @@
+use super::*;
+use microtome_proto::Timestamp;
+use std::{fs, os::unix::fs::FileExt as _};
+
+const LEN: usize = 100_000;
+
+fn data(number: u8) -> Vec<u8> {
+    (0..LEN).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0] ^ number).collect()
+}
+
+fn id(number: u8) -> MaterialId {
+    format!("m-{number:010}").parse().unwrap()
+}
+
+/// Publishes the file with [`data`] of `number`.
+fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
+    let data = data(number);
+    let folder = blobs.layout.incoming_of(&id(number));
+    disk::create_folder(&folder).unwrap();
+    let mut leaves = Vec::new();
+    tree::LeafHasher::new(LEN as u64, 0).update(&data, |leaf| leaves.push(leaf));
+    fs::write(folder.join(FILE), &data).unwrap();
+    fs::write(folder.join(LEAVES), tree::to_bytes(&leaves)).unwrap();
+    let manifest = Manifest {
+        version: MANIFEST_VERSION,
+        material: id(number),
+        generation: Generation(3),
+        size: LEN as u64,
+        blake3: format_hash(&tree::root(&leaves)),
+        name: "a".to_owned(),
+        media_type: "image/tiff".to_owned(),
+        created_at: Timestamp::from_millis(0),
+    };
+    blobs.publish(&folder, &manifest).unwrap()
+}
+
+fn blobs(folder: &Path, open_max: usize) -> Blobs {
+    Blobs::open(Layout::create(folder).unwrap(), open_max, Damage::default()).unwrap()
+}
+
+fn flip(blob: &Blob, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(blob.path()).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[!byte[0]], offset).unwrap();
+}
+
+#[test]
+fn any_range_is_read_right_the_first_time_and_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let data = data(1);
+    let cuts = [0, 1, 16_383, 16_384, 16_385, 40_000, 98_304, 99_999, LEN];
+    publish(&blobs, 1);
+    for &start in &cuts {
+        for &end in cuts.iter().filter(|end| **end >= start) {
+            // Opened anew: nothing of it has been checked.
+            let blob = blobs.adopt(&blobs.get(&id(1)).unwrap(), Generation(3)).unwrap();
+            for _ in 0..2 {
+                let mut buf = vec![0; end - start];
+                blob.read_exact_at(&mut buf, start as u64).unwrap();
+                assert!(buf == data[start..end], "{start}..{end}");
+            }
+        }
+    }
+    let blob = blobs.get(&id(1)).unwrap();
+    for offset in [LEN as u64, LEN as u64 - 1, u64::MAX] {
+        assert_eq!(blob.read_exact_at(&mut [0; 2], offset).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
+
+#[test]
+fn a_read_without_waiting_gives_only_what_was_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let blob = publish(&blobs, 1);
+    let mut buf = [0; 100];
+    let unchecked = blob.read_exact_at_nowait(&mut buf, 20_000).unwrap_err();
+    assert_eq!(unchecked.kind(), io::ErrorKind::WouldBlock);
+    blob.read_exact_at(&mut buf, 20_000).unwrap();
+    buf.fill(0);
+    match blob.read_exact_at_nowait(&mut buf, 20_050) {
+        Ok(()) => assert_eq!(buf, data(1)[20_050..20_150]),
+        // A file system that cannot tell, or a page that was thrown out meanwhile.
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+    }
+    let other_group = blob.read_exact_at_nowait(&mut buf, 40_000).unwrap_err();
+    assert_eq!(other_group.kind(), io::ErrorKind::WouldBlock);
+}
+
+/// A copy that was closed in between is not trusted for what it was.
+#[test]
+fn a_copy_that_is_opened_again_is_checked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 1);
+    let (first, second) = (publish(&blobs, 1), publish(&blobs, 2));
+    let mut buf = [0; 10];
+    first.read_exact_at(&mut buf, 0).unwrap();
+    flip(&first, 5);
+    second.read_exact_at(&mut buf, 0).unwrap();
+    assert_eq!(first.read_exact_at(&mut buf, 0).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(blobs.damage.counter().get(), 1);
+}
+
+#[test]
+fn a_dropped_copy_is_gone_for_those_who_still_know_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let blob = publish(&blobs, 1);
+    assert_eq!(blobs.remove(&id(1), Generation(2)).unwrap(), Removed::Newer);
+    assert_eq!(blobs.remove(&id(1), Generation(3)).unwrap(), Removed::Gone);
+    assert_eq!(blobs.remove(&id(1), Generation(3)).unwrap(), Removed::Absent);
+    assert_eq!(blob.read_exact_at(&mut [0; 1], 0).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(blobs.totals(), (0, 0));
+    empty_trash(&blobs.layout);
+    assert_eq!(fs::read_dir(blobs.layout.trash()).unwrap().count(), 0);
+}
+
+#[test]
+fn copies_are_there_again_after_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = blobs(dir.path(), 8);
+    publish(&first, 2);
+    publish(&first, 1);
+    let held = first.held();
+    drop(first);
+    let again = blobs(dir.path(), 8);
+    assert_eq!(again.held(), held);
+    assert_eq!(again.totals(), (2, 2 * LEN as u64));
+    let mut buf = vec![0; LEN];
+    again.get(&id(2)).unwrap().read_exact_at(&mut buf, 0).unwrap();
+    assert!(buf == data(2));
+}

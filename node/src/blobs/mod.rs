@@ -1,0 +1,165 @@
+//! Whole, verified copies of materials on this node's disk.
+//!
+//! It owns `materials/`: what is there is durable and has the hash that its manifest names. A copy comes in by one
+//! rename and goes out by one. It must never know how bytes arrive, nor what is in them.
+
+mod bits;
+mod blob;
+mod manifest;
+mod open_files;
+mod proof;
+mod scan;
+pub(crate) mod tree;
+
+pub(crate) use blob::Blob;
+pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
+pub(crate) use manifest::{format_hash, parse_hash};
+pub(crate) use proof::{LEAVES, Proof, SPINE};
+pub(crate) use scan::{empty_trash, entries, set_aside, to_trash};
+
+use crate::disk::{self, Layout};
+use microtome_proto::{Generation, MaterialId, internal::Held};
+use open_files::OpenFiles;
+use parking_lot::{Mutex, RwLock};
+use prometheus_client::metrics::counter::Counter;
+use std::{collections::HashMap, io, path::Path, sync::Arc};
+
+/// The name of the plain file in a copy's folder.
+pub(crate) const FILE: &str = "file";
+/// The name of the manifest in a copy's folder.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// Counts reads that met bytes which the disk had changed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Damage(Counter);
+
+impl Damage {
+    fn count(&self) {
+        self.0.inc();
+    }
+
+    /// The counter, to be shown.
+    pub(crate) fn counter(&self) -> Counter {
+        self.0.clone()
+    }
+}
+
+/// What became of an order to free a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// It is gone.
+    Gone,
+    /// There is none.
+    Absent,
+    /// The one that is here is of a newer generation, and stays.
+    Newer,
+}
+
+/// All whole copies on this node.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    layout: Layout,
+    held: RwLock<HashMap<MaterialId, Arc<Blob>>>,
+    /// Held while folders are moved, so that two changes of one copy do not meet.
+    moving: Mutex<()>,
+    open_files: Arc<OpenFiles>,
+    damage: Damage,
+}
+
+impl Blobs {
+    /// Reads all manifests, no contents. What cannot be understood is set aside. At most `open_max` copies are kept
+    /// open at once.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or changed.
+    pub(crate) fn open(layout: Layout, open_max: usize, damage: Damage) -> io::Result<Self> {
+        let blobs = Self {
+            layout,
+            held: RwLock::default(),
+            moving: Mutex::default(),
+            open_files: Arc::new(OpenFiles::new(open_max)),
+            damage,
+        };
+        for (id, folder) in scan::entries(&blobs.layout, &blobs.layout.materials())? {
+            match scan::manifest(&id, &folder).and_then(|manifest| blobs.blob(manifest, &folder)) {
+                Ok(blob) => drop(blobs.held.write().insert(id, Arc::new(blob))),
+                Err(reason) => scan::set_aside(&blobs.layout, &folder, &reason)?,
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// The copy of a material, if it is here.
+    pub(crate) fn get(&self, id: &MaterialId) -> Option<Arc<Blob>> {
+        self.held.read().get(id).cloned()
+    }
+
+    /// How many copies are here, and how many bytes they have.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let held = self.held.read();
+        (held.len() as u64, held.values().map(|blob| blob.len()).sum())
+    }
+
+    /// All copies, in ascending order of materials.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let mut all: Vec<_> = self.held.read().values().map(|blob| blob.manifest().held()).collect();
+        all.sort_unstable_by(|a, b| a.material.cmp(&b.material));
+        all
+    }
+
+    /// Takes in the finished folder `from`, whose file, leaves and spine are whole and durable. Blocks.
+    pub(crate) fn publish(&self, from: &Path, manifest: &Manifest) -> io::Result<Arc<Blob>> {
+        let _moving = self.moving.lock();
+        let to = self.layout.material(&manifest.material);
+        write_manifest(from, manifest)?;
+        if let Some(old) = self.get(&manifest.material) {
+            old.close();
+            scan::to_trash(&self.layout, old.folder())?;
+        }
+        disk::rename(from, &to)?;
+        self.insert(manifest.clone(), &to)
+    }
+
+    /// A copy that is here under an older generation is counted under a newer one. Blocks.
+    pub(crate) fn adopt(&self, blob: &Blob, generation: Generation) -> io::Result<Arc<Blob>> {
+        let _moving = self.moving.lock();
+        let manifest = Manifest { generation, ..blob.manifest().clone() };
+        write_manifest(blob.folder(), &manifest)?;
+        blob.close();
+        self.insert(manifest, blob.folder())
+    }
+
+    /// Moves a copy of at most `generation` to the trash. Blocks.
+    pub(crate) fn remove(&self, id: &MaterialId, generation: Generation) -> io::Result<Removed> {
+        let _moving = self.moving.lock();
+        let Some(blob) = self.get(id) else { return Ok(Removed::Absent) };
+        if blob.manifest().generation > generation {
+            return Ok(Removed::Newer);
+        }
+        scan::to_trash(&self.layout, blob.folder())?;
+        self.held.write().remove(id);
+        blob.close();
+        Ok(Removed::Gone)
+    }
+
+    fn insert(&self, manifest: Manifest, folder: &Path) -> io::Result<Arc<Blob>> {
+        let id = manifest.material.clone();
+        let blob = Arc::new(self.blob(manifest, folder).map_err(io::Error::other)?);
+        self.held.write().insert(id, Arc::clone(&blob));
+        Ok(blob)
+    }
+
+    fn blob(&self, manifest: Manifest, folder: &Path) -> Result<Blob, String> {
+        Blob::new(manifest, folder.to_owned(), Arc::clone(&self.open_files), self.damage.clone())
+            .ok_or_else(|| "its manifest names no BLAKE3 hash".to_owned())
+    }
+}
+
+fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+    let json = serde_json::to_vec_pretty(manifest).map_err(io::Error::other)?;
+    disk::write(&folder.join(MANIFEST), &json)
+}
+
+#[cfg(test)]
+#[path = "blobs_test.rs"]
+mod tests;

@@ -1,0 +1,103 @@
+//! A bound on the copies that are open at once.
+
+use super::proof::Proof;
+use super::{bits::Bits, tree};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A copy's open files, and what of it has been found right since it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) proof: Proof,
+    pub(super) checked: Bits,
+}
+
+impl Opened {
+    fn open(folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
+        let file = File::open(folder.join(super::FILE))?;
+        Ok(Self { file, proof: Proof::open(folder, size, root)?, checked: Bits::new(tree::group_count(size)) })
+    }
+}
+
+/// One copy's place among the open ones.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    opened: RwLock<Option<Arc<Opened>>>,
+    used: AtomicU64,
+}
+
+/// The open copies, least recently used ones of which are closed when there are too many. What is opened again is
+/// checked again: so a byte that was found right long ago is not trusted for ever.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    max: usize,
+    clock: AtomicU64,
+    open: Mutex<Vec<Arc<Slot>>>,
+}
+
+impl OpenFiles {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max: max.max(1), clock: AtomicU64::new(1), open: Mutex::default() }
+    }
+
+    /// The slot's files if they are open.
+    pub(super) fn get(&self, slot: &Slot) -> Option<Arc<Opened>> {
+        let opened = slot.opened.read().clone()?;
+        // Written only when it changes: a tile's thread should not take this line of memory from the others.
+        let now = self.clock.load(Ordering::Relaxed);
+        if slot.used.load(Ordering::Relaxed) != now {
+            slot.used.store(now, Ordering::Relaxed);
+        }
+        Some(opened)
+    }
+
+    /// The slot's files, opened where they are not.
+    pub(super) fn get_or_open(
+        &self,
+        slot: &Arc<Slot>,
+        folder: &Path,
+        size: u64,
+        root: &tree::Leaf,
+    ) -> io::Result<Arc<Opened>> {
+        if let Some(opened) = self.get(slot) {
+            return Ok(opened);
+        }
+        let mut place = slot.opened.write();
+        if let Some(opened) = place.as_ref() {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(Opened::open(folder, size, root)?);
+        *place = Some(Arc::clone(&opened));
+        drop(place);
+        slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.admit(Arc::clone(slot));
+        Ok(opened)
+    }
+
+    /// Closes the slot's files once nobody reads them any more.
+    pub(super) fn close(&self, slot: &Arc<Slot>) {
+        slot.opened.write().take();
+        self.open.lock().retain(|other| !Arc::ptr_eq(other, slot));
+    }
+
+    fn admit(&self, slot: Arc<Slot>) {
+        let mut open = self.open.lock();
+        if open.len() >= self.max {
+            open.sort_by_key(|slot| std::cmp::Reverse(slot.used.load(Ordering::Relaxed)));
+            let kept = self.max - self.max.div_ceil(8);
+            for old in open.drain(kept..) {
+                old.opened.write().take();
+            }
+        }
+        open.push(slot);
+    }
+}

@@ -1,0 +1,116 @@
+//! The one crash-safe write, and its kin for folders. All errors name the path.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Replaces the file at `path` by `bytes`: after a crash it holds the old bytes or the new ones, whole. When this
+/// returns, the new ones are durable.
+///
+/// # Errors
+/// Where any step fails; the old file is untouched then, unless only the folder's sync failed.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path);
+    let written = (|| {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if let Err(error) = written {
+        let _ = fs::remove_file(&beside);
+        return Err(naming(path)(error));
+    }
+    sync_parent(path)
+}
+
+/// Creates a folder durably. One that is there already is no error.
+///
+/// # Errors
+/// Where it cannot be made or synced.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(naming(path)(error)),
+        _ => {}
+    }
+    sync_parent(path)
+}
+
+/// Renames a file or folder durably: both folders are synced.
+///
+/// # Errors
+/// Where the rename or a sync fails.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).map_err(naming(from))?;
+    sync_parent(to)?;
+    if from.parent() != to.parent() {
+        sync_parent(from)?;
+    }
+    Ok(())
+}
+
+/// Makes a folder's entries durable.
+///
+/// # Errors
+/// Where it cannot be opened or synced.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(naming(path))
+}
+
+/// Fills `buf` from `offset` on.
+///
+/// # Errors
+/// `UnexpectedEof` where the file is shorter.
+pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(buf, offset)
+}
+
+/// Writes all of `bytes` from `offset` on; not durable before a sync.
+///
+/// # Errors
+/// Where the disk refuses, `StorageFull` where it is full.
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Where a file is prepared. A leftover of a crash is overwritten by the next write, and read by nobody.
+fn beside(path: &Path) -> PathBuf {
+    let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn naming(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_stays_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_keeps_its_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = write(&dir.path().join("nowhere/state.json"), b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("nowhere/state.json"), "{error}");
+    }
+}

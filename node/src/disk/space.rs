@@ -1,0 +1,161 @@
+//! Room: what the file system has free, what is promised to uploads and clones under way, what is kept back.
+//!
+//! A promise is made before the first byte and shrinks as bytes are written, so that racing uploads cannot overfill the
+//! disk: at any moment promises ≤ free − reserve, as long as nobody else writes to the file system.
+
+use parking_lot::Mutex;
+use rustix::fs::statvfs;
+use std::{io, path::PathBuf, sync::Arc};
+
+/// Without another setting the reserve is this part of the file system, within the bounds below.
+const RESERVE_PART: u64 = 50;
+const RESERVE_MIN: u64 = 64 << 20;
+const RESERVE_MAX: u64 = 10 << 30;
+
+/// What a file system has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Its size in bytes.
+    pub(crate) total: u64,
+    /// What an ordinary user can still write, in bytes.
+    pub(crate) free: u64,
+}
+
+/// There is no room; nothing was promised.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoSpace {
+    /// More than can be promised.
+    #[error(
+        "{wanted} bytes are wanted, and {room} can be promised here ({free} free, {promised} promised, {reserve} kept back)"
+    )]
+    Full {
+        /// Bytes wanted.
+        wanted: u64,
+        /// Bytes that could have been promised.
+        room: u64,
+        /// Bytes free.
+        free: u64,
+        /// Bytes promised to others.
+        promised: u64,
+        /// Bytes kept back.
+        reserve: u64,
+    },
+    /// The file system does not tell.
+    #[error("the free space of {0} cannot be told: {1}")]
+    Unknown(PathBuf, io::Error),
+}
+
+/// The room of one data folder.
+#[derive(Debug)]
+pub(crate) struct Space {
+    folder: PathBuf,
+    reserve: u64,
+    promised: Mutex<u64>,
+}
+
+impl Space {
+    /// The room at `folder`, of which `reserve` bytes are kept back: 2 % of the file system where that is left out.
+    ///
+    /// # Errors
+    /// Where the file system does not tell its size.
+    pub(crate) fn new(folder: PathBuf, reserve: Option<u64>) -> io::Result<Arc<Self>> {
+        let mut space = Self { folder, reserve: 0, promised: Mutex::new(0) };
+        let total = space.usage()?.total;
+        space.reserve = reserve.unwrap_or_else(|| (total / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX));
+        Ok(Arc::new(space))
+    }
+
+    /// What the file system has.
+    ///
+    /// # Errors
+    /// Where it does not tell.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let stat = statvfs(&self.folder)?;
+        Ok(Usage {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Bytes kept back.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.reserve
+    }
+
+    /// Bytes promised and not yet written.
+    pub(crate) fn promised(&self) -> u64 {
+        *self.promised.lock()
+    }
+
+    /// Promises `bytes`, if there is room for them.
+    ///
+    /// # Errors
+    /// [`NoSpace`]; nothing is promised then.
+    pub(crate) fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise, NoSpace> {
+        let mut promised = self.promised.lock();
+        let free = self.usage().map_err(|error| NoSpace::Unknown(self.folder.clone(), error))?.free;
+        let room = free.saturating_sub(self.reserve).saturating_sub(*promised);
+        if bytes > room {
+            let (promised, reserve) = (*promised, self.reserve);
+            return Err(NoSpace::Full { wanted: bytes, room, free, promised, reserve });
+        }
+        *promised = promised.saturating_add(bytes);
+        Ok(Promise { space: Arc::clone(self), left: Mutex::new(bytes) })
+    }
+
+    /// Promises `bytes` again that had been promised before the node was started anew.
+    pub(crate) fn promise_again(self: &Arc<Self>, bytes: u64) -> Promise {
+        let mut promised = self.promised.lock();
+        *promised = promised.saturating_add(bytes);
+        Promise { space: Arc::clone(self), left: Mutex::new(bytes) }
+    }
+}
+
+/// Promised bytes; what has not been written is given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    space: Arc<Space>,
+    left: Mutex<u64>,
+}
+
+impl Promise {
+    /// Of the promised bytes only `left` are still to be written.
+    pub(crate) fn set_left(&self, left: u64) {
+        let mut own = self.left.lock();
+        let mut all = self.space.promised.lock();
+        *all = all.saturating_sub(*own).saturating_add(left);
+        *own = left;
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.set_left(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promises_add_up_and_are_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = Space::new(dir.path().to_owned(), Some(0)).unwrap();
+        let free = space.usage().unwrap().free;
+        let first = space.promise(free / 2).unwrap();
+        assert!(matches!(space.promise(free / 4 * 3), Err(NoSpace::Full { .. })));
+        first.set_left(100);
+        assert_eq!(space.promised(), 100);
+        drop(first);
+        assert_eq!(space.promised(), 0);
+    }
+
+    #[test]
+    fn the_reserve_is_promised_to_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = Space::new(dir.path().to_owned(), Some(u64::MAX)).unwrap();
+        assert!(space.promise(1).is_err());
+        assert!(space.promise(0).is_ok(), "an empty file always has room");
+    }
+}

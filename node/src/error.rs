@@ -1,0 +1,33 @@
+//! Why a node cannot start or go on, in sentences with a way out.
+
+use microtome_proto::Problem;
+use microtome_server::ListenError;
+use std::{io, path::PathBuf};
+
+/// The node ended by a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// It would be open to everybody.
+    #[error("{0}")]
+    Exposed(String),
+    /// A part of the configuration does not fit.
+    #[error("{0}")]
+    Config(String),
+    /// Another node runs on the data folder.
+    #[error("another node already uses the data folder {0}: stop that one, or choose another folder with --data-dir")]
+    FolderInUse(PathBuf),
+    /// The data folder cannot be used.
+    #[error("the data folder {folder} cannot be used: {cause}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The cluster does not want it.
+    #[error("the cluster refuses this node: {}. {}", .0.detail.trim_end_matches('.'), .0.way_out)]
+    Refused(Problem),
+}

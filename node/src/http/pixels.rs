@@ -1,0 +1,108 @@
+//! Tiles, Deep Zoom, regions, associated images and the slide's description, as viewers ask for them.
+
+mod deep_zoom;
+mod info;
+mod regions;
+mod tagged;
+mod tiles;
+
+use crate::{Node, blobs::Blob, pixels::Opened};
+use axum::{
+    Router,
+    http::Uri,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use microtome_proto::{Code, MaterialId, Problem};
+use std::sync::Arc;
+
+/// The routes, for the users' side of the server.
+pub(crate) fn routes() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/tiles/{id}/tiles.json", get(info::slide))
+        .route("/tiles/{id}/{level}/{tile}", get(tiles::tile))
+        .route("/dzi/{name}", get(deep_zoom::descriptor))
+        .route("/dzi/{name}/{level}/{tile}", get(deep_zoom::tile))
+        .route("/regions/{id}", get(regions::region))
+        .route("/v1/materials/{id}/slide", get(info::slide))
+        .route("/v1/materials/{id}/associated/{name}", get(info::associated))
+}
+
+/// Why there is no picture in the answer.
+enum Refusal {
+    /// Something is wrong with what is asked, or with the slide.
+    Problem(Problem),
+    /// There is no copy here.
+    Absent(MaterialId),
+    /// The copy that is here cannot be trusted; another one may be whole.
+    Damaged(MaterialId, Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// The answer, or the way to another copy, or what is wrong.
+async fn reply(node: &Node, uri: &Uri, answer: Result<Response, Refusal>) -> Response {
+    match answer {
+        Ok(response) => response,
+        Err(Refusal::Problem(problem)) => problem.into_response(),
+        Err(Refusal::Absent(id)) => super::elsewhere(node, &id, uri).await,
+        Err(Refusal::Damaged(id, problem)) => {
+            let elsewhere = super::elsewhere(node, &id, uri).await;
+            if elsewhere.status().is_redirection() { elsewhere } else { problem.into_response() }
+        }
+    }
+}
+
+/// The copy that is asked for.
+fn held(node: &Node, id: &str) -> Result<Arc<Blob>, Refusal> {
+    let id: MaterialId = id.parse().map_err(|_| bad_request(format!("'{id}' is no material's id")))?;
+    node.blobs.get(&id).ok_or(Refusal::Absent(id))
+}
+
+/// What reading the copy gave.
+fn read<T>(blob: &Blob, result: Result<T, Problem>) -> Result<T, Refusal> {
+    result.map_err(|problem| match problem.code {
+        Code::Unavailable => Refusal::Damaged(blob.manifest().material.clone(), problem),
+        _ => Refusal::Problem(problem),
+    })
+}
+
+/// The slide in the copy.
+async fn opened(node: &Node, blob: &Arc<Blob>) -> Result<Arc<Opened>, Refusal> {
+    read(blob, node.pixels.slide(blob).await)
+}
+
+fn bad_request(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::BadRequest, detail)
+}
+
+/// A number in a path. Digits beyond any slide are a place outside of it, not nonsense.
+fn number(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+/// `{column}_{row}.{suffix}`.
+fn tile_name(text: &str) -> Option<(u32, u32, &str)> {
+    let (place, suffix) = text.rsplit_once('.')?;
+    let (column, row) = place.split_once('_')?;
+    Some((number(column)?, number(row)?, suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tile_names_are_taken_apart() {
+        assert_eq!(tile_name("12_3.jpg"), Some((12, 3, "jpg")));
+        assert_eq!(tile_name("99999999999_0.png"), Some((u32::MAX, 0, "png")));
+        for text in ["", "1_2", "_2.jpg", "1_.jpg", "-1_2.jpg", "+1_2.jpg", "1_2_3.jpg", "1.jpg", "a_b.jpg"] {
+            assert_eq!(tile_name(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `/dzi/{id}.dzi` and `/dzi/{id}_files/{level}/{column}_{row}.{jpg,jpeg,png}`.
+//!
+//! Viewers copy the descriptor's query to each tile's address: the tiles' size and overlap travel with it.
+
+use super::{
+    Refusal, bad_request, held, number, opened, read, reply,
+    tagged::{NATIVE, RENDERED, Tagged},
+    tile_name,
+};
+use crate::{
+    Node,
+    pixels::{Format, Picture},
+};
+use axum::{
+    extract::{OriginalUri, State},
+    http::HeaderMap,
+    response::Response,
+};
+use bytes::Bytes;
+use microtome_proto::{Code, Problem};
+use microtome_server::extract::{Path, Query};
+use microtome_slide::deep_zoom::DeepZoom;
+use serde::Deserialize;
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, atomic::Ordering},
+};
+
+const TILE_SIZE_RANGE: RangeInclusive<u32> = 32..=4096;
+const OVERLAP_MAX: u32 = 64;
+
+/// The grid that a viewer wants; the file's own without overlap where it does not say.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Grid {
+    tile_size: Option<u32>,
+    #[serde(default)]
+    overlap: u32,
+}
+
+impl Grid {
+    fn checked(self) -> Result<Self, Problem> {
+        if let Some(size) = self.tile_size.filter(|size| !TILE_SIZE_RANGE.contains(size)) {
+            let (min, max) = TILE_SIZE_RANGE.into_inner();
+            return Err(bad_request(format!("tile_size is {min} to {max} pixels, not {size}")));
+        }
+        if self.overlap > OVERLAP_MAX.min(self.tile_size.unwrap_or(u32::MAX)) {
+            let overlap = self.overlap;
+            return Err(bad_request(format!(
+                "overlap is 0 to {OVERLAP_MAX} pixels and at most a tile's side, not {overlap}"
+            )));
+        }
+        Ok(self)
+    }
+}
+
+pub(super) async fn descriptor(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    Query(grid): Query<Grid>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    reply(&node, &uri, describe(&node, &name, grid, &headers).await).await
+}
+
+async fn describe(node: &Node, name: &str, grid: Grid, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let id =
+        name.strip_suffix(".dzi").ok_or_else(|| Problem::new(Code::NotFound, format!("'{name}' is not ID.dzi")))?;
+    let Grid { tile_size, overlap } = grid.checked()?;
+    let blob = held(node, id)?;
+    let tagged =
+        Tagged::new(&blob.manifest().blake3, format_args!("dzi-{}-{overlap}", tile_size.unwrap_or(0)), headers)?;
+    if let Some(unchanged) = tagged.unchanged() {
+        return Ok(unchanged);
+    }
+    let slide = opened(node, &blob).await?;
+    let xml = DeepZoom::new(&slide.slide, tile_size, overlap).descriptor("jpg");
+    Ok(tagged.picture("application/xml", Bytes::from(xml)))
+}
+
+pub(super) async fn tile(
+    State(node): State<Arc<Node>>,
+    Path((name, level, tile)): Path<(String, String, String)>,
+    Query(grid): Query<Grid>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    reply(&node, &uri, cut(&node, [&name, &level, &tile], grid, &headers).await).await
+}
+
+async fn cut(
+    node: &Node,
+    [name, level, tile]: [&str; 3],
+    grid: Grid,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let nonsense =
+        || bad_request(format!("'{name}/{level}/{tile}' is not ID_files/LEVEL/COLUMN_ROW.jpg (or .jpeg, .png)"));
+    let id = name.strip_suffix("_files").ok_or_else(nonsense)?;
+    let level = number(level).ok_or_else(nonsense)? as usize;
+    let (column, row, suffix) = tile_name(tile).ok_or_else(nonsense)?;
+    let format = Format::of_suffix(suffix).ok_or_else(nonsense)?;
+    let Grid { tile_size, overlap } = grid.checked()?;
+    let blob = held(node, id)?;
+    let tagged = Tagged::new(
+        &blob.manifest().blake3,
+        format_args!("dz-{}-{overlap}-{level}-{column}-{row}-{}", tile_size.unwrap_or(0), format.suffix()),
+        headers,
+    )?;
+    if let Some(unchanged) = tagged.unchanged() {
+        return Ok(unchanged);
+    }
+    let slide = opened(node, &blob).await?;
+    node.tiles_served.fetch_add(1, Ordering::Relaxed);
+    if format == Format::Jpeg
+        && let Some((level, column, row)) = DeepZoom::new(&slide.slide, tile_size, overlap).native(level, column, row)
+        && let Some(tile) = read(&blob, node.pixels.native(&slide, level, column, row).await)?
+    {
+        return Ok(tagged.tile(format.media_type(), tile, NATIVE));
+    }
+    let picture = Picture::DeepZoom { tile_size, overlap, level, column, row, format };
+    let tile = read(&blob, node.pixels.picture(&slide, picture).await)?;
+    Ok(tagged.tile(format.media_type(), tile, RENDERED))
+}

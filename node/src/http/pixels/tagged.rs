@@ -1,0 +1,79 @@
+//! Answers with a picture: what names it for caches, and how it was made.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use microtome_proto::{Code, Problem};
+use std::fmt;
+
+/// A picture never changes under its address: an id is never given to other bytes.
+const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600");
+/// Digits of the file's hash in an ETag.
+const TAG_DIGITS: usize = 16;
+
+/// How a tile was made.
+const TILE: HeaderName = HeaderName::from_static("microtome-tile");
+pub(super) const NATIVE: HeaderValue = HeaderValue::from_static("native");
+pub(super) const RENDERED: HeaderValue = HeaderValue::from_static("rendered");
+
+/// The name of what is asked for, and what its asker has already.
+pub(super) struct Tagged<'a> {
+    tag: HeaderValue,
+    wanted: &'a HeaderMap,
+}
+
+impl<'a> Tagged<'a> {
+    /// `what` tells one picture of the file with this hash from all others.
+    pub(super) fn new(blake3: &str, what: fmt::Arguments<'_>, wanted: &'a HeaderMap) -> Result<Self, Problem> {
+        let hash = blake3.get(..TAG_DIGITS).unwrap_or(blake3);
+        let tag = HeaderValue::try_from(format!("\"{hash}-{what}\""));
+        let tag =
+            tag.map_err(|_| Problem::new(Code::BadRequest, "the address has a character that no header can have"))?;
+        Ok(Self { tag, wanted })
+    }
+
+    /// The answer for an asker that has the picture already: known before any work.
+    pub(super) fn unchanged(&self) -> Option<Response> {
+        let known = self.wanted.get_all(header::IF_NONE_MATCH).iter().any(|value| {
+            let tags = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            // Weak comparison, as If-None-Match wants it.
+            tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == self.tag.as_bytes())
+        });
+        known.then(|| self.not_modified())
+    }
+
+    /// The answer with the picture.
+    pub(super) fn picture(&self, media_type: &'static str, bytes: Bytes) -> Response {
+        // Whoever has any picture of this address wants none: known only now that there is one.
+        if self.wanted.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") {
+            return self.not_modified();
+        }
+        let mut response = Response::new(Body::from(bytes));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self.name(&mut response);
+        response
+    }
+
+    /// The same for a tile.
+    pub(super) fn tile(&self, media_type: &'static str, bytes: Bytes, made: HeaderValue) -> Response {
+        let mut response = self.picture(media_type, bytes);
+        response.headers_mut().insert(TILE, made);
+        response
+    }
+
+    fn not_modified(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        self.name(&mut response);
+        response
+    }
+
+    fn name(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, self.tag.clone());
+        headers.insert(header::CACHE_CONTROL, CACHE);
+    }
+}

@@ -1,0 +1,171 @@
+//! `/v1/uploads/{id}`: tus 1.0.0, core and termination. Creation is the coordinators'.
+//!
+//! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
+//! as long as the copy is here: a client that lost the last answer learns that it is done.
+
+use super::elsewhere::upload_elsewhere;
+use crate::{
+    Node,
+    upload::{Upload, Uploads, disk_problem, too_long},
+};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use microtome_proto::{Code, Generation, MaterialId, Problem, limits::MATERIAL_SIZE_MAX, tus};
+use microtome_server::extract::Path;
+use std::sync::Arc;
+
+const ALLOWED: HeaderValue = HeaderValue::from_static("HEAD, PATCH, DELETE, OPTIONS");
+
+/// All methods: a proxy may have let only POST through.
+pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<MaterialId>, request: Request) -> Response {
+    let answered = match method(&request) {
+        method if method == Method::OPTIONS => Ok(options()),
+        method => match check_version(&method, request.headers()) {
+            Ok(()) => handle(&node, &id, &method, request).await,
+            Err(problem) => Err(problem),
+        },
+    };
+    let mut response = answered.unwrap_or_else(|problem| {
+        let code = problem.code;
+        let mut response = problem.into_response();
+        if code == Code::TusVersion {
+            set(&mut response, tus::TUS_VERSION, HeaderValue::from_static(tus::VERSION));
+        }
+        if code == Code::MethodNotAllowed {
+            response.headers_mut().insert(header::ALLOW, ALLOWED);
+        }
+        response
+    });
+    set(&mut response, tus::RESUMABLE, HeaderValue::from_static(tus::VERSION));
+    response
+}
+
+async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
+    match *method {
+        Method::HEAD => head(node, id, &request).await,
+        Method::PATCH => patch(node, id, request).await,
+        Method::DELETE => delete(node, id, &request).await,
+        _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
+    }
+}
+
+fn method(request: &Request) -> Method {
+    let other = request.headers().get(tus::METHOD_OVERRIDE).filter(|_| request.method() == Method::POST);
+    let other = other.and_then(|value| Method::from_bytes(value.as_bytes()).ok());
+    other.unwrap_or_else(|| request.method().clone())
+}
+
+/// A reader that asks with HEAD may leave the version out, as with other servers.
+fn check_version(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(tus::RESUMABLE) {
+        Some(version) if version == tus::VERSION => Ok(()),
+        None if method == Method::HEAD => Ok(()),
+        _ => Err(Problem::new(Code::TusVersion, format!("'Tus-Resumable' is not {}", tus::VERSION))),
+    }
+}
+
+fn options() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, tus::TUS_VERSION, HeaderValue::from_static(tus::VERSION));
+    set(&mut response, tus::EXTENSION, HeaderValue::from_static(tus::EXTENSIONS));
+    set(&mut response, tus::MAX_SIZE, HeaderValue::from(MATERIAL_SIZE_MAX));
+    response
+}
+
+async fn head(node: &Arc<Node>, id: &MaterialId, request: &Request) -> Result<Response, Problem> {
+    let told = match node.uploads.get(id) {
+        Some(upload) => {
+            let expected = upload.expected();
+            let (size, name, media_type) = (expected.size, expected.name.clone(), expected.media_type.clone());
+            match upload.offset(node).await {
+                // It became a copy just now.
+                Err(problem) if problem.code == Code::Gone => None,
+                offset => Some((offset?, size, name, media_type)),
+            }
+        }
+        None => None,
+    };
+    let whole = || {
+        let blob = node.blobs.get(id)?;
+        let manifest = blob.manifest();
+        Some((manifest.size, manifest.size, manifest.name.clone(), manifest.media_type.clone()))
+    };
+    let Some((offset, size, name, media_type)) = told.or_else(whole) else {
+        return Ok(upload_elsewhere(node, id, request.uri()).await);
+    };
+    let mut response = StatusCode::OK.into_response();
+    set(&mut response, tus::OFFSET, HeaderValue::from(offset));
+    set(&mut response, tus::LENGTH, HeaderValue::from(size));
+    let metadata = tus::format_metadata([("filename", name.as_str()), ("filetype", media_type.as_str())]);
+    if let Ok(metadata) = HeaderValue::try_from(metadata) {
+        set(&mut response, tus::METADATA, metadata);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !media_type.eq_ignore_ascii_case(tus::PATCH_TYPE.as_bytes()) {
+        return Err(Problem::new(Code::UnsupportedMediaType, format!("Content-Type is not '{}'", tus::PATCH_TYPE)));
+    }
+    let offset = number(headers, tus::OFFSET)?
+        .ok_or_else(|| Problem::new(Code::BadRequest, "the header 'Upload-Offset' is missing"))?;
+    let length = number(headers, header::CONTENT_LENGTH.as_str())?;
+    let Some(upload) = node.uploads.get(id) else {
+        return match node.blobs.get(id) {
+            Some(blob) if offset == blob.len() && length == Some(0) => Ok(appended(offset)),
+            Some(blob) => {
+                let stands = format!("the upload of {id} is complete, at {}", blob.len());
+                Err(Problem::new(Code::OffsetMismatch, stands))
+            }
+            None => Ok(upload_elsewhere(node, id, request.uri()).await),
+        };
+    };
+    if length.is_some_and(|length| offset.saturating_add(length) > upload.expected().size) {
+        return Err(too_long(&upload));
+    }
+    append(node, upload, offset, request).await.map(appended)
+}
+
+/// In a task of its own: what has begun ends properly also when the client goes away.
+async fn append(node: &Arc<Node>, upload: Arc<Upload>, offset: u64, request: Request) -> Result<u64, Problem> {
+    let owner = Arc::clone(node);
+    let appending = node.tasks.spawn(async move { upload.append(&owner, offset, request.into_body()).await });
+    appending.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
+}
+
+fn appended(offset: u64) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set(&mut response, tus::OFFSET, HeaderValue::from(offset));
+    response
+}
+
+/// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case.
+async fn delete(node: &Arc<Node>, id: &MaterialId, request: &Request) -> Result<Response, Problem> {
+    if node.uploads.get(id).is_none() && node.blobs.get(id).is_none() {
+        return Ok(upload_elsewhere(node, id, request.uri()).await);
+    }
+    match node.cluster.delete_material(id).await {
+        Err(error) if !matches!(error.code(), Some(Code::NotFound | Code::Gone)) => return Err(error.into()),
+        _ => {}
+    }
+    Uploads::end(node, id, Generation(u64::MAX)).await.map_err(|error| disk_problem(&error))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    text.and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| Problem::new(Code::BadRequest, format!("the header '{name}' is no number of bytes")))
+}
+
+fn set(response: &mut Response, name: &'static str, value: HeaderValue) {
+    response.headers_mut().insert(HeaderName::from_static(name), value);
+}

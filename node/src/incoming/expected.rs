@@ -1,0 +1,99 @@
+//! The note in an incoming folder.
+
+use crate::blobs::parse_hash;
+use microtome_proto::{Generation, MaterialId, Timestamp, internal::Reserve};
+use serde::{Deserialize, Serialize};
+
+const VERSION: u32 = 1;
+
+/// How a copy's bytes arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Way {
+    /// From a client, in order.
+    Upload,
+    /// From other nodes, in ranges.
+    Clone,
+}
+
+/// What is expected: `incoming.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expected {
+    version: u32,
+    /// How its bytes arrive.
+    pub(crate) way: Way,
+    /// The material.
+    pub(crate) material: MaterialId,
+    /// The assignment's generation.
+    pub(crate) generation: Generation,
+    /// Length in bytes.
+    pub(crate) size: u64,
+    /// The material's name.
+    pub(crate) name: String,
+    /// Its media type.
+    pub(crate) media_type: String,
+    /// The hash that the bytes must have: always known of a clone.
+    #[serde(default)]
+    pub(crate) blake3: Option<String>,
+    /// When it was announced.
+    pub(crate) created_at: Timestamp,
+}
+
+impl Expected {
+    /// An upload, as the coordinator reserves it.
+    pub(crate) fn upload(reserve: Reserve) -> Self {
+        Self {
+            version: VERSION,
+            way: Way::Upload,
+            material: reserve.material,
+            generation: reserve.generation,
+            size: reserve.size,
+            name: reserve.name,
+            media_type: reserve.media_type,
+            blake3: reserve.blake3,
+            created_at: Timestamp::now(),
+        }
+    }
+
+    /// A clone, as the coordinator orders it: the same particulars, and the hash is known.
+    pub(crate) fn clone_of(reserve: Reserve) -> Self {
+        Self { way: Way::Clone, ..Self::upload(reserve) }
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let expected: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if expected.version != VERSION {
+            return Err(format!("its version is {}, and this program knows {VERSION}", expected.version));
+        }
+        match &expected.blake3 {
+            Some(hash) if parse_hash(hash).is_none() => Err(format!("'{hash}' is no BLAKE3 hash")),
+            None if expected.way == Way::Clone => Err("a clone without a hash".to_owned()),
+            _ => Ok(expected),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by version 0.1.0: stays readable for ever.
+    const WRITTEN_BY_0_1: &str = r#"{"version":1,"way":"upload","material":"m-0123456789","generation":7,"size":3,
+        "name":"a.svs","media_type":"image/tiff","blake3":null,"created_at":"2026-11-22T10:00:00.000Z"}"#;
+
+    #[test]
+    fn yesterdays_note_is_read() {
+        let expected = Expected::read(WRITTEN_BY_0_1.as_bytes()).unwrap();
+        assert_eq!((expected.way, expected.generation, expected.size), (Way::Upload, Generation(7), 3));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let newer = WRITTEN_BY_0_1.replace("\"version\":1", "\"version\":2");
+        let hash = WRITTEN_BY_0_1.replace("null", "\"zz\"");
+        let clone = WRITTEN_BY_0_1.replace("\"upload\"", "\"clone\"");
+        for text in [newer, hash, clone, String::new()] {
+            assert!(Expected::read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

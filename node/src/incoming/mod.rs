@@ -1,0 +1,140 @@
+//! A copy that is not whole yet: one folder in `incoming/`, of an upload or of a clone.
+//!
+//! It owns what both have in common: the note of what is expected, and the step by which a finished folder becomes a
+//! copy. How bytes arrive is theirs.
+
+mod expected;
+
+use expected::Way;
+
+pub(crate) use expected::Expected;
+
+use crate::{
+    blobs::{self, Blob, Blobs, LEAVES, MANIFEST_VERSION, Manifest, SPINE, tree},
+    disk::{self, Layout},
+};
+use microtome_proto::{MaterialId, Timestamp};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The name of the note in the folder.
+const NOTE: &str = "incoming.json";
+
+/// One folder in `incoming/`.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    layout: Layout,
+    folder: PathBuf,
+    expected: Expected,
+}
+
+impl Incoming {
+    /// Makes the folder, durably. Blocks.
+    pub(crate) fn create(layout: &Layout, expected: Expected) -> io::Result<Self> {
+        let folder = layout.incoming_of(&expected.material);
+        disk::create_folder(&folder)?;
+        let incoming = Self { layout: layout.clone(), folder, expected };
+        incoming.write_note()?;
+        Ok(incoming)
+    }
+
+    /// Reads the note of a folder that a former start left behind.
+    fn load(layout: &Layout, id: &MaterialId, folder: PathBuf) -> Result<Self, String> {
+        let bytes = std::fs::read(folder.join(NOTE)).map_err(|error| format!("its note cannot be read: {error}"))?;
+        let expected = Expected::read(&bytes).map_err(|reason| format!("its note cannot be read: {reason}"))?;
+        if expected.material != *id {
+            return Err(format!("its note speaks of {}", expected.material));
+        }
+        Ok(Self { layout: layout.clone(), folder, expected })
+    }
+
+    /// What a former start left behind: folders that can be gone on with. A folder that was being made when the node
+    /// stopped, and one whose copy is whole already, go to the trash; what is not understood is set aside. Blocks.
+    pub(crate) fn left_behind(layout: &Layout, blobs: &Blobs) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for (id, folder) in blobs::entries(layout, &layout.incoming())? {
+            let whole = blobs.get(&id).is_some();
+            if whole || !folder.join(NOTE).try_exists()? {
+                blobs::to_trash(layout, &folder)?;
+                continue;
+            }
+            match Self::load(layout, &id, folder.clone()) {
+                Ok(incoming) => found.push(incoming),
+                Err(reason) => blobs::set_aside(layout, &folder, &reason)?,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether it is a clone, and no upload.
+    pub(crate) fn is_clone(&self) -> bool {
+        self.expected.way == Way::Clone
+    }
+
+    pub(crate) fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The same folder under another assignment, durably. Blocks.
+    pub(crate) fn reassigned(&self, expected: Expected) -> io::Result<Self> {
+        let incoming = Self { layout: self.layout.clone(), folder: self.folder.clone(), expected };
+        incoming.write_note()?;
+        Ok(incoming)
+    }
+
+    /// Makes the folder a copy: its file and leaves are whole and durable, `spine` proves them. Blocks.
+    pub(crate) fn publish(&self, blobs: &Blobs, spine: &[tree::Leaf]) -> io::Result<Arc<Blob>> {
+        if spine.len() > 1 {
+            disk::write(&self.folder.join(SPINE), &tree::to_bytes(spine))?;
+        }
+        let expected = &self.expected;
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            material: expected.material.clone(),
+            generation: expected.generation,
+            size: expected.size,
+            blake3: blobs::format_hash(&tree::root(spine)),
+            name: expected.name.clone(),
+            media_type: expected.media_type.clone(),
+            created_at: Timestamp::now(),
+        };
+        let blob = blobs.publish(&self.folder, &manifest)?;
+        for name in [NOTE, crate::upload::TAIL, crate::clone::RANGES] {
+            // Of no use any more, and in nobody's way where it stays.
+            let _ = std::fs::remove_file(self.layout.material(&expected.material).join(name));
+        }
+        Ok(blob)
+    }
+
+    /// Moves the folder to the trash. Blocks.
+    pub(crate) fn discard(&self) -> io::Result<()> {
+        match blobs::to_trash(&self.layout, &self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Opens a file in the folder to read and write it, and makes it where it is missing.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+        File::options().create(true).truncate(false).read(true).write(true).open(self.folder.join(name))
+    }
+
+    /// How much has surely arrived of an upload, going by its leaves: they are written last. A guess, to be proven.
+    pub(crate) fn arrived_guess(&self) -> u64 {
+        let leaves = std::fs::metadata(self.folder.join(LEAVES)).map_or(0, |meta| meta.len() / tree::LEAF_LEN);
+        (leaves * tree::GROUP_LEN).min(self.expected.size)
+    }
+
+    fn write_note(&self) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(&self.expected).map_err(io::Error::other)?;
+        disk::write(&self.folder.join(NOTE), &json)
+    }
+}

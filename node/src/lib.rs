@@ -1,0 +1,29 @@
+//! A storage node: holds whole copies of materials, takes uploads, pulls clones, serves bytes and pixels, carries out
+//! runs.
+//!
+//! The node's disk is the truth about bytes: what it says it holds it can prove by hash. It never decides where copies
+//! should be, it is told so by the coordinators, whose crate it must never see.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod agent;
+mod blobs;
+mod clone;
+mod config;
+mod disk;
+mod error;
+mod http;
+mod identity;
+mod incoming;
+mod node;
+mod pixels;
+mod reports;
+mod runs;
+mod start;
+mod upload;
+
+pub use config::Config;
+pub use error::NodeError;
+pub use start::run;
+
+pub(crate) use node::Node;

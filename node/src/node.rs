@@ -1,0 +1,88 @@
+//! What all parts of a node share.
+
+use crate::{
+    blobs::{self, Blobs},
+    clone::Clones,
+    disk::{FolderLock, Layout, Space},
+    identity::Identity,
+    pixels::Pixels,
+    runs::Runs,
+    upload::Uploads,
+};
+use microtome_client::Cluster;
+use microtome_proto::NodeId;
+use microtome_server::{Auth, Metrics};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64},
+    },
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A running node.
+pub(crate) struct Node {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// Base URL under which clients and other nodes reach it.
+    pub(crate) url: String,
+    /// What lies where.
+    pub(crate) layout: Layout,
+    /// The room that is left.
+    pub(crate) space: Arc<Space>,
+    /// Whole copies.
+    pub(crate) blobs: Blobs,
+    /// Uploads under way.
+    pub(crate) uploads: Uploads,
+    /// Clones under way.
+    pub(crate) clones: Clones,
+    /// Opened slides and ready pictures.
+    pub(crate) pixels: Pixels,
+    /// Runs under way.
+    pub(crate) runs: Runs,
+    /// Knows where other materials are.
+    pub(crate) locator: Locator,
+    /// The coordinators, asked with a server's token.
+    pub(crate) cluster: Cluster,
+    /// Checks and makes tokens.
+    pub(crate) auth: Auth,
+    /// The node's metrics.
+    pub(crate) metrics: Metrics,
+    /// Requests being answered just now.
+    pub(crate) requests_active: AtomicU32,
+    /// Tiles answered since start.
+    pub(crate) tiles_served: AtomicU64,
+    /// When the node was started.
+    pub(crate) started: Instant,
+    /// Cancelled when the node stops.
+    pub(crate) stop: CancellationToken,
+    /// Work that outlives its request and must end before the program does.
+    pub(crate) tasks: TaskTracker,
+    /// Held as long as the node lives.
+    pub(crate) _lock: FolderLock,
+}
+
+impl Node {
+    /// The node's id; `None` before it was first registered.
+    pub(crate) fn id(&self) -> Option<NodeId> {
+        self.identity.node()
+    }
+
+    /// Deletes in the background what is in the trash.
+    pub(crate) fn empty_trash(&self) {
+        let layout = self.layout.clone();
+        drop(self.tasks.spawn_blocking(move || blobs::empty_trash(&layout)));
+    }
+}
+
+/// Runs blocking work on the blocking pool.
+///
+/// # Errors
+/// The work's own, or that it panicked.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,41 @@
+//! What became of a replica, told to the coordinator until it has heard.
+
+use crate::Node;
+use microtome_proto::{MaterialId, internal::ReplicaReport};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
+
+/// Pause between two tries; the client itself has tried for a while before.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Tells what became of a replica. The task ends when the coordinator has heard it, has refused it or the node
+    /// stops: what was not heard then is told by the inventory after the next start.
+    pub(crate) fn report(self: &Arc<Self>, material: MaterialId, report: ReplicaReport) -> JoinHandle<()> {
+        let node = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = node.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tell(&node, &material, &report) => {}
+            }
+        })
+    }
+}
+
+async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) {
+    loop {
+        // A node that was never registered has nothing to report but what its first inventory tells.
+        let Some(id) = node.id() else { return };
+        match node.cluster.replica_report(&id, material, report).await {
+            Ok(()) => return,
+            Err(error) if error.code().is_some_and(|code| (400..500).contains(&code.status()) && code.status() != 429) => {
+                // It is out of date, and the next orders tell what is to be done instead.
+                tracing::info!(%material, ?report, %error, "a report was refused");
+                return;
+            }
+            Err(error) => tracing::debug!(%material, %error, "a report was not heard yet"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,142 @@
+//! Starting and stopping a node.
+
+use crate::{
+    Config, Node, NodeError,
+    agent::{Agent, Introduction},
+    blobs::{Blobs, Damage},
+    clone::Clones,
+    disk::{self, FolderLock, Layout, Space},
+    http::{self, Locator},
+    identity::Identity,
+    incoming::Incoming,
+    pixels::{PixelLimits, Pixels},
+    runs::Runs,
+    upload::Uploads,
+};
+use microtome_client::Cluster;
+use microtome_server::{Auth, Metrics, listen, serve};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Open files that one open copy takes: its file and its leaves.
+const FILES_PER_COPY: u64 = 2;
+/// Bounds on the copies that stay open.
+const OPEN_COPIES: (u64, u64) = (16, 8192);
+/// Time that uploads, clones and runs get to make durable what they have.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+/// Runs a node until `stop` is cancelled. It serves what it holds as soon as it listens, which `ready` is told, whether
+/// or not a coordinator answers.
+///
+/// # Errors
+/// [`NodeError`]: why it cannot start or go on, with a way out.
+pub async fn run(
+    config: Config,
+    stop: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), NodeError> {
+    config.check()?;
+    let auth = Auth::new(config.secret.as_deref());
+    let listener = listen(&config.listen).await?;
+    let folder_error = |cause| NodeError::Folder { folder: config.data_dir.clone(), cause };
+    let address = listener.local_addr().map_err(folder_error)?;
+    auth.check_address(address.ip()).map_err(NodeError::Exposed)?;
+    if !auth.is_on() {
+        tracing::warn!("no secret is set: whoever reaches {address} may read and delete everything");
+    }
+    let url = config.url_at(address)?;
+    // Ends also where this future is dropped or the node fails.
+    let stop = stop.child_token();
+    let _stopped = stop.clone().drop_guard();
+    let (owned, token, own_auth) = (config.clone(), stop.clone(), auth.clone());
+    let opened = tokio::task::spawn_blocking(move || open(&owned, url, own_auth, token)).await;
+    let (node, left_behind) = opened.map_err(|error| folder_error(io::Error::other(error)))??;
+    Uploads::take_up(&node, left_behind);
+    node.empty_trash();
+
+    let _ = ready.send(address);
+    tracing::info!(%address, url = node.url, data_dir = %config.data_dir.display(), "the node serves");
+    let introduction = Introduction {
+        name: config.name_or_host(),
+        zone: config.zone.clone(),
+        labels: config.labels.clone(),
+        coordinators: node.cluster.servers(),
+    };
+    let serving = serve(listener, http::router(&node), stop.clone());
+    let agent = Box::pin(Agent::new(Arc::clone(&node), introduction).run());
+    let ended = async {
+        let ended = agent.await;
+        stop.cancel();
+        ended
+    };
+    let ((), ended) = tokio::join!(serving, ended);
+    node.tasks.close();
+    if tokio::time::timeout(STOP_WITHIN, node.tasks.wait()).await.is_err() {
+        tracing::warn!("some work did not end in time; it goes on with the next start");
+    }
+    ended
+}
+
+/// Opens the data folder. Blocks.
+fn open(
+    config: &Config,
+    url: String,
+    auth: Auth,
+    stop: CancellationToken,
+) -> Result<(Arc<Node>, Vec<Incoming>), NodeError> {
+    let folder = |cause: io::Error| NodeError::Folder { folder: config.data_dir.clone(), cause };
+    let layout = Layout::create(&config.data_dir).map_err(folder)?;
+    let lock = FolderLock::take(&layout.lock()).map_err(folder)?;
+    let lock = lock.ok_or_else(|| NodeError::FolderInUse(config.data_dir.clone()))?;
+    let identity = Identity::open(&layout.identity()).map_err(folder)?;
+    let space = Space::new(layout.root().to_owned(), config.reserve_bytes).map_err(folder)?;
+    let metrics = Metrics::default();
+    let damage = Damage::default();
+    metrics.register(|registry| {
+        registry.register("damaged_reads", "Reads that met bytes which the disk had changed", damage.counter());
+    });
+    let (least, most) = OPEN_COPIES;
+    // A quarter of the open files is for copies, the rest for connections.
+    let open_max = (disk::raise_open_files_max() / 4 / FILES_PER_COPY).clamp(least, most);
+    let blobs = Blobs::open(layout.clone(), open_max as usize, damage).map_err(folder)?;
+    let left_behind = Incoming::left_behind(&layout, &blobs).map_err(folder)?;
+    let (clones, uploads) = left_behind.into_iter().partition(Incoming::is_clone);
+    let runs = Runs::new(&layout.runs(), config.runs_max).map_err(folder)?;
+    let pixels = Pixels::new(&PixelLimits::default());
+    pixels.show_in(&metrics);
+    let (tokens, name) = (auth.clone(), format!("node {}", config.name_or_host()));
+    let cluster =
+        Cluster::with_token_source(config.coordinators.clone(), Arc::new(move || tokens.server_token(&name)));
+    let node = Arc::new(Node {
+        identity,
+        url,
+        layout,
+        space,
+        blobs,
+        uploads: Uploads::default(),
+        clones: Clones::default(),
+        pixels,
+        runs,
+        locator: Locator::new(&cluster),
+        cluster,
+        auth,
+        metrics,
+        requests_active: AtomicU32::new(0),
+        tiles_served: AtomicU64::new(0),
+        started: Instant::now(),
+        stop,
+        tasks: TaskTracker::new(),
+        _lock: lock,
+    });
+    Clones::take_up(&node, clones);
+    Ok((node, uploads))
+}

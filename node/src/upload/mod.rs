@@ -1,0 +1,309 @@
+//! Uploads: bytes from a client, in order, resumable after any interruption.
+//!
+//! It owns the uploads under way and the rule that one writes at a time: the newest. An offset is told only for what is
+//! durable. It must never know HTTP: requests are `http`'s.
+
+mod complete;
+mod receive;
+mod resume;
+mod tail;
+mod turns;
+mod writer;
+
+pub(crate) use receive::too_long;
+pub(crate) use tail::TAIL;
+
+use crate::{
+    Node,
+    disk::Promise,
+    incoming::{Expected, Incoming},
+    node::blocking,
+};
+use axum::body::Body;
+use microtome_proto::{
+    Code, Generation, MaterialId, Problem,
+    internal::{self, Reserve},
+};
+use parking_lot::RwLock;
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::MutexGuard;
+use turns::Turns;
+use writer::Writer;
+
+/// Bytes between two checkpoints: what a crash can cost, and what may wait in memory for the disk.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// Time that an older writer gets to make durable what it has.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The uploads under way on this node.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads {
+    uploads: RwLock<HashMap<MaterialId, Arc<Upload>>>,
+    /// Held while one is admitted: an order that comes twice makes one folder.
+    admitting: tokio::sync::Mutex<()>,
+}
+
+/// One upload.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    incoming: Incoming,
+    promise: Promise,
+    durable: AtomicU64,
+    turns: Turns,
+    state: tokio::sync::Mutex<State>,
+}
+
+/// Held by whoever changes the upload.
+#[derive(Debug)]
+enum State {
+    /// The folder's contents are not looked at yet, or not to be trusted since something failed.
+    Unopened,
+    /// Ready to be written to.
+    Open(Box<Writer>),
+    /// It became a copy, or was ended.
+    Ended,
+}
+
+impl Uploads {
+    /// The upload of a material, while it is under way.
+    pub(crate) fn get(&self, id: &MaterialId) -> Option<Arc<Upload>> {
+        self.uploads.read().get(id).cloned()
+    }
+
+    /// How far each is, for the heartbeat.
+    pub(crate) fn progress(&self) -> Vec<internal::Incoming> {
+        let progress = |upload: &Arc<Upload>| internal::Incoming {
+            material: upload.expected().material.clone(),
+            generation: upload.expected().generation,
+            offset: upload.durable(),
+        };
+        self.uploads.read().values().map(progress).collect()
+    }
+
+    /// Promises room for an upload and makes its folder, durably. Idempotent. An empty file is complete at once.
+    ///
+    /// # Errors
+    /// `no_space`, `stale_generation`, or that the disk fails.
+    pub(crate) async fn reserve(node: &Arc<Node>, reserve: Reserve) -> Result<(), Problem> {
+        let _admitting = node.uploads.admitting.lock().await;
+        if node.blobs.get(&reserve.material).is_some() {
+            return Ok(());
+        }
+        if let Some(upload) = node.uploads.get(&reserve.material) {
+            let expected = upload.expected();
+            if (expected.generation, expected.size) == (reserve.generation, reserve.size) {
+                return Ok(());
+            }
+            if expected.generation >= reserve.generation {
+                return Err(Problem::new(
+                    Code::StaleGeneration,
+                    format!("the upload of {} is assigned under generation {}", reserve.material, expected.generation),
+                ));
+            }
+            Self::end(node, &reserve.material, expected.generation).await.map_err(|error| disk_problem(&error))?;
+        }
+        let promise = node.space.promise(reserve.size).map_err(|error| Problem::new(Code::NoSpace, error.to_string()))?;
+        let layout = node.layout.clone();
+        let material = reserve.material.clone();
+        let made = blocking(move || Incoming::create(&layout, Expected::upload(reserve))).await;
+        let upload = Arc::new(Upload::new(made.map_err(|error| disk_problem(&error))?, promise));
+        node.uploads.uploads.write().insert(material, Arc::clone(&upload));
+        if upload.expected().size == 0 {
+            upload.offset(node).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up what a former start left behind. In the background their offsets are proven, and those that had all
+    /// their bytes become copies.
+    pub(crate) fn take_up(node: &Arc<Node>, left_behind: Vec<Incoming>) {
+        for incoming in left_behind {
+            let left = incoming.expected().size - incoming.arrived_guess();
+            let promise = node.space.promise_again(left);
+            let id = incoming.expected().material.clone();
+            node.uploads.uploads.write().insert(id, Arc::new(Upload::new(incoming, promise)));
+        }
+        let all: Vec<_> = node.uploads.uploads.read().values().cloned().collect();
+        let node = Arc::clone(node);
+        node.tasks.clone().spawn(async move {
+            for upload in all {
+                if node.stop.is_cancelled() {
+                    return;
+                }
+                if let Err(problem) = upload.offset(&node).await {
+                    tracing::warn!(material = %upload.expected().material, %problem, "an upload cannot be taken up");
+                }
+            }
+        });
+    }
+
+    /// Ends the upload of a material if its generation is at most `generation`: its bytes go to the trash. Answers
+    /// whether there was one.
+    pub(crate) async fn end(node: &Arc<Node>, id: &MaterialId, generation: Generation) -> io::Result<bool> {
+        let Some(upload) = node.uploads.get(id).filter(|upload| upload.expected().generation <= generation) else {
+            return Ok(false);
+        };
+        let _ = upload.turns.take();
+        let mut state = upload.state.lock().await;
+        if matches!(*state, State::Ended) {
+            return Ok(false);
+        }
+        upload.clear(node, &mut state).await?;
+        Ok(true)
+    }
+}
+
+impl Upload {
+    fn new(incoming: Incoming, promise: Promise) -> Self {
+        Self {
+            incoming,
+            promise,
+            durable: AtomicU64::new(0),
+            turns: Turns::default(),
+            state: tokio::sync::Mutex::new(State::Unopened),
+        }
+    }
+
+    /// What it was announced as.
+    pub(crate) fn expected(&self) -> &Expected {
+        self.incoming.expected()
+    }
+
+    /// Bytes known to be durable.
+    fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    fn set_durable(&self, offset: u64) {
+        self.durable.store(offset, Ordering::Release);
+        self.promise.set_left(self.expected().size - offset.min(self.expected().size));
+    }
+
+    /// Where the sender goes on: the durable bytes. A writer that still receives is left alone; one that has fallen
+    /// silent is ended, so that what is told stays true. Completes the upload if all bytes are there.
+    ///
+    /// # Errors
+    /// Where the disk fails, or the whole file does not have the announced hash.
+    pub(crate) async fn offset(self: &Arc<Self>, node: &Arc<Node>) -> Result<u64, Problem> {
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(_) if self.turns.is_receiving() => return Ok(self.durable()),
+            Err(_) => {
+                self.turns.end_present();
+                self.lock().await?
+            }
+        };
+        let writer = self.open(&mut state).await?;
+        let offset = writer.offset();
+        if writer.is_whole() {
+            self.complete(node, &mut state).await?;
+        }
+        Ok(offset)
+    }
+
+    /// Appends a request's body at `offset`. Answers the new offset, of which all is durable; a body that ends early
+    /// leaves durable what came of it. With the last byte the upload becomes a copy.
+    ///
+    /// # Errors
+    /// `offset_mismatch` with nothing changed; `locked` where a newer request took over; `too_large`; `hash_mismatch`
+    /// with the upload ended; `no_space` and others where the disk fails.
+    pub(crate) async fn append(self: &Arc<Self>, node: &Arc<Node>, offset: u64, body: Body) -> Result<u64, Problem> {
+        if offset < self.durable() {
+            return Err(self.mismatch(offset, self.durable()));
+        }
+        let turn = self.turns.take();
+        let mut state = self.lock().await?;
+        if turn.is_over() {
+            return Err(taken_over());
+        }
+        let present = self.open(&mut state).await?.offset();
+        if offset != present {
+            return Err(self.mismatch(offset, present));
+        }
+        let State::Open(writer) = std::mem::replace(&mut *state, State::Unopened) else {
+            return Err(Problem::new(Code::Internal, "the upload is not open"));
+        };
+        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, body).await;
+        if let Some(writer) = writer {
+            *state = State::Open(writer);
+        }
+        ended?;
+        let writer = self.open(&mut state).await?;
+        let offset = writer.offset();
+        if writer.is_whole() {
+            self.complete(node, &mut state).await?;
+        }
+        Ok(offset)
+    }
+
+    async fn lock(&self) -> Result<MutexGuard<'_, State>, Problem> {
+        tokio::time::timeout(TAKE_OVER_WITHIN, self.state.lock())
+            .await
+            .map_err(|_| Problem::new(Code::Locked, "an older request still makes its bytes durable"))
+    }
+
+    /// The writer, opened where it is not: the end of what is durable is looked for on disk then.
+    async fn open<'a>(self: &Arc<Self>, state: &'a mut State) -> Result<&'a mut Writer, Problem> {
+        if matches!(state, State::Unopened) {
+            let upload = Arc::clone(self);
+            let writer = blocking(move || Writer::resume(&upload.incoming)).await;
+            let writer = writer.map_err(|error| disk_problem(&error))?;
+            self.set_durable(writer.offset());
+            *state = State::Open(Box::new(writer));
+        }
+        match state {
+            State::Open(writer) => Ok(writer),
+            _ => Err(Problem::new(Code::Gone, format!("the upload of {} has ended", self.expected().material))),
+        }
+    }
+
+    /// Takes the upload out of the books and off the disk.
+    async fn clear(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) -> io::Result<()> {
+        *state = State::Unopened;
+        let upload = Arc::clone(self);
+        blocking(move || upload.incoming.discard()).await?;
+        *state = State::Ended;
+        self.leave(node);
+        node.empty_trash();
+        Ok(())
+    }
+
+    /// Takes the upload out of the books.
+    fn leave(self: &Arc<Self>, node: &Node) {
+        self.promise.set_left(0);
+        let mut uploads = node.uploads.uploads.write();
+        if uploads.get(&self.expected().material).is_some_and(|other| Arc::ptr_eq(other, self)) {
+            uploads.remove(&self.expected().material);
+        }
+    }
+
+    fn mismatch(&self, told: u64, present: u64) -> Problem {
+        let id = &self.expected().material;
+        Problem::new(Code::OffsetMismatch, format!("the upload of {id} stands at {present}, not at {told}"))
+    }
+}
+
+fn taken_over() -> Problem {
+    Problem::new(Code::Locked, "a newer request took the upload over")
+}
+
+/// A failure of the disk, as it travels.
+pub(crate) fn disk_problem(error: &io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Problem::new(Code::NoSpace, format!("the node's disk is full: {error}"))
+        }
+        _ => {
+            tracing::error!(%error, "the disk failed");
+            Problem::new(Code::Internal, format!("the node's disk failed: {error}"))
+        }
+    }
+}

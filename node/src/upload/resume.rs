@@ -1,0 +1,115 @@
+//! Opening an upload's folder: where to go on.
+//!
+//! Leaves are written after their data is durable, so they are trusted, but for the last ones, which a crash may have
+//! torn: as many as one checkpoint holds are proven again by hashing. Blocks.
+
+use crate::{
+    blobs::{
+        FILE, LEAVES,
+        tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
+    },
+    disk,
+    incoming::Incoming,
+    upload::{CHECKPOINT_BYTES, tail::Tail, writer::Writer},
+};
+use std::{fs::File, io, sync::Arc};
+
+/// Groups that are proven again.
+const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
+
+impl Writer {
+    /// A writer that goes on at the end of what is durable in the folder.
+    pub(crate) fn resume(incoming: &Incoming) -> io::Result<Self> {
+        let size = incoming.expected().size;
+        let file = incoming.open_file(FILE)?;
+        let leaves_file = incoming.open_file(LEAVES)?;
+        // What is only in the page cache survives this process, and not the machine.
+        leaves_file.sync_all()?;
+        let mut leaves = stored_leaves(&leaves_file, size)?;
+        leaves.truncate(whole_groups(&file, size)?);
+        let sound = sound_prefix(&file, size, &leaves)?;
+        leaves.truncate(sound);
+        // A finished list has no byte too many.
+        leaves_file.set_len(leaves.len() as u64 * LEAF_LEN)?;
+
+        let mut spine = SpineBuilder::new(size);
+        leaves.iter().for_each(|leaf| spine.push(*leaf));
+        let count = leaves.len() as u64;
+        let mut writer = Self {
+            folder: incoming.folder().to_owned(),
+            hasher: LeafHasher::new(size, count),
+            file: Arc::new(file),
+            leaves: Arc::new(leaves_file),
+            size,
+            spine,
+            fresh: Vec::new(),
+            fresh_from: count,
+        };
+        writer.take_up_tail()?;
+        if size == 0 && count == 0 {
+            // The empty file has one leaf and no byte that could bring it.
+            let leaf = tree::leaf(0, 0, &[]);
+            writer.spine.push(leaf);
+            writer.fresh.push(leaf);
+        }
+        Ok(writer)
+    }
+
+    /// Goes on within the group that had begun, if its bytes are there.
+    fn take_up_tail(&mut self) -> io::Result<()> {
+        let Some(tail) = Tail::read(&self.folder) else { return Ok(()) };
+        let index = self.fresh_from;
+        let group = tree::group_range(self.size, index);
+        let within = group.start < tail.offset() && tail.offset() < group.end;
+        if !within || self.file.metadata()?.len() < tail.offset() {
+            return Ok(());
+        }
+        let mut bytes = vec![0; (tail.offset() - group.start) as usize];
+        disk::read_exact_at(&self.file, &mut bytes, group.start)?;
+        if tail.leaf() == Some(tree::leaf(self.size, index, &bytes)) {
+            self.hasher.update(&bytes, |_| ());
+        }
+        Ok(())
+    }
+}
+
+fn stored_leaves(file: &File, size: u64) -> io::Result<Vec<Leaf>> {
+    let count = (file.metadata()?.len() / LEAF_LEN).min(tree::group_count(size));
+    let mut leaves = vec![Leaf::default(); usize::try_from(count).map_err(io::Error::other)?];
+    disk::read_exact_at(file, leaves.as_flattened_mut(), 0)?;
+    Ok(leaves)
+}
+
+/// How many groups the file is long enough for.
+fn whole_groups(file: &File, size: u64) -> io::Result<usize> {
+    let len = file.metadata()?.len();
+    let count = if len >= size { tree::group_count(size) } else { len / GROUP_LEN };
+    usize::try_from(count).map_err(io::Error::other)
+}
+
+/// How many of the leaves, from the first on, have their groups in the file. Goes back in steps until one begins with a
+/// sound group, then forward to the first that is not.
+fn sound_prefix(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<usize> {
+    let step = PROVEN_AGAIN as usize;
+    let mut start = leaves.len().saturating_sub(step);
+    while start > 0 && !is_sound(file, size, leaves, start)? {
+        start = start.saturating_sub(step);
+    }
+    for index in start..leaves.len() {
+        if !is_sound(file, size, leaves, index)? {
+            return Ok(index);
+        }
+    }
+    Ok(leaves.len())
+}
+
+fn is_sound(file: &File, size: u64, leaves: &[Leaf], index: usize) -> io::Result<bool> {
+    let range = tree::group_range(size, index as u64);
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    disk::read_exact_at(file, &mut bytes, range.start)?;
+    Ok(leaves.get(index) == Some(&tree::leaf(size, index as u64, &bytes)))
+}
+
+#[cfg(test)]
+#[path = "resume_test.rs"]
+mod tests;

@@ -1,0 +1,98 @@
+//! One writer at a time, and the newest is the one: a client that comes back does not wait for its dead connection.
+
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A writer that has received nothing for so long counts as silent.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
+/// Who may write.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<Option<Turn>>);
+
+/// One writer's turn. It ends when the next one is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    over: CancellationToken,
+    begun: Instant,
+    heard_ms: Arc<AtomicU64>,
+    ending: Arc<AtomicBool>,
+}
+
+impl Turns {
+    /// Ends the turn before and begins a new one.
+    pub(super) fn take(&self) -> Turn {
+        let turn = Turn {
+            over: CancellationToken::new(),
+            begun: Instant::now(),
+            heard_ms: Arc::default(),
+            ending: Arc::default(),
+        };
+        if let Some(before) = self.0.lock().replace(turn.clone()) {
+            before.over.cancel();
+        }
+        turn
+    }
+
+    /// Ends the present turn, and nobody takes the next.
+    pub(super) fn end_present(&self) {
+        if let Some(turn) = self.0.lock().as_ref() {
+            turn.over.cancel();
+        }
+    }
+
+    /// Whether bytes arrive just now.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.0.lock().as_ref().is_some_and(|turn| {
+            let silent = turn.begun.elapsed().saturating_sub(Duration::from_millis(turn.heard_ms.load(Ordering::Relaxed)));
+            !turn.ending.load(Ordering::Acquire) && !turn.is_over() && silent < SILENT_AFTER
+        })
+    }
+}
+
+impl Turn {
+    /// Whether another writer has taken over.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
+    /// Waits until another writer takes over.
+    pub(super) async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn heard(&self) {
+        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Nothing more is received; what came is being made durable.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_writes() {
+        let turns = Turns::default();
+        assert!(!turns.is_receiving());
+        let first = turns.take();
+        assert!(turns.is_receiving());
+        let second = turns.take();
+        assert!(first.is_over() && !second.is_over());
+        second.end();
+        assert!(!turns.is_receiving());
+    }
+}

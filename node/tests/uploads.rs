@@ -1,0 +1,312 @@
+//! Uploads from outside: tus 1.0.0, and what survives what.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use futures_util::StreamExt as _;
+use microtome_proto::{Generation, internal::ReplicaReport, internal::Reserve};
+use reqwest::{Body, StatusCode};
+use std::{convert::Infallible, time::Duration};
+use support::{TestNode, bytes, code, hash, material, number, reserve};
+use tokio::sync::mpsc;
+
+const MIB: usize = 1 << 20;
+
+/// A body that is sent piece by piece as the test wants, and ends when the sender is dropped.
+fn slow_body() -> (mpsc::Sender<Vec<u8>>, Body) {
+    let (sender, receiver) = mpsc::channel::<Vec<u8>>(1);
+    let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let piece = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(piece), receiver))
+    });
+    (sender, Body::wrap_stream(pieces.boxed()))
+}
+
+async fn wait_for_offset(node: &TestNode, id: &microtome_proto::MaterialId, wanted: u64) {
+    let waiting = async {
+        while node.offset(id).await != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(support::HANGS_AFTER, waiting).await.expect("the offset is reached");
+}
+
+#[tokio::test]
+async fn a_file_in_pieces_becomes_a_verified_copy() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(1), bytes(5 * MIB + 12_345, 1));
+    let wanted = Reserve { blake3: Some(hash(&data).to_uppercase()), ..reserve(&id, data.len() as u64) };
+    assert_eq!(node.reserve(&wanted).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.reserve(&wanted).await.status(), StatusCode::NO_CONTENT, "a repetition changes nothing");
+
+    let mut at = 0;
+    for len in [1, 1000, 3 * MIB, 16_383, 0, MIB + 5, data.len()] {
+        let end = (at + len).min(data.len());
+        let response = node.patch(&id, at as u64, data[at..end].to_vec()).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(number(&response, "upload-offset"), end as u64);
+        assert_eq!(response.headers()["tus-resumable"], "1.0.0");
+        at = end;
+    }
+    let expected =
+        ReplicaReport::Verified { generation: Generation(1), size: data.len() as u64, blake3: hash(&data) };
+    node.coordinator.wait_for_report(&id, |report| *report == expected).await;
+
+    let head = node.head(&id).await;
+    assert_eq!(head.status(), StatusCode::OK, "who lost the last answer learns that it is done");
+    assert_eq!(number(&head, "upload-offset"), data.len() as u64);
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+    let plain = node.folder.path().join("materials").join(id.as_str()).join("file");
+    assert_eq!(std::fs::read(plain).unwrap(), data, "any tool can open it");
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_after_a_proper_stop_and_after_a_crash() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(2), bytes(3 * MIB + 777, 2));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    node.patch(&id, 0, data[..2 * MIB + 100].to_vec()).send().await.unwrap();
+
+    let crashed = node.crashed().await;
+    let told = (2 * MIB + 100) as u64;
+    assert_eq!(crashed.offset(&id).await, told, "what was told is durable");
+    let last = crashed.patch(&id, told, data[told as usize..].to_vec()).send().await.unwrap();
+    assert_eq!(last.status(), StatusCode::NO_CONTENT);
+    assert_eq!(crashed.file(&id).await.bytes().await.unwrap(), data);
+
+    let (folder, coordinator) = node.stop().await;
+    let node = TestNode::start_on(folder, coordinator).await;
+    assert_eq!(node.offset(&id).await, told);
+    let promised = node.coordinator.seen().last_beat.as_ref().unwrap().report.disk_promised;
+    assert!(promised >= data.len() as u64 - told, "room for the rest is promised again, {promised}");
+    node.patch(&id, told, data[told as usize..].to_vec()).send().await.unwrap();
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}
+
+/// The machine loses its power while bytes stream in: the copy of the folder is torn as a disk would be.
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_request_loses_nothing_that_was_told() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(3), bytes(8 * MIB, 3));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    node.patch(&id, 0, data[..MIB].to_vec()).send().await.unwrap();
+    let (sender, body) = slow_body();
+    let sending = tokio::spawn(node.patch(&id, MIB as u64, body).send());
+    for piece in data[MIB..6 * MIB].chunks(100_000) {
+        sender.send(piece.to_vec()).await.unwrap();
+    }
+    let crashed = node.crashed().await;
+    let offset = crashed.offset(&id).await;
+    assert!(offset >= MIB as u64, "{offset}");
+    let last = crashed.patch(&id, offset, data[offset as usize..].to_vec()).send().await.unwrap();
+    assert_eq!(last.status(), StatusCode::NO_CONTENT);
+    assert_eq!(crashed.file(&id).await.bytes().await.unwrap(), data);
+    drop(sender);
+    let _ = sending.await;
+}
+
+/// A client that was killed: what it sent stays, and is told only once it is durable.
+#[tokio::test]
+async fn a_connection_that_ends_early_keeps_what_came() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(4), bytes(4 * MIB, 4));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    let (sender, body) = slow_body();
+    let sending = tokio::spawn(node.patch(&id, 0, body).send());
+    sender.send(data[..2 * MIB + 11].to_vec()).await.unwrap();
+    // Taken only once the piece before is on its way.
+    sender.send(Vec::new()).await.unwrap();
+    sender.send(Vec::new()).await.unwrap();
+    sending.abort();
+    drop(sender);
+    let _ = sending.await;
+    wait_for_offset(&node, &id, (2 * MIB + 11) as u64).await;
+    node.patch(&id, (2 * MIB + 11) as u64, data[2 * MIB + 11..].to_vec()).send().await.unwrap();
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}
+
+/// The older request hangs on a dead connection that the server knows nothing of.
+#[tokio::test]
+async fn the_newer_writer_takes_over_and_the_older_is_told() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(5), bytes(3 * MIB, 5));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    let (sender, body) = slow_body();
+    let older = tokio::spawn(node.patch(&id, 0, body).send());
+    sender.send(data[..MIB].to_vec()).await.unwrap();
+    // HEAD ends a writer that has fallen silent, and tells what is durable then.
+    wait_for_offset(&node, &id, MIB as u64).await;
+    let older = older.await.unwrap().unwrap();
+    assert_eq!(older.status(), StatusCode::LOCKED);
+
+    let (second, body) = slow_body();
+    let silent = tokio::spawn(node.patch(&id, MIB as u64, body).send());
+    second.send(data[MIB..MIB + 1].to_vec()).await.unwrap();
+    let newer = node.patch(&id, MIB as u64, data[MIB..].to_vec()).send().await.unwrap();
+    let silent = silent.await.unwrap().unwrap();
+    // Which of the two came first is the network's affair: one is fenced, and no byte is mixed.
+    match newer.status() {
+        StatusCode::NO_CONTENT => assert!(silent.status().is_client_error()),
+        StatusCode::CONFLICT => assert_eq!(silent.status(), StatusCode::LOCKED),
+        other => panic!("{other}"),
+    }
+    if newer.status() == StatusCode::CONFLICT {
+        let offset = node.offset(&id).await;
+        node.patch(&id, offset, data[offset as usize..].to_vec()).send().await.unwrap();
+    }
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}
+
+#[tokio::test]
+async fn every_mistake_has_its_status_and_changes_nothing() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(6), bytes(100_000, 6));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    node.patch(&id, 0, data[..50_000].to_vec()).send().await.unwrap();
+    let path = format!("/v1/uploads/{id}");
+    let typed = || {
+        let request = node.request("PATCH", &path).header("content-type", "application/offset+octet-stream");
+        request.header("tus-resumable", "1.0.0").body("x")
+    };
+
+    let cases = [
+        (node.patch(&id, 49_999, data[49_999..].to_vec()), 409, "offset_mismatch"),
+        (node.patch(&id, 50_001, data[50_001..].to_vec()), 409, "offset_mismatch"),
+        (node.patch(&id, 50_000, vec![0; 50_001]), 413, "too_large"),
+        (node.patch(&id, u64::MAX, vec![0; 10]), 413, "too_large"),
+        (node.request("PATCH", &path).header("tus-resumable", "1.0.0").body("x"), 415, "unsupported_media_type"),
+        (node.request("PATCH", &path).header("upload-offset", "50000"), 412, "tus_version"),
+        (typed().header("upload-offset", "x"), 400, "bad_request"),
+        (typed().header("upload-offset", "-1"), 400, "bad_request"),
+        (typed(), 400, "bad_request"),
+        (node.request("GET", &path).header("tus-resumable", "1.0.0"), 405, "method_not_allowed"),
+        (node.request("DELETE", &path).header("tus-resumable", "0.2.2"), 412, "tus_version"),
+        (node.request("PATCH", "/v1/uploads/x").header("tus-resumable", "1.0.0"), 400, "bad_request"),
+        (node.patch(&material(99), 0, "x"), 404, "not_found"),
+    ];
+    for (number, (request, status, expected)) in cases.into_iter().enumerate() {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "case {number}");
+        if expected == "tus_version" {
+            assert_eq!(response.headers()["tus-version"], "1.0.0");
+        }
+        assert_eq!(code(response).await, expected, "case {number}");
+        assert_eq!(node.offset(&id).await, 50_000, "case {number}");
+    }
+    assert_eq!(node.head(&material(99)).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_may_not_go_beyond_the_end_either() {
+    let node = TestNode::start().await;
+    let id = material(7);
+    node.reserve(&reserve(&id, 100_000)).await;
+    let (sender, body) = slow_body();
+    let sending = tokio::spawn(node.patch(&id, 0, body).send());
+    sender.send(vec![1; 60_000]).await.unwrap();
+    sender.send(vec![2; 60_000]).await.unwrap();
+    drop(sender);
+    let response = sending.await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(node.offset(&id).await <= 100_000);
+    assert!(node.coordinator.seen().reports.is_empty(), "it is not taken for whole");
+}
+
+#[tokio::test]
+async fn options_and_the_method_override_are_spoken() {
+    let node = TestNode::start().await;
+    let id = material(8);
+    node.reserve(&reserve(&id, 10)).await;
+    let path = format!("/v1/uploads/{id}");
+    let options = node.request("OPTIONS", &path).header("tus-resumable", "9").send().await.unwrap();
+    assert_eq!(options.status(), StatusCode::NO_CONTENT);
+    assert_eq!(options.headers()["tus-version"], "1.0.0");
+    assert_eq!(options.headers()["tus-extension"], "creation,termination");
+    assert!(number(&options, "tus-max-size") > 0);
+
+    let patched = node
+        .request("POST", &path)
+        .header("x-http-method-override", "PATCH")
+        .header("tus-resumable", "1.0.0")
+        .header("content-type", "application/offset+octet-stream")
+        .header("upload-offset", "0")
+        .body("0123456789")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(patched.status(), StatusCode::NO_CONTENT);
+    let head = node.request("POST", &path).header("x-http-method-override", "HEAD").send().await.unwrap();
+    assert_eq!(head.headers()["upload-length"], "10");
+    assert_eq!(head.headers()["cache-control"], "no-store");
+    let metadata = microtome_proto::tus::parse_metadata(head.headers()["upload-metadata"].to_str().unwrap()).unwrap();
+    assert_eq!(metadata["filename"], "Präparat 7.svs");
+}
+
+#[tokio::test]
+async fn an_empty_file_is_complete_when_it_is_announced() {
+    let node = TestNode::start().await;
+    let id = material(9);
+    assert_eq!(node.reserve(&reserve(&id, 0)).await.status(), StatusCode::NO_CONTENT);
+    node.coordinator.wait_for_report(&id, |report| matches!(report, ReplicaReport::Verified { size: 0, .. })).await;
+    assert_eq!(node.offset(&id).await, 0);
+    assert_eq!(node.patch(&id, 0, "").send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn bytes_with_another_hash_than_announced_are_refused_and_gone() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(10), bytes(100_000, 10));
+    let wanted = Reserve { blake3: Some(hash(b"something else")), ..reserve(&id, data.len() as u64) };
+    node.reserve(&wanted).await;
+    let response = node.patch(&id, 0, data.clone()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(code(response).await, "hash_mismatch");
+    node.coordinator.wait_for_report(&id, |report| matches!(report, ReplicaReport::Failed { .. })).await;
+    assert_eq!(node.head(&id).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(node.file(&id).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(std::fs::read_dir(node.folder.path().join("incoming")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_before_its_first_byte() {
+    let node = TestNode::start().await;
+    let response = node.reserve(&reserve(&material(11), 1 << 60)).await;
+    assert_eq!(response.status().as_u16(), 507);
+    assert_eq!(code(response).await, "no_space");
+    // What is promised to one is not promised to another.
+    let beat = node.coordinator.seen().last_beat.clone().unwrap();
+    let most = beat.report.disk_free / 10 * 9;
+    assert_eq!(node.reserve(&reserve(&material(12), most)).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.reserve(&reserve(&material(13), most)).await.status().as_u16(), 507);
+    let ended = node.request("DELETE", &format!("/v1/uploads/{}", material(12))).header("tus-resumable", "1.0.0");
+    assert_eq!(ended.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.reserve(&reserve(&material(13), most)).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn delete_ends_the_upload_and_its_material() {
+    let node = TestNode::start().await;
+    let id = material(14);
+    node.reserve(&reserve(&id, 100)).await;
+    node.patch(&id, 0, vec![0; 50]).send().await.unwrap();
+    let delete = || node.request("DELETE", &format!("/v1/uploads/{id}")).header("tus-resumable", "1.0.0").send();
+    assert_eq!(delete().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.coordinator.seen().deleted, [id.clone()]);
+    assert_eq!(node.head(&id).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(delete().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(std::fs::read_dir(node.folder.path().join("incoming")).unwrap().count(), 0);
+}
+
+/// The sender hears of success although no coordinator does: the copy is durable, and the report goes on.
+#[tokio::test]
+async fn an_upload_is_acknowledged_without_a_coordinator() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(15), bytes(100_000, 15));
+    node.reserve(&reserve(&id, data.len() as u64)).await;
+    node.coordinator.stop();
+    let response = node.patch(&id, 0, data.clone()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}

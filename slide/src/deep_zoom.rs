@@ -1,0 +1,228 @@
+//! Deep Zoom: a slide cut for viewers into levels that halve and tiles of one size. Where a tile is one of the file's
+//! own, [`DeepZoom::native`] says which, and nothing need be decoded.
+
+use crate::{
+    Rgb, Slide, SlideError,
+    error::Result,
+    region::{self, Window},
+};
+
+/// Side of the tiles where the file's own are not square or beyond reason.
+const TILE_SIZE_DEFAULT: u32 = 256;
+/// Largest side of a tile.
+const TILE_SIZE_MAX: u32 = 2048;
+/// Sizes from which on a pixel more or less does not count: levels are rounded up here and down in files.
+const ROUNDED_FROM: u32 = 256;
+
+/// The Deep Zoom form of a slide. It remembers sizes only and is cheap to make.
+#[derive(Debug, Clone)]
+pub struct DeepZoom {
+    tile_size: u32,
+    overlap: u32,
+    /// Smallest first: 1 × 1.
+    levels: Vec<Size>,
+    /// For each level the slide's level to draw it from.
+    sources: Vec<Source>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    width: u32,
+    height: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    level: usize,
+    size: Size,
+    /// Pixel for pixel, at most one is missing at the right and lower edge.
+    same_scale: bool,
+    /// The tiles are the file's own.
+    native: bool,
+}
+
+/// A tile's rectangle in its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+}
+
+impl DeepZoom {
+    /// The Deep Zoom form of `slide`, by default with tiles of the size that the file's own have. Tiles have up to 2048
+    /// pixels a side, and the overlap is at most half of that.
+    pub fn new(slide: &Slide, tile_size: Option<u32>, overlap: u32) -> Self {
+        let side = |side: u64| u32::try_from(side).unwrap_or(u32::MAX);
+        let size = |level: &crate::Level| Size { width: side(level.width), height: side(level.height) };
+        let tops = slide.levels();
+        let own = tops.first().map(|top| (top.tile_width, top.tile_height));
+        let own = own.filter(|(width, height)| width == height && (64..=TILE_SIZE_MAX).contains(width));
+        let tile_size = tile_size.or(own.map(|(width, _)| width)).unwrap_or(TILE_SIZE_DEFAULT).clamp(1, TILE_SIZE_MAX);
+        let overlap = overlap.min(tile_size / 2);
+
+        let levels = halved(tops.first().map_or(Size { width: 1, height: 1 }, size));
+        let best = |wanted: &Size| {
+            let (level, top) = tops
+                .iter()
+                .enumerate()
+                .rfind(|(_, level)| size(level).covers(*wanted) || size(level).matches(*wanted))?;
+            let same_scale = size(top).matches(*wanted);
+            let same_tiles = (top.tile_width, top.tile_height, overlap) == (tile_size, tile_size, 0);
+            Some(Source { level, size: size(top), same_scale, native: top.native && same_scale && same_tiles })
+        };
+        let sources = levels.iter().filter_map(best).collect();
+        Self { tile_size, overlap, levels, sources }
+    }
+
+    /// The descriptor, a `.dzi` file, for tiles of this format: `jpg`, `jpeg` or `png`.
+    pub fn descriptor(&self, format: &str) -> String {
+        let Size { width, height } = self.levels[self.levels.len() - 1];
+        let (tile_size, overlap) = (self.tile_size, self.overlap);
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <Image xmlns=\"http://schemas.microsoft.com/deepzoom/2008\" \
+             TileSize=\"{tile_size}\" Overlap=\"{overlap}\" Format=\"{format}\">\
+             <Size Width=\"{width}\" Height=\"{height}\"/></Image>\n"
+        )
+    }
+
+    /// How many levels there are; level 0 is one pixel, the last one is the slide's level 0.
+    pub fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Side of the tiles in pixels, without their overlap.
+    pub fn tile_size(&self) -> u32 {
+        self.tile_size
+    }
+
+    /// Tiles across and down of a level.
+    ///
+    /// # Errors
+    /// `Outside` where there is no such level.
+    pub fn grid(&self, level: usize) -> Result<(u32, u32)> {
+        let size = self
+            .levels
+            .get(level)
+            .ok_or_else(|| SlideError::Outside(format!("Deep Zoom level {level} of {}", self.levels.len())))?;
+        Ok((size.width.div_ceil(self.tile_size), size.height.div_ceil(self.tile_size)))
+    }
+
+    /// Draws a tile. `slide` must be the one that this was made of.
+    ///
+    /// # Errors
+    /// `Outside` where there is no such level or tile; `TooLarge` where the slide has no level small enough to draw it
+    /// from; `Damaged` or `Unsupported` where the slide's data cannot be decoded.
+    pub fn tile(&self, slide: &Slide, level: usize, column: u32, row: u32) -> Result<Rgb> {
+        let place = self.place(level, column, row)?;
+        let (size, source) = self
+            .levels
+            .get(level)
+            .zip(self.sources.get(level))
+            .ok_or_else(|| SlideError::Outside(format!("Deep Zoom level {level}")))?;
+        let window = source.window(place, *size);
+        region::render(slide.raster(source.level)?, window, place.width, place.height, |column, row| {
+            slide.tile(source.level, column, row)
+        })
+    }
+
+    /// The slide's level, column and row of the file's own tile that is this one; nothing where it must be drawn. Tiles
+    /// at the right and lower edge must be, as Deep Zoom wants them without padding.
+    pub fn native(&self, level: usize, column: u32, row: u32) -> Option<(usize, u32, u32)> {
+        let source = self.sources.get(level).filter(|source| source.native)?;
+        let place = self.place(level, column, row).ok()?;
+        let inside = place.x + self.tile_size <= source.size.width && place.y + self.tile_size <= source.size.height;
+        let whole = place.width == self.tile_size && place.height == self.tile_size;
+        (inside && whole).then_some((source.level, column, row))
+    }
+
+    fn place(&self, level: usize, column: u32, row: u32) -> Result<Place> {
+        let (columns, rows) = self.grid(level)?;
+        if column >= columns || row >= rows {
+            return Err(SlideError::Outside(format!(
+                "tile {column}, {row} of Deep Zoom level {level}, which has {columns} × {rows}"
+            )));
+        }
+        let side = |index: u32, side: u32| {
+            let start = (index * self.tile_size).saturating_sub(self.overlap);
+            let end = (index * self.tile_size).saturating_add(self.tile_size + self.overlap).min(side);
+            (start, end - start)
+        };
+        let size = self.levels[level];
+        let ((x, width), (y, height)) = (side(column, size.width), side(row, size.height));
+        Ok(Place { x, y, width, height })
+    }
+}
+
+impl Size {
+    fn covers(self, other: Self) -> bool {
+        self.width >= other.width && self.height >= other.height
+    }
+
+    /// Whether it is the same but for rounding.
+    fn matches(self, other: Self) -> bool {
+        let near = |a: u32, b: u32| a == b || (a.abs_diff(b) == 1 && a >= ROUNDED_FROM);
+        near(self.width, other.width) && near(self.height, other.height)
+    }
+}
+
+impl Source {
+    /// The part of the slide's level that a tile shows.
+    fn window(&self, place: Place, of: Size) -> Window {
+        let side = |start: u32, len: u32, own: u32, of: u32| {
+            let scale = if self.same_scale { 1.0 } else { f64::from(own) / f64::from(of) };
+            // The last pixel stands in for one that was rounded away.
+            let start = (f64::from(start) * scale).min(f64::from(own) - 1.0);
+            (start, (f64::from(len) * scale).min(f64::from(own) - start))
+        };
+        let (x, width) = side(place.x, place.width, self.size.width, of.width);
+        let (y, height) = side(place.y, place.height, self.size.height, of.height);
+        Window { x, y, width, height }
+    }
+}
+
+/// All levels of a picture, from one pixel to its own size. Each is half of the next, rounded up.
+fn halved(top: Size) -> Vec<Size> {
+    let mut levels = vec![top];
+    let mut size = top;
+    while size.width > 1 || size.height > 1 {
+        size = Size { width: size.width.div_ceil(2), height: size.height.div_ceil(2) };
+        levels.push(size);
+    }
+    levels.reverse();
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_halve_from_the_top_to_one_pixel() {
+        let levels = halved(Size { width: 5000, height: 3750 });
+        assert_eq!(levels.len(), 14, "ceil(log2(5000)) + 1");
+        assert_eq!(levels[0], Size { width: 1, height: 1 });
+        assert_eq!(levels[12], Size { width: 2500, height: 1875 });
+        assert_eq!(levels[11], Size { width: 1250, height: 938 });
+        assert_eq!(halved(Size { width: 1, height: 1 }).len(), 1);
+    }
+
+    /// NIST's pyramidio wrote these tiles of a picture of 5000 × 3750, with an overlap of 1.
+    #[test]
+    fn tiles_have_the_places_and_sizes_that_other_writers_give_them() {
+        let levels = halved(Size { width: 5000, height: 3750 });
+        let zoom = DeepZoom { tile_size: 254, overlap: 1, levels, sources: Vec::new() };
+        let known =
+            [(13, 0, 0, 255, 255), (13, 1, 1, 256, 256), (13, 19, 14, 175, 195), (8, 0, 0, 157, 118), (0, 0, 0, 1, 1)];
+        for (level, column, row, width, height) in known {
+            let place = zoom.place(level, column, row).unwrap();
+            assert_eq!((place.width, place.height), (width, height), "{level}: {column}, {row}");
+        }
+        assert_eq!(zoom.grid(13).unwrap(), (20, 15));
+        for (level, column, row) in [(14, 0, 0), (13, 20, 0), (13, 0, 15), (0, 1, 0)] {
+            assert!(matches!(zoom.place(level, column, row), Err(SlideError::Outside(_))), "{level}: {column}, {row}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Whole-slide files: bytes in, pixels and tiles out.
+//!
+//! The way of a tile: a [`ReadAt`] gives bytes, `tiff` finds the images in them, `vendor` says which image is what,
+//! `raster` finds a tile of an image, and `jpeg` or `codec` makes it pixels. [`Slide`] is what all of it looks like from
+//! outside; [`deep_zoom`] cuts it anew for viewers, and [`encode`] writes what was cut.
+//!
+//! Nothing here knows networks, clocks, threads or anything else of this project. Files come from outside: every count,
+//! offset and length in them is a claim, and no allocation follows one that was not held against the file's size or a
+//! limit.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod codec;
+pub mod deep_zoom;
+pub mod encode;
+mod error;
+mod jpeg;
+mod limits;
+mod raster;
+mod region;
+mod resample;
+mod rgb;
+mod slide;
+mod source;
+pub mod synthetic;
+mod tiff;
+mod vendor;
+
+pub use error::SlideError;
+pub use rgb::Rgb;
+pub use slide::{Associated, Compression, Level, Slide};
+pub use source::{FileSource, ReadAt};

@@ -1,0 +1,21 @@
+//! The limits on what a file may make this crate do. Slides come from outside: a number in a file is a claim until it
+//! has been held against the file's size or one of these.
+
+/// Most pixels that one request may ask for, and most that an associated image may have.
+pub(crate) const REGION_PIXELS_MAX: u64 = 64 << 20;
+/// Most pixels that are decoded to draw one picture that is smaller than they are.
+pub(crate) const RENDER_PIXELS_MAX: u64 = 256 << 20;
+/// Most pixels of one tile or strip: 4096 × 4096 and the like.
+pub(crate) const TILE_PIXELS_MAX: u64 = 16 << 20;
+/// Most images (TIFF directories) in one file.
+pub(crate) const DIRECTORIES_MAX: usize = 1000;
+/// Most fields of one TIFF directory.
+pub(crate) const FIELDS_MAX: u64 = 1000;
+/// Most bytes read of a text such as ImageDescription; what is longer is cut off.
+pub(crate) const TEXT_LEN_MAX: u64 = 64 << 10;
+/// Longest JPEG tables, in bytes.
+pub(crate) const JPEG_TABLES_LEN_MAX: u64 = 64 << 10;
+/// Longest ICC profile, in bytes.
+pub(crate) const ICC_PROFILE_LEN_MAX: u64 = 16 << 20;
+/// Most that one level may be smaller than the one before it for a tile missing in it to be filled from there.
+pub(crate) const FILL_RATIO_MAX: f64 = 4.5;

@@ -1,0 +1,255 @@
+//! Files that lie: loops, absurd sizes, truncation and random damage. Whatever they say, the answer is an error or
+//! pixels, soon, and without the memory that they claim.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{
+    DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, field_at, image,
+    pixels::{picture, smaller},
+    shared,
+};
+use microtome_slide::{Rgb, Slide, SlideError, deep_zoom::DeepZoom};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const FILE: common::File = FILES[0];
+
+/// Reads what there is to read, and gives the first error.
+fn use_all(bytes: &[u8]) -> Result<(), SlideError> {
+    let source: Arc<Vec<u8>> = Arc::new(bytes.to_vec());
+    let slide = Slide::open(source.clone())?;
+    let mut result = Ok(());
+    let mut keep = |tried: Result<(), SlideError>| {
+        if result.is_ok() {
+            result = tried;
+        }
+    };
+    for (index, level) in slide.levels().iter().enumerate() {
+        let last = (level.columns - 1, level.rows - 1);
+        for (column, row) in [(0, 0), last] {
+            let mut out = Vec::new();
+            keep(slide.native_tile(source.as_ref(), index, column, row, &mut out).map(drop));
+            keep(slide.tile(index, column, row).map(|tile| {
+                assert_eq!(tile.data.len(), level.tile_width as usize * level.tile_height as usize * 3);
+            }));
+        }
+        keep(slide.region(-3, -3, index, 100, 100).map(drop));
+        keep(slide.region(level.width as i64 / 2, level.height as i64 / 2, index, 200, 50).map(drop));
+    }
+    for associated in slide.associated() {
+        keep(slide.associated_image(&associated.name).map(drop));
+    }
+    keep(slide.icc_profile().map(drop));
+    keep(DeepZoom::new(&slide, None, 0).tile(&slide, 0, 0, 0).map(drop));
+    result
+}
+
+/// Most memory that the process ever had room for, in bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn level(compression: u16) -> Image {
+    image(FILE, &picture(150, 100), Form::tiles(compression, 64)).described("Aperio Library |MPP = 0.5")
+}
+
+/// A file with all that the reader knows, small enough to be damaged at every byte.
+fn rich(compression: u16) -> Vec<u8> {
+    let top = picture(40, 30);
+    let small = image(FILE, &smaller(&top, 2), Form::tiles(compression, 16));
+    let associated =
+        |name: &str| image(FILE, &picture(12, 9), Form::strips(LZW, 4)).described(&format!("Aperio\n{name}"));
+    FILE.write(&[
+        image(FILE, &top, Form::tiles(compression, 16)).described("Aperio Library |MPP = 0.5"),
+        associated("1x1 -> 1x1"),
+        small,
+        associated("label"),
+        associated("macro"),
+    ])
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_an_error_or_a_smaller_file() {
+    for file in FILES {
+        for compression in [NONE, LZW, DEFLATE, JPEG] {
+            let images = [image(file, &picture(40, 30), Form::tiles(compression, 16))];
+            let bytes = file.write(&images);
+            use_all(&bytes).unwrap();
+            for len in 0..bytes.len() {
+                assert!(use_all(&bytes[..len]).is_err(), "{len} of {} bytes of {file:?} {compression}", bytes.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_anywhere_neither_panics_nor_hangs_nor_takes_memory() {
+    let before = peak();
+    let mut seed = 1u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below
+    };
+    for compression in [NONE, LZW, DEFLATE, JPEG] {
+        let whole = rich(compression);
+        use_all(&whole).unwrap();
+        for round in 0..1500 {
+            let mut bytes = whole.clone();
+            // One byte in turn, or several at random.
+            for change in 0..=round % 3 {
+                let at = if change == 0 { round * 7 % bytes.len() } else { random(bytes.len()) };
+                bytes[at] = [0, 1, 0x7f, 0x80, 0xff, random(256) as u8][random(6)];
+            }
+            let start = Instant::now();
+            let _any_answer_will_do = use_all(&bytes);
+            assert!(start.elapsed() < Duration::from_secs(10), "{compression} round {round}");
+        }
+    }
+    assert!(peak() - before < 2 << 30, "{} MiB", (peak() - before) >> 20);
+}
+
+fn refused(bytes: &[u8], part: &str) {
+    let before = peak();
+    match use_all(bytes) {
+        Err(error) => assert!(error.to_string().contains(part), "{part}: {error}"),
+        Ok(()) => panic!("{part}: accepted"),
+    }
+    assert!(peak() - before < 1 << 30, "{part}: {} MiB", (peak() - before) >> 20);
+}
+
+/// Overwrites a LONG of a classic little-endian file.
+fn put(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+#[test]
+fn loops_of_directories_are_refused() {
+    let mut bytes = FILE.write(&[level(NONE), level(NONE)]);
+    let first = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
+    let next = |bytes: &[u8], at: u32| at as usize + 2 + 12 * usize::from(bytes[at as usize]);
+    let at = next(&bytes, first);
+    let second = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let last = next(&bytes, second);
+    for to in [first, second] {
+        put(&mut bytes, last, to);
+        refused(&bytes, "loop");
+    }
+    put(&mut bytes, last, 0xffff_fff0);
+    refused(&bytes, "outside the file");
+}
+
+#[test]
+fn more_directories_or_fields_than_anyone_writes_are_refused() {
+    let one = Image::default().with(256, Value::Long(vec![1]));
+    refused(&FILE.write(&vec![one; 1001]), "more than 1000 images");
+    let fields = (1..=1001).fold(Image::default(), |image, tag| image.with(tag, Value::Long(vec![1])));
+    refused(&FILE.write(&[fields]), "claims 1003 fields");
+}
+
+#[test]
+fn sizes_and_counts_beyond_the_file_are_refused() {
+    let with = |tag: u16, value: u32| FILE.write(&[level(NONE).with(tag, Value::Long(vec![value]))]);
+    refused(&with(256, 0), "a size in pixels, is 0");
+    refused(&with(322, 0), "a size in pixels, is 0");
+    refused(&with(256, u32::MAX), "has places for");
+    refused(&with(322, 65520), "tiles of 65520 × 64 pixels has");
+    let huge = level(NONE).with(322, Value::Long(vec![65520])).with(323, Value::Long(vec![65520]));
+    refused(&FILE.write(&[huge]), "tiles of 65520 × 65520");
+    let strips = image(FILE, &picture(50, 50), Form::strips(NONE, 50));
+    let strips = strips.with(256, Value::Long(vec![1 << 16])).with(257, Value::Long(vec![1 << 16]));
+    refused(&FILE.write(&[strips.with(278, Value::Long(vec![u32::MAX]))]), "strips of 65536 × 65536");
+
+    // A field that claims more values than the file has bytes.
+    for (tag, part) in [(324, "tag 324 claims"), (325, "tag 325 claims"), (270, "tag 270 claims"), (258, "tag 258")] {
+        let mut bytes = FILE.write(&[level(NONE)]);
+        let at = field_at(&bytes, 0, tag);
+        put(&mut bytes, at - 4, 0x7fff_ffff);
+        refused(&bytes, part);
+    }
+    let mut bytes = FILE.write(&[level(JPEG)]);
+    let at = field_at(&bytes, 0, 347);
+    put(&mut bytes, at - 4, 0x7fff_ffff);
+    refused(&bytes, "tag 347 has");
+}
+
+#[test]
+fn tiles_that_claim_too_much_are_refused() {
+    // A place behind the end, and a length that no packing explains.
+    for (tag, value, part) in [(324, 0x7fff_0000, "outside the file"), (325, 0x7fff_0000, "claims 2147418112 bytes")] {
+        let image = level(NONE);
+        let count = image.tiles.len();
+        let other = if tag == 324 { (325, 12288) } else { (324, 8) };
+        let image = image.with(tag, Value::Long(vec![value; count])).with(other.0, Value::Long(vec![other.1; count]));
+        refused(&FILE.write(&[image]), part);
+    }
+    // A few bytes that claim to be a large tile.
+    for compression in [NONE, LZW, DEFLATE, JPEG] {
+        let mut image = level(compression).with(256, Value::Long(vec![4096])).with(257, Value::Long(vec![4096]));
+        image = image.with(322, Value::Long(vec![4096])).with(323, Value::Long(vec![4096]));
+        image.tiles.truncate(1);
+        if compression == JPEG {
+            let tile = &mut image.tiles[0];
+            let sof = tile.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+            tile[sof + 5..sof + 9].copy_from_slice(&[16, 0, 16, 0]);
+        }
+        refused(&FILE.write(&[image]), "cannot hold");
+    }
+}
+
+/// Each tile of each level missing: filling one must not walk down all levels.
+#[test]
+fn a_pyramid_of_holes_is_drawn_in_bounded_time() {
+    let file = common::File { big_endian: false, big: true };
+    let level = |shift: u32| {
+        let side = 1 << (16 - 2 * shift);
+        let mut image = image(file, &picture(64, 64), Form::tiles(DEFLATE, 64)).described("Aperio");
+        image.tiles = vec![vec![]; ((side / 64) * (side / 64)) as usize];
+        image.with(256, Value::Long(vec![side])).with(257, Value::Long(vec![side]))
+    };
+    let slide = Slide::open(Arc::new(file.write(&[level(0), level(1), level(2), level(3), level(4)]))).unwrap();
+    let start = Instant::now();
+    assert_eq!(slide.tile(4, 0, 0).unwrap(), Rgb::white(64, 64));
+    assert_eq!(slide.region(0, 0, 3, 1024, 1024).unwrap(), Rgb::white(1024, 1024));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+/// A hole below a level that is a hundred times larger would cost as much as a small slide.
+#[test]
+fn a_hole_too_far_below_the_next_level_is_an_error() {
+    let top = picture(1200, 900);
+    let mut small = image(FILE, &smaller(&top, 10), Form::tiles(NONE, 64)).described("Aperio");
+    small.tiles[0].clear();
+    let top = image(FILE, &top, Form::tiles(NONE, 64)).described("Aperio");
+    let slide = Slide::open(Arc::new(FILE.write(&[top, small]))).unwrap();
+    assert!(matches!(slide.tile(1, 0, 0), Err(SlideError::Damaged(_))));
+    assert!(slide.tile(1, 1, 0).is_ok());
+}
+
+/// Real files, malformed by fuzzers or by nature.
+#[test]
+fn files_known_for_crashing_readers_do_not_crash_this_one() {
+    let Some(folder) = shared::folder() else { return };
+    let (before, mut count) = (peak(), 0);
+    let names = |dir: &str| std::fs::read_dir(folder.join(dir)).unwrap().map(|entry| entry.unwrap().path());
+    for path in names("fuzz").chain(names(".")).filter(|path| path.is_file()) {
+        let bytes = std::fs::read(&path).unwrap();
+        let start = Instant::now();
+        let _any_answer_will_do = use_all(&bytes);
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", path.display());
+        count += 1;
+    }
+    assert!(count > 70, "{count}");
+    assert!(peak() - before < 1 << 30, "{} MiB", (peak() - before) >> 20);
+    for entry in names("truth").filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let name = entry.file_stem().unwrap().to_string_lossy().into_owned();
+        if shared::truth(&folder, &name)["expect"] == "error" {
+            let error = use_all(&std::fs::read(folder.join(&name)).unwrap()).unwrap_err();
+            eprintln!("{name}: {error}");
+        }
+    }
+}

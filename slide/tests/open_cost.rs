@@ -1,0 +1,147 @@
+//! Opening reads kilobytes, whatever the slide's size, and a tile reads little more than itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{File, Image, JPEG, Value, pixels, shared};
+use microtome_slide::{ReadAt, Slide};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Counts what is read of another source.
+struct Counting<S> {
+    source: S,
+    bytes: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl<S> Counting<S> {
+    fn new(source: S) -> Arc<Self> {
+        Arc::new(Self { source, bytes: AtomicU64::new(0), reads: AtomicU64::new(0) })
+    }
+
+    fn take(&self) -> (u64, u64) {
+        (self.bytes.swap(0, Ordering::Relaxed), self.reads.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl<S: ReadAt> ReadAt for Counting<S> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.bytes.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.source.read_exact_at(buf, offset)
+    }
+}
+
+/// A long file of zeros with something in a few places.
+struct Sparse {
+    len: u64,
+    parts: BTreeMap<u64, Vec<u8>>,
+}
+
+impl ReadAt for Sparse {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buf.fill(0);
+        for (&start, part) in &self.parts {
+            for (index, byte) in part.iter().enumerate() {
+                if let Some(at) = (start + index as u64).checked_sub(offset).filter(|&at| at < buf.len() as u64) {
+                    buf[at as usize] = *byte;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const SIDE: u64 = 240;
+const COLUMNS: u64 = 1200;
+const ROWS: u64 = 1000;
+
+/// A BigTIFF of 24 GB: 1.2 million tiles, so 19 MB of tables, behind 24 GB of tiles.
+fn huge() -> Sparse {
+    let file = File { big_endian: false, big: true };
+    let (tables, tile) = pixels::jpeg_tile(&pixels::picture(SIDE as u32, SIDE as u32), false);
+    let stride = 20_000;
+    let mut parts = BTreeMap::new();
+    let tables_at = 16 + COLUMNS * ROWS * stride;
+    let lens_at = tables_at + COLUMNS * ROWS * 8;
+    let directory_at = lens_at + COLUMNS * ROWS * 8;
+    // Only the last tile and its entries are really there.
+    let last = COLUMNS * ROWS - 1;
+    parts.insert(tables_at + last * 8, (16 + last * stride).to_le_bytes().to_vec());
+    parts.insert(lens_at + last * 8, (tile.len() as u64).to_le_bytes().to_vec());
+    parts.insert(16 + last * stride, tile);
+    parts.insert(0, file.header(directory_at));
+
+    let short = |value| Value::Short(vec![value]);
+    let image = Image::default()
+        .with(256, Value::Long(vec![(SIDE * COLUMNS) as u32]))
+        .with(257, Value::Long(vec![(SIDE * ROWS) as u32]))
+        .with(258, Value::Short(vec![8; 3]))
+        .with(259, short(JPEG))
+        .with(262, short(2))
+        .with(277, short(3))
+        .with(322, Value::Long(vec![SIDE as u32]))
+        .with(323, Value::Long(vec![SIDE as u32]))
+        .with(324, Value::Offset(vec![0, 0]))
+        .with(325, Value::Offset(vec![0, 0]))
+        .with(347, Value::Bytes(tables))
+        .described("Aperio Image Library|MPP = 0.25");
+    let mut directory = file.directory(&image.fields, directory_at, 0);
+    // The tables are far too long for the helper: their counts and places are put in by hand.
+    for (tag, at) in [(324u16, tables_at), (325, lens_at)] {
+        let entry = (8..directory.len()).step_by(20).find(|&at| directory[at..at + 2] == tag.to_le_bytes()).unwrap();
+        directory[entry + 4..entry + 12].copy_from_slice(&(COLUMNS * ROWS).to_le_bytes());
+        directory[entry + 12..entry + 20].copy_from_slice(&at.to_le_bytes());
+    }
+    let len = directory_at + directory.len() as u64;
+    parts.insert(directory_at, directory);
+    Sparse { len, parts }
+}
+
+#[test]
+fn a_slide_of_24_gb_opens_with_a_few_small_reads() {
+    let source = Counting::new(huge());
+    assert!(source.len() > 24_000_000_000);
+    let slide = Slide::open(source.clone()).unwrap();
+    let (bytes, reads) = source.take();
+    eprintln!("opened with {reads} reads of {bytes} bytes");
+    assert!(bytes < 8 << 10 && reads < 60, "{reads} reads of {bytes} bytes");
+    assert_eq!(slide.levels()[0].columns, COLUMNS as u32);
+
+    let mut out = Vec::new();
+    let (column, row) = (COLUMNS as u32 - 1, ROWS as u32 - 1);
+    assert!(slide.native_tile(source.as_ref(), 0, column, row, &mut out).unwrap());
+    let (bytes, reads) = source.take();
+    assert!(reads == 3 && bytes < out.len() as u64 + 16, "{reads} reads of {bytes} bytes for {}", out.len());
+    let off = pixels::difference(&slide.tile(0, column, row).unwrap(), &pixels::picture(SIDE as u32, SIDE as u32));
+    assert!(off < 1.0, "{off}");
+}
+
+#[test]
+fn a_real_slide_opens_with_kilobytes() {
+    let Some(folder) = shared::folder() else { return };
+    let source = Counting::new(microtome_slide::FileSource::open(folder.join("CMU-1-Small-Region.svs")).unwrap());
+    let slide = Slide::open(source.clone()).unwrap();
+    let (bytes, reads) = source.take();
+    eprintln!("opened with {reads} reads of {bytes} bytes");
+    assert!(bytes < 8 << 10 && reads < 150, "{reads} reads of {bytes} bytes");
+    assert_eq!(slide.levels().len(), 1);
+}

@@ -1,0 +1,175 @@
+//! Real slides beside what OpenSlide and other readers say of them, where the folder with them is there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{
+    pixels::{at, decode_jpeg, decode_png, difference},
+    shared::{folder, mean, sha256, source, truth},
+};
+use microtome_slide::{Compression, Rgb, Slide};
+use serde_json::Value;
+use std::path::Path;
+
+/// The files in a form that is read.
+const FILES: &[&str] = &[
+    "BigTIFFMotorola.tif",
+    "CMU-1-Small-Region.svs",
+    "OS-1-detail.ome.tif",
+    "boxes.tiff",
+    "cramps-tile.tif",
+    "gray.tiled.u1.tif",
+    "gray.tiled.u2.tif",
+    "openslide-small.svs",
+    "quad-tile.jpg.tiff",
+    "rgb.tiled.jpeg.u1.tif",
+    "rgb.tiled.lzw.u1.tif",
+    "rgb.tiled.u1.tif",
+    "rgba.tiled.u1.tif",
+    "rgba_geotiff.tiff",
+    "test_orient1.tif",
+    "test_orient3.tif",
+    "test_orient6.tif",
+    "tiled-jpeg-rgb-u8.tif",
+    "tiled-rect-rgb-u8.tif",
+];
+
+/// Files with a truth that is for another reader: what they are refused for.
+const REFUSED: &[(&str, &str)] = &[
+    ("12bit.cropped.rgb.tiff", "12 bits"),
+    ("hamamatsu-test3-DAPI.ndpi", "Hamamatsu"),
+    ("ojpeg-tile.tif", "old-style JPEG"),
+    ("rgb.tiled.webp.u1.tif", "WebP"),
+    ("rgb.tiled.zstd.u1.tif", "Zstandard"),
+    ("tcga-j2k-cut.svs", "JPEG 2000"),
+    ("yb10kx5k.zstd.tiff", "Zstandard"),
+    ("openslide-unopenable.tiff", "52479"),
+    ("world.jp2", "JPEG 2000 image"),
+    ("ihc.png", "PNG"),
+    ("histolab-broken.svs", "does not begin like a TIFF"),
+];
+
+fn check_picture(what: &str, picture: &Rgb, truth: &Value, folder: &Path, lossless: bool) {
+    let number = |key: &str| truth[key].as_u64().map(|number| number as u32);
+    // OpenSlide's regions are transparent, so black here, beyond the edge; ours are white.
+    let inside =
+        picture.crop(0, 0, number("inside_w").unwrap_or(picture.width), number("inside_h").unwrap_or(picture.height));
+    if lossless {
+        let key = if inside == *picture { "sha256_rgb" } else { "sha256_rgb_on_white" };
+        assert_eq!(sha256(&picture.data), truth[key].as_str().unwrap(), "{what}");
+    } else if inside == *picture {
+        for (have, want) in mean(picture).iter().zip(truth["mean_rgb"].as_array().unwrap()) {
+            assert!((have - want.as_f64().unwrap()).abs() < 0.5, "{what}: {have} {want}");
+        }
+    } else {
+        assert_eq!(at(picture, picture.width - 1, picture.height - 1), [255; 3], "{what}");
+    }
+    if let Some(png) = truth["png"].as_str() {
+        let want = decode_png(&std::fs::read(folder.join("truth").join(png)).unwrap());
+        let off = difference(picture, &want);
+        assert!(off < if lossless { 1e-9 } else { 1.0 }, "{what}: {off}");
+        eprintln!("{what}: {off:.4} from the truth");
+    }
+}
+
+#[test]
+fn real_files_agree_with_other_readers() {
+    let Some(folder) = folder() else { return };
+    for name in FILES {
+        let truth = truth(&folder, name);
+        let slide = Slide::open(source(&folder.join(name))).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let sizes: Vec<_> = slide.levels().iter().map(|level| serde_json::json!([level.width, level.height])).collect();
+        assert_eq!(truth["level_dimensions"], Value::Array(sizes), "{name}");
+        if let Some(downsamples) = truth["level_downsamples"].as_array() {
+            for (level, want) in slide.levels().iter().zip(downsamples) {
+                assert!((level.downsample - want.as_f64().unwrap()).abs() < 1e-9, "{name}");
+            }
+        }
+        if let Some(vendor) = truth["vendor"].as_str() {
+            assert_eq!(slide.vendor(), vendor, "{name}");
+            check_properties(name, &slide, &truth);
+        }
+        for region in truth["regions"].as_array().unwrap() {
+            let number = |key: &str| region[key].as_i64().unwrap();
+            let level = number("level") as usize;
+            let picture =
+                slide.region(number("x"), number("y"), level, number("w") as u32, number("h") as u32).unwrap();
+            let lossless = slide.levels()[level].compression != Compression::Jpeg;
+            check_picture(&format!("{name} {}", region["kind"]), &picture, region, &folder, lossless);
+        }
+        let associated = truth["associated"].as_object().into_iter().flatten();
+        let mut names = Vec::new();
+        for (image, want) in associated {
+            let picture = slide.associated_image(image).unwrap();
+            assert_eq!(
+                (Some(picture.width.into()), Some(picture.height.into())),
+                (want["width"].as_u64(), want["height"].as_u64())
+            );
+            check_picture(&format!("{name} {image}"), &picture, want, &folder, image == "label");
+            names.push(image.clone());
+        }
+        assert_eq!(slide.associated().len(), names.len(), "{name}");
+    }
+}
+
+fn check_properties(name: &str, slide: &Slide, truth: &Value) {
+    for (key, want) in truth["properties"].as_object().unwrap() {
+        let want = want.as_str().unwrap();
+        if key == "openslide.quickhash-1" {
+            continue;
+        }
+        let have = slide.properties().get(key).unwrap_or_else(|| panic!("{name}: {key} is missing"));
+        // OpenSlide reads resolutions as 32-bit floats here and there, and writes out more digits than they have.
+        let near = have
+            .parse::<f64>()
+            .ok()
+            .zip(want.parse::<f64>().ok())
+            .is_some_and(|(a, b)| (a - b).abs() <= b.abs() * 1e-6);
+        assert!(have == want || near, "{name}: {key} is '{have}', not '{want}'");
+    }
+}
+
+#[test]
+fn real_files_in_other_forms_are_refused_by_name() {
+    let Some(folder) = folder() else { return };
+    for (name, part) in REFUSED {
+        let error = Slide::open(source(&folder.join(name))).unwrap_err().to_string();
+        assert!(error.contains(part), "{name}: {error}");
+    }
+    let slide = Slide::open(source(&folder.join("openslide-unreadable.svs"))).unwrap();
+    assert!(slide.tile(0, 0, 0).unwrap_err().to_string().starts_with("damaged"));
+}
+
+#[test]
+fn native_tiles_of_a_real_slide_are_its_own_bytes_and_show_the_right_colours() {
+    let Some(folder) = folder() else { return };
+    let path = folder.join("CMU-1-Small-Region.svs");
+    let (bytes, slide) = (std::fs::read(&path).unwrap(), Slide::open(source(&path)).unwrap());
+    let level = &slide.levels()[0];
+    assert!(level.native && (level.columns, level.rows) == (10, 13));
+    // The tables are found without the reader's help: classic, little-endian, one directory after the pixels.
+    let long = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (offsets, lens) = (long(common::field_at(&bytes, 0, 324)), long(common::field_at(&bytes, 0, 325)));
+    let mut out = Vec::new();
+    for index in 0..130 {
+        let (column, row) = (index % 10, index / 10);
+        out.clear();
+        assert!(slide.native_tile(&bytes, 0, column, row, &mut out).unwrap());
+        let (offset, len) = (long(offsets + index as usize * 4), long(lens + index as usize * 4));
+        assert!(out.ends_with(&bytes[offset + 2..offset + len]), "{column}, {row}");
+        assert_eq!(&out[2..18], b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0", "the mark of RGB");
+        assert_eq!(out.len(), 18 + 285 + len - 2, "SOI, mark, tables, tile without its SOI");
+        assert_eq!(decode_jpeg(&out), slide.tile(0, column, row).unwrap(), "{column}, {row}");
+    }
+}
+
+#[test]
+fn a_jfif_tile_under_an_rgb_tag_passes_without_a_mark() {
+    let Some(folder) = folder() else { return };
+    let path = folder.join("OS-1-detail.ome.tif");
+    let slide = Slide::open(source(&path)).unwrap();
+    let mut out = Vec::new();
+    assert!(slide.native_tile(source(&path).as_ref(), 0, 0, 0, &mut out).unwrap());
+    assert!(!out.windows(5).any(|part| part == b"Adobe"));
+    assert_eq!(decode_jpeg(&out), slide.tile(0, 0, 0).unwrap());
+}

@@ -1,0 +1,90 @@
+//! `nodes` and `cluster`: how the servers do.
+
+use super::{Context, every};
+use crate::terminal::{note, size, state};
+use comfy_table::{Cell, Color};
+use microtome_proto::node::{Lifecycle, Node, Scheduling};
+use std::time::Duration;
+
+/// Lists the storage nodes.
+pub(crate) async fn nodes(context: &Context) -> anyhow::Result<()> {
+    let nodes = every(async |query| context.cluster.nodes(&query).await).await?;
+    if context.terminal.json {
+        return context.terminal.document(&nodes);
+    }
+    if nodes.is_empty() {
+        note("no nodes yet: 'microtome node' starts one");
+        return Ok(());
+    }
+    let rows = nodes.iter().map(row).collect();
+    let header = ["ID", "NAME", "STATE", "WORK", "ZONE", "COPIES", "STORED", "FREE", "DISK", "CPU", "LOAD", "URL"];
+    context.terminal.table(&header, rows, &[5, 6, 7, 8, 9, 10])
+}
+
+fn row(node: &Node) -> Vec<Cell> {
+    let report = node.report.as_ref();
+    let told = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "–".to_owned()));
+    let work = match (node.lifecycle, node.scheduling) {
+        (Lifecycle::Removed, _) => state(&node.lifecycle),
+        (_, Scheduling::Active) => Cell::new("yes"),
+        (_, other) => state(&other),
+    };
+    vec![
+        Cell::new(&node.id),
+        Cell::new(&node.name),
+        state(&node.availability),
+        work,
+        told(node.zone.clone()),
+        Cell::new(node.replicas),
+        told(report.map(|report| size(report.stored))),
+        told(report.map(|report| size(report.disk_free))),
+        told(report.map(|report| size(report.disk_total))),
+        told(report.map(|report| format!("{:.0} %", report.cpu * 100.0))),
+        told(report.map(|report| format!("{:.2}", report.load))),
+        Cell::new(&node.url),
+    ]
+}
+
+/// Shows the cluster.
+pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster.cluster().await?;
+    if context.terminal.json {
+        return context.terminal.document(&cluster);
+    }
+    let healing = &cluster.healing;
+    let healing = if healing.materials == 0 && healing.copies == 0 {
+        "nothing".to_owned()
+    } else {
+        let left = healing.seconds_left.map(|seconds| {
+            let left = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            format!(", {} left", indicatif::HumanDuration(left))
+        });
+        format!(
+            "{} materials, {} copies under way, {} to copy at {}/s{}",
+            healing.materials,
+            healing.copies,
+            size(healing.bytes_left),
+            size(healing.bytes_per_s as u64),
+            left.unwrap_or_default()
+        )
+    };
+    context.terminal.pairs(&[
+        ("cluster", format!("{} ({})", cluster.name, cluster.id)),
+        ("version", cluster.version.clone()),
+        ("nodes", format!("{} of {} answer", cluster.nodes_up, cluster.nodes)),
+        ("materials", format!("{}, {}", cluster.materials, size(cluster.bytes))),
+        ("healing", healing),
+        ("leader", format!("coordinator {} in term {}", cluster.leader, cluster.term)),
+    ])?;
+    let rows = cluster.coordinators.iter().map(|coordinator| {
+        let what = match (coordinator.leader, coordinator.live) {
+            (true, _) => Cell::new("leads").fg(Color::Green),
+            (false, true) => Cell::new("follows").fg(Color::Green),
+            (false, false) => Cell::new("silent").fg(Color::Red),
+        };
+        let lag = coordinator.lag.map_or_else(|| "–".to_owned(), |lag| lag.to_string());
+        vec![Cell::new(coordinator.id), what, Cell::new(lag), Cell::new(&coordinator.url)]
+    });
+    context.terminal.line("")?;
+    context.terminal.table(&["COORDINATOR", "STATE", "BEHIND", "URL"], rows.collect(), &[2])
+}

@@ -1,0 +1,158 @@
+//! The commands, one file for each group of them, and what all of them take.
+
+mod cluster;
+mod demo;
+mod materials;
+mod put;
+mod runs;
+mod serve;
+mod slide;
+mod token;
+
+use crate::terminal::Terminal;
+use clap::{Args, Parser, Subcommand};
+use microtome_client::{ClientError, Cluster, check_address};
+use microtome_proto::page::{Page, PageQuery};
+use std::time::Duration;
+
+/// How long a command waits for a cluster in trouble, a new leader for example.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// How long it waits where nothing listens at all.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
+
+/// Keeps whole-slide images on storage nodes and processes them in place.
+#[derive(Debug, Parser)]
+#[command(name = "microtome", version, propagate_version = true)]
+pub(crate) struct Program {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Any coordinator or node; several with commas between them
+    #[arg(long, global = true, value_name = "URL", env = "MICROTOME_SERVER", value_delimiter = ',',
+          value_parser = check_address, default_value = "http://127.0.0.1:7400")]
+    server: Vec<String>,
+    /// Token, where the cluster wants one ('microtome token' makes it)
+    #[arg(long, global = true, value_name = "TOKEN", env = "MICROTOME_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole thing on this machine: a cluster, a slide, its copies, an analysis, the viewer
+    Demo(demo::Demo),
+    /// Run a coordinator
+    Coordinator(serve::Coordinator),
+    /// Run a storage node
+    Node(serve::Node),
+    /// Upload files; goes on where it was interrupted
+    Put(put::Put),
+    /// List the materials
+    Ls,
+    /// Show a material, its copies and its slide
+    Show(materials::Show),
+    /// Download a material
+    Get(materials::Get),
+    /// Delete materials, with all their copies
+    Rm(materials::Rm),
+    /// List the storage nodes
+    Nodes,
+    /// Show the cluster: coordinators, leader, healing
+    Cluster,
+    /// Run a pipeline on materials, where they are
+    Run(runs::Run),
+    /// List the runs
+    Runs,
+    /// Read a slide on this machine, without a cluster
+    #[command(subcommand)]
+    Slide(slide::SlideCommand),
+    /// Make a token from the cluster's secret
+    Token(token::Token),
+}
+
+/// What a command that talks to a cluster works with.
+pub(crate) struct Context {
+    pub(crate) terminal: Terminal,
+    pub(crate) cluster: Cluster,
+    /// The servers as the user named them: what the cluster is remembered by.
+    pub(crate) named_servers: String,
+}
+
+impl Context {
+    fn new(global: Global) -> Self {
+        let named_servers = global.server.join(",");
+        let cluster = Cluster::new(global.server, global.token);
+        let cluster = cluster.with_deadline(DEADLINE).with_refused_max(REFUSED_MAX);
+        Self { terminal: Terminal { json: global.json }, cluster, named_servers }
+    }
+
+    /// A page that people open in their browser.
+    pub(crate) fn page(&self, path: &str) -> String {
+        let base = self.cluster.servers().into_iter().next().unwrap_or_default();
+        format!("{base}{path}")
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
+    let context = Context::new(program.global);
+    let terminal = context.terminal;
+    match program.command {
+        Command::Demo(demo) => Box::pin(demo::run(terminal, demo)).await,
+        Command::Coordinator(options) => Box::pin(serve::coordinator(terminal, options)).await,
+        Command::Node(options) => Box::pin(serve::node(terminal, options)).await,
+        Command::Put(put) => Box::pin(put::run(&context, put)).await,
+        Command::Ls => materials::list(&context).await,
+        Command::Show(show) => materials::show(&context, show).await,
+        Command::Get(get) => Box::pin(materials::get(&context, get)).await,
+        Command::Rm(rm) => materials::remove(&context, rm).await,
+        Command::Nodes => cluster::nodes(&context).await,
+        Command::Cluster => cluster::cluster(&context).await,
+        Command::Run(run) => runs::run(&context, run).await,
+        Command::Runs => runs::list(&context).await,
+        Command::Slide(command) => slide::run(terminal, command),
+        Command::Token(token) => token::run(terminal, &token),
+    }
+}
+
+/// All entries of a list, page after page.
+async fn every<T>(fetch: impl AsyncFn(PageQuery) -> Result<Page<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+    let mut all = Vec::new();
+    let mut query = PageQuery { limit: Some(microtome_proto::limits::PAGE_ITEMS_MAX), cursor: None };
+    loop {
+        let page = fetch(query.clone()).await?;
+        all.extend(page.items);
+        if page.next_cursor.is_none() || page.next_cursor == query.cursor {
+            return Ok(all);
+        }
+        query.cursor = page.next_cursor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_the_command() {
+        let program = Program::parse_from(["microtome", "ls", "--server", "a:7400,b:7400", "--json"]);
+        assert_eq!(program.global.server, ["http://a:7400", "http://b:7400"]);
+        assert!(program.global.json);
+        assert!(Program::try_parse_from(["microtome", "--server", "no address", "ls"]).is_err());
+        let run = Program::try_parse_from(["microtome", "run", "tissue", "m-1", "--param", "level"]);
+        assert_eq!(run.unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,166 @@
+//! `put`: uploads files straight to a node and goes on where an earlier `put` of the same file was stopped.
+
+use super::Context;
+use crate::{
+    progress::Progress,
+    terminal::{note, size},
+};
+use anyhow::{Context as _, bail};
+use clap::Args;
+use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
+use microtome_proto::{
+    Code,
+    material::{CreateMaterial, Material, MaterialState},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How often a material is looked at while its copies are made.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Uploads files.
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Copies wanted; the cluster's own number otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    population: Option<u32>,
+    /// The files' media type, told from their names otherwise
+    #[arg(long, value_name = "TYPE")]
+    media_type: Option<String>,
+    /// Wait until all wanted copies are verified, not only the first
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Uploads the files, one after the other.
+pub(crate) async fn run(context: &Context, options: Put) -> anyhow::Result<()> {
+    for path in &options.files {
+        let mut material = put_or_interrupt(context, &options, path).await?;
+        if options.wait {
+            material = wait_for_copies(context, &material).await?;
+        }
+        if context.terminal.json {
+            context.terminal.record(&material)?;
+        } else {
+            context.terminal.line(&format!("{}  {}", material.id, context.page(&material.view)))?;
+        }
+    }
+    Ok(())
+}
+
+async fn put_or_interrupt(context: &Context, options: &Put, path: &Path) -> anyhow::Result<Material> {
+    let source = Arc::new(FileSource::open(path)?);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let progress = Progress::of_bytes(&name, source.size());
+    let file = FileKey::new(path, &context.named_servers)?;
+    let upload = Upload { context, options, name, source, file, journal: Journal::of_user(), progress: &progress };
+    tokio::select! {
+        material = upload.run(path) => material.with_context(|| path.display().to_string()),
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            let percent = progress.percent();
+            bail!("{} was interrupted at {percent} %: the same command goes on from there", path.display())
+        }
+    }
+}
+
+struct Upload<'a> {
+    context: &'a Context,
+    options: &'a Put,
+    name: String,
+    source: Arc<FileSource>,
+    file: FileKey,
+    journal: Option<Journal>,
+    progress: &'a Progress,
+}
+
+impl Upload<'_> {
+    async fn run(&self, path: &Path) -> Result<Material, ClientError> {
+        if let Some(material) = self.begun_before().await? {
+            match self.send(&material).await {
+                Err(ClientError::UploadGone { .. }) => note(&format!("{} is uploaded from its start again", self.name)),
+                other => return other,
+            }
+        }
+        let wanted = CreateMaterial {
+            name: self.name.clone(),
+            size: self.source.size(),
+            media_type: self.options.media_type.clone().or_else(|| media_type(path).map(str::to_owned)),
+            blake3: None,
+            population: self.options.population,
+            origin: None,
+        };
+        let material = self.context.cluster.create_material(&wanted).await?;
+        if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.remember(&self.file, &material.id)) {
+            note(&format!("{error}. An interrupted upload will begin anew"));
+        }
+        self.send(&material).await
+    }
+
+    async fn send(&self, material: &Material) -> Result<Material, ClientError> {
+        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
+        let sent = self.context.cluster.upload(material, source, &|now| self.progress.set(now.sent)).await;
+        let over = sent.is_ok() || matches!(sent, Err(ClientError::UploadGone { .. }));
+        if over
+            && let Some(journal) = &self.journal
+            && let Err(error) = journal.forget(&self.file)
+        {
+            note(&error.to_string());
+        }
+        sent?;
+        self.context.cluster.material(&material.id).await
+    }
+
+    /// The material of an upload of the same file that was interrupted.
+    async fn begun_before(&self) -> Result<Option<Material>, ClientError> {
+        let id = match self.journal.as_ref().map(|journal| journal.find(&self.file)) {
+            Some(Ok(Some(id))) => id,
+            Some(Err(error)) => {
+                note(&error.to_string());
+                return Ok(None);
+            }
+            Some(Ok(None)) | None => return Ok(None),
+        };
+        match self.context.cluster.material(&id).await {
+            Ok(material) if material.state != MaterialState::Deleting && material.size == self.source.size() => {
+                Ok(Some(material))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Gone)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn wait_for_copies(context: &Context, material: &Material) -> anyhow::Result<Material> {
+    let progress = Progress::of_fraction(&format!("copies of {}", material.name));
+    loop {
+        let now = context.cluster.material(&material.id).await?;
+        if now.population_live >= now.population {
+            return Ok(now);
+        }
+        let what = format!("{} of {} ({})", now.population_live, now.population, size(now.size));
+        progress.set_fraction(f64::from(now.population_live) / f64::from(now.population.max(1)), &what);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The media type that a file's name tells.
+pub(crate) fn media_type(path: &Path) -> Option<&'static str> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    Some(match extension.as_str() {
+        "svs" | "tif" | "tiff" | "btf" | "scn" | "bif" | "ndpi" => "image/tiff",
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "json" => "application/json",
+        "zip" => "application/zip",
+        "txt" => "text/plain",
+        _ => return None,
+    })
+}

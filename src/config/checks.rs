@@ -1,0 +1,130 @@
+//! What a value must be, beyond its form.
+
+use super::{ConfigError, Listed, Setting};
+use microtome_proto::{
+    CoordinatorId,
+    limits::{LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    token::SECRET_LEN_MIN,
+};
+use std::collections::BTreeMap;
+
+/// Shortest time between heartbeats, in milliseconds.
+const HEARTBEAT_MS_MIN: u64 = 50;
+/// Longest span of any of the three, in milliseconds: a day.
+const TIMING_MS_MAX: u64 = 86_400_000;
+/// Most coordinators: each write waits for more than half of them.
+const COORDINATORS_MAX: usize = 9;
+/// Most runs at once on a node.
+const RUNS_MAX: usize = 1024;
+
+pub(super) fn secret(secret: Setting<String>) -> Result<String, ConfigError> {
+    if secret.value.len() < SECRET_LEN_MIN {
+        return Err(secret.wrong(format!(
+            "the secret has {} bytes and needs at least {SECRET_LEN_MIN}: 'openssl rand -hex 32' makes a good one",
+            secret.value.len()
+        )));
+    }
+    Ok(secret.value)
+}
+
+pub(super) fn listen(listen: Setting<String>) -> Result<String, ConfigError> {
+    let port = listen.value.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        let what =
+            format!("'{}' is no address to listen on: write HOST:PORT, 127.0.0.1:7400 for example", listen.value);
+        return Err(listen.wrong(what));
+    }
+    Ok(listen.value)
+}
+
+pub(super) fn url(url: &Setting<String>) -> Result<String, ConfigError> {
+    microtome_client::check_address(&url.value).map_err(|error| url.wrong(error))
+}
+
+/// The host and port in a URL, to listen on.
+pub(super) fn authority(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next()?;
+    authority.rsplit_once(':').map(|_| authority.to_owned())
+}
+
+pub(super) fn name(name: Setting<String>) -> Result<String, ConfigError> {
+    if name.value.is_empty() || name.value.len() > NAME_LEN_MAX || name.value.chars().any(char::is_control) {
+        return Err(name.wrong(format!("a name has 1 to {NAME_LEN_MAX} bytes and no control characters")));
+    }
+    Ok(name.value)
+}
+
+pub(super) fn population(population: &Setting<u32>) -> Result<u32, ConfigError> {
+    if !(1..=POPULATION_MAX).contains(&population.value) {
+        return Err(population.wrong(format!("population = {} is not within 1 and {POPULATION_MAX}", population.value)));
+    }
+    Ok(population.value)
+}
+
+pub(super) fn runs_max(runs: &Setting<usize>) -> Result<usize, ConfigError> {
+    if runs.value > RUNS_MAX {
+        return Err(runs.wrong(format!("runs_max = {} is more than {RUNS_MAX}", runs.value)));
+    }
+    Ok(runs.value)
+}
+
+pub(super) fn labels(labels: Setting<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let fits = |text: &String| text.len() <= NAME_LEN_MAX && !text.chars().any(char::is_control);
+    if labels.value.len() > LABELS_MAX {
+        return Err(labels.wrong(format!("a node has at most {LABELS_MAX} labels, not {}", labels.value.len())));
+    }
+    if let Some((key, _)) = labels.value.iter().find(|(key, value)| key.is_empty() || !fits(key) || !fits(value)) {
+        return Err(
+            labels.wrong(format!("the label '{key}' is empty, longer than {NAME_LEN_MAX} bytes or not plain text"))
+        );
+    }
+    Ok(labels.value)
+}
+
+/// Silence must last longer than a heartbeat to mean something, and longer still to cost copies.
+pub(super) fn timing(
+    heartbeat: &Setting<u64>,
+    unreachable: &Setting<u64>,
+    down: &Setting<u64>,
+) -> Result<(), ConfigError> {
+    if heartbeat.value < HEARTBEAT_MS_MIN {
+        return Err(heartbeat.wrong(format!("heartbeat_ms = {} is less than {HEARTBEAT_MS_MIN}", heartbeat.value)));
+    }
+    if down.value > TIMING_MS_MAX {
+        return Err(down.wrong(format!("down_after_ms = {} is more than a day", down.value)));
+    }
+    more(("unreachable_after_ms", unreachable), ("heartbeat_ms", heartbeat))?;
+    more(("down_after_ms", down), ("unreachable_after_ms", unreachable))
+}
+
+fn more(larger: (&str, &Setting<u64>), smaller: (&str, &Setting<u64>)) -> Result<(), ConfigError> {
+    if larger.1.value > smaller.1.value {
+        return Ok(());
+    }
+    // Whoever wrote only one of the two is told about that one.
+    let written = if larger.1.place.is_some() { larger.1 } else { smaller.1 };
+    let (larger, smaller) = ((larger.0, larger.1.value), (smaller.0, smaller.1.value));
+    Err(written.wrong(format!("{} ({}) must be more than {} ({})", larger.0, larger.1, smaller.0, smaller.1)))
+}
+
+pub(super) fn coordinators(all: Vec<Listed>) -> Result<BTreeMap<CoordinatorId, String>, ConfigError> {
+    let mut checked: BTreeMap<CoordinatorId, String> = BTreeMap::new();
+    for one in all {
+        let (id, address) = (one.id.value, url(&one.url)?);
+        if id == 0 {
+            return Err(one.id.wrong("coordinators are numbered from 1"));
+        }
+        if checked.contains_key(&id) {
+            return Err(one.id.wrong(format!("two coordinators have the id {id}")));
+        }
+        if checked.values().any(|known| *known == address) {
+            return Err(one.url.wrong(format!("two coordinators have the url {address}")));
+        }
+        if checked.len() == COORDINATORS_MAX {
+            return Err(one.id.wrong(format!("more than {COORDINATORS_MAX} coordinators only make writes slow")));
+        }
+        checked.insert(id, address);
+    }
+    Ok(checked)
+}

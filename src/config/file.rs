@@ -1,0 +1,119 @@
+//! `cluster.toml` as it is written: sections, keys, and where each value stands.
+
+use super::{ConfigError, Place, size::Size};
+use serde::Deserialize;
+use std::{collections::BTreeMap, fs, ops::Range, path::Path};
+use toml::Spanned;
+
+/// Longest configuration accepted, in bytes.
+const FILE_LEN_MAX: u64 = 1 << 20;
+
+/// A value that may be left out.
+pub(crate) type Value<T> = Option<Spanned<T>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    pub(crate) cluster: Cluster,
+    pub(crate) auth: Auth,
+    pub(crate) coordinators: Vec<Coordinator>,
+    pub(crate) node: Node,
+    /// The file's name and text, for the lines in messages.
+    #[serde(skip)]
+    source: Source,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+/// `[cluster]`: the same on every server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cluster {
+    pub(crate) name: Value<String>,
+    pub(crate) population: Value<u32>,
+    pub(crate) heartbeat_ms: Value<u64>,
+    pub(crate) unreachable_after_ms: Value<u64>,
+    pub(crate) down_after_ms: Value<u64>,
+}
+
+/// `[auth]`: the same on every server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Auth {
+    pub(crate) secret: Value<String>,
+    pub(crate) secret_file: Value<String>,
+}
+
+/// One `[[coordinators]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Coordinator {
+    pub(crate) id: Spanned<u64>,
+    pub(crate) url: Spanned<String>,
+    pub(crate) listen: Value<String>,
+    pub(crate) data_dir: Value<String>,
+}
+
+/// `[node]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Node {
+    pub(crate) listen: Value<String>,
+    pub(crate) url: Value<String>,
+    pub(crate) data_dir: Value<String>,
+    pub(crate) name: Value<String>,
+    pub(crate) zone: Value<String>,
+    pub(crate) labels: Value<BTreeMap<String, String>>,
+    pub(crate) reserve: Value<Size>,
+    pub(crate) runs_max: Value<usize>,
+    pub(crate) coordinators: Value<Vec<String>>,
+}
+
+impl File {
+    /// Reads and checks the form of a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let failed = |cause: String| ConfigError::at(&name, format!("cannot be read: {cause}"));
+        let len = fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+        if len > FILE_LEN_MAX {
+            return Err(failed(format!("it is longer than {FILE_LEN_MAX} bytes")));
+        }
+        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        Self::parse(&name, text)
+    }
+
+    /// Checks the form of a text that is called `name` in messages.
+    pub(crate) fn parse(name: &str, text: String) -> Result<Self, ConfigError> {
+        match toml::from_str::<Self>(&text) {
+            Ok(file) => Ok(Self { source: Source { name: name.to_owned(), text }, ..file }),
+            Err(error) => {
+                let place = error.span().map_or_else(|| name.to_owned(), |span| line_of(name, &text, &span));
+                Err(ConfigError::at(place, plain(error.message())))
+            }
+        }
+    }
+
+    /// Where a value stands.
+    pub(crate) fn place<T>(&self, value: &Spanned<T>) -> Place {
+        Place::new(line_of(&self.source.name, &self.source.text, &value.span()))
+    }
+}
+
+fn line_of(name: &str, text: &str, span: &Range<usize>) -> String {
+    let before = text.get(..span.start).unwrap_or(text);
+    format!("{name}, line {}", before.matches('\n').count() + 1)
+}
+
+/// serde's words in those of the file's reader.
+fn plain(message: &str) -> String {
+    let message = message.trim().replace('\n', ", ").replace('`', "'");
+    message
+        .replace("unknown field", "unknown key")
+        .replace("missing field", "missing key")
+        .replace(", expected one of ", ", one of ")
+}

@@ -1,0 +1,358 @@
+//! The servers' configuration: `cluster.toml`, over it the environment, over that the command line.
+//!
+//! Every value has a default. A wrong one is refused with the line, the variable or the flag that it came from.
+
+mod checks;
+mod file;
+mod size;
+mod text;
+
+use file::{File, Value};
+use microtome_coordinator::Config as CoordinatorConfig;
+use microtome_node::Config as NodeConfig;
+use microtome_proto::CoordinatorId;
+pub(crate) use size::parse_duration;
+use std::{
+    collections::BTreeMap,
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+pub(crate) use text::parse_pair;
+use text::{FromText, comma_list};
+
+/// A value is wrong; the text tells which, and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(String);
+
+impl ConfigError {
+    fn at(place: impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self(format!("{place}: {what}"))
+    }
+}
+
+/// Where a value was written: a line, a variable, a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place(String);
+
+impl Place {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A value, and where it was written; nowhere where it is the default.
+#[derive(Debug, Clone)]
+struct Setting<T> {
+    value: T,
+    place: Option<Place>,
+}
+
+impl<T> Setting<T> {
+    fn is_variable(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.0.starts_with("MICROTOME_"))
+    }
+
+    fn wrong(&self, what: impl fmt::Display) -> ConfigError {
+        ConfigError::at(self.place.as_ref().map_or("the configuration", |place| place.0.as_str()), what)
+    }
+}
+
+/// One of the coordinators as it is listed somewhere.
+struct Listed {
+    id: Setting<CoordinatorId>,
+    url: Setting<String>,
+}
+
+impl Listed {
+    /// Reads `ID=URL`.
+    fn parse(text: &str, place: &str) -> Result<Self, ConfigError> {
+        let wrong = || {
+            let what = format!("'{text}' is not of the form ID=URL, 1=http://127.0.0.1:7400 for example");
+            ConfigError::at(place, what)
+        };
+        let (id, url) = text.split_once('=').ok_or_else(wrong)?;
+        let id: CoordinatorId = id.trim().parse().map_err(|_| wrong())?;
+        let place = Some(Place::new(place));
+        Ok(Self {
+            id: Setting { value: id, place: place.clone() },
+            url: Setting { value: url.trim().to_owned(), place },
+        })
+    }
+}
+
+/// The settings' variables, without their prefix `MICROTOME_`.
+const VARIABLES: [&str; 20] = [
+    "CLUSTER_NAME",
+    "CLUSTER_POPULATION",
+    "CLUSTER_HEARTBEAT_MS",
+    "CLUSTER_UNREACHABLE_AFTER_MS",
+    "CLUSTER_DOWN_AFTER_MS",
+    "AUTH_SECRET",
+    "AUTH_SECRET_FILE",
+    "COORDINATOR_ID",
+    "COORDINATOR_LISTEN",
+    "COORDINATOR_URL",
+    "COORDINATOR_DATA_DIR",
+    "NODE_LISTEN",
+    "NODE_URL",
+    "NODE_DATA_DIR",
+    "NODE_NAME",
+    "NODE_ZONE",
+    "NODE_LABELS",
+    "NODE_RESERVE",
+    "NODE_RUNS_MAX",
+    "NODE_COORDINATORS",
+];
+
+/// What differs from machine to machine, as the command line gives it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Flags {
+    pub(crate) id: Option<CoordinatorId>,
+    pub(crate) listen: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) data_dir: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+    /// URLs for a node, `ID=URL` for a coordinator.
+    pub(crate) coordinators: Vec<String>,
+}
+
+/// The layers that a value is looked for in.
+pub(crate) struct Layers {
+    file: File,
+    variables: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// From the file, where one is named, and this process's environment.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = path.map(File::read).transpose()?.unwrap_or_default();
+        let variables = env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("MICROTOME_"))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Ok(Self { file, variables: variables.collect() })
+    }
+
+    #[cfg(test)]
+    fn of(text: &str, variables: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(Self { file: File::parse("cluster.toml", text.to_owned())?, variables })
+    }
+
+    /// Variables that look like settings and are none: misspelt, perhaps, or put there by others.
+    pub(crate) fn unknown_variables(&self) -> Vec<String> {
+        let sections = ["CLUSTER_", "AUTH_", "COORDINATOR_", "NODE_"];
+        let unknown = self.variables.keys().filter(|name| {
+            let name = name.strip_prefix("MICROTOME_").unwrap_or(name);
+            sections.iter().any(|section| name.starts_with(section)) && !VARIABLES.contains(&name)
+        });
+        unknown.cloned().collect()
+    }
+
+    /// The cluster's secret, where it has one.
+    pub(crate) fn secret(&self) -> Result<Option<String>, ConfigError> {
+        let secret = self.get(&self.file.auth.secret, None, "AUTH_SECRET")?;
+        let file = self.get(&self.file.auth.secret_file, None, "AUTH_SECRET_FILE")?;
+        let (secret, file) = match (secret, file) {
+            // A variable comes before the file, whichever of the two forms it has.
+            (Some(secret), Some(file)) => match (secret.is_variable(), file.is_variable()) {
+                (true, false) => (Some(secret), None),
+                (false, true) => (None, Some(file)),
+                _ => return Err(file.wrong("'secret' is set too: one of the two is enough")),
+            },
+            one => one,
+        };
+        let secret = match file {
+            None => secret,
+            Some(file) => {
+                let read = fs::read_to_string(&file.value);
+                let text = read.map_err(|error| file.wrong(format!("cannot read {}: {error}", file.value)))?;
+                Some(Setting { value: text.trim_end().to_owned(), place: file.place })
+            }
+        };
+        secret.map(checks::secret).transpose()
+    }
+
+    /// What a coordinator is to run with.
+    pub(crate) fn coordinator(&self, flags: &Flags) -> Result<CoordinatorConfig, ConfigError> {
+        let all = checks::coordinators(self.all_coordinators(&flags.coordinators)?)?;
+        let id = self.own_id(flags.id, &all)?;
+        let own = self.file.coordinators.iter().find(|one| *one.id.get_ref() == id);
+        let own_url = all.get(&id).cloned();
+        let listen =
+            self.get_or_else(own.map(|own| &own.listen), flags.listen.as_deref(), "COORDINATOR_LISTEN", || {
+                own_url.as_deref().and_then(checks::authority).unwrap_or_else(|| "127.0.0.1:7400".to_owned())
+            })?;
+        let url =
+            self.over(own_url.map(|value| Setting { value, place: None }), flags.url.as_deref(), "COORDINATOR_URL")?;
+        let data_dir =
+            self.get_or_else(own.map(|own| &own.data_dir), flags.data_dir.as_deref(), "COORDINATOR_DATA_DIR", || {
+                format!("microtome-data/coordinator-{id}")
+            })?;
+        let cluster = &self.file.cluster;
+        let name = self.get_or(&cluster.name, None, "CLUSTER_NAME", "microtome".to_owned())?;
+        let population = self.get_or(&cluster.population, None, "CLUSTER_POPULATION", 2)?;
+        let heartbeat = self.get_or(&cluster.heartbeat_ms, None, "CLUSTER_HEARTBEAT_MS", 1000)?;
+        let unreachable = self.get_or(&cluster.unreachable_after_ms, None, "CLUSTER_UNREACHABLE_AFTER_MS", 3000)?;
+        let down = self.get_or(&cluster.down_after_ms, None, "CLUSTER_DOWN_AFTER_MS", 10_000)?;
+        checks::timing(&heartbeat, &unreachable, &down)?;
+        Ok(CoordinatorConfig {
+            id,
+            listen: checks::listen(listen)?,
+            url: url.as_ref().map(checks::url).transpose()?,
+            data_dir: PathBuf::from(data_dir.value),
+            coordinators: all,
+            cluster_name: checks::name(name)?,
+            secret: self.secret()?,
+            heartbeat_ms: heartbeat.value,
+            unreachable_after_ms: unreachable.value,
+            down_after_ms: down.value,
+            population: checks::population(&population)?,
+        })
+    }
+
+    /// What a node is to run with.
+    pub(crate) fn node(&self, flags: &Flags) -> Result<NodeConfig, ConfigError> {
+        let node = &self.file.node;
+        let listen = self.get_or(&node.listen, flags.listen.as_deref(), "NODE_LISTEN", "127.0.0.1:7500".to_owned())?;
+        let url = self.get(&node.url, flags.url.as_deref(), "NODE_URL")?;
+        let data_dir =
+            self.get_or(&node.data_dir, flags.data_dir.as_deref(), "NODE_DATA_DIR", "microtome-data/node".to_owned())?;
+        let name = self.get(&node.name, flags.name.as_deref(), "NODE_NAME")?;
+        let zone = self.get(&node.zone, flags.zone.as_deref(), "NODE_ZONE")?;
+        let reserve = self.get(&node.reserve, None, "NODE_RESERVE")?;
+        let runs_max = self.get_or(&node.runs_max, None, "NODE_RUNS_MAX", 2)?;
+        Ok(NodeConfig {
+            listen: checks::listen(listen)?,
+            url: url.as_ref().map(checks::url).transpose()?,
+            data_dir: PathBuf::from(data_dir.value),
+            coordinators: self.coordinators_of_node(&flags.coordinators)?,
+            name: name.map(checks::name).transpose()?,
+            zone: zone.map(checks::name).transpose()?,
+            labels: self.labels(&flags.labels)?,
+            secret: self.secret()?,
+            reserve_bytes: reserve.map(|size: Setting<size::Size>| size.value.0),
+            runs_max: checks::runs_max(&runs_max)?,
+        })
+    }
+
+    /// The value from the flag, the variable `MICROTOME_…` or the file, in this order.
+    fn get<T: Clone + FromText>(
+        &self,
+        written: &Value<T>,
+        flag: Option<&str>,
+        variable: &str,
+    ) -> Result<Option<Setting<T>>, ConfigError> {
+        let written = written
+            .as_ref()
+            .map(|value| Setting { value: value.get_ref().clone(), place: Some(self.file.place(value)) });
+        self.over(written, flag, variable)
+    }
+
+    /// The flag or the variable, where there is one, over what was found below.
+    fn over<T: FromText>(
+        &self,
+        below: Option<Setting<T>>,
+        flag: Option<&str>,
+        variable: &str,
+    ) -> Result<Option<Setting<T>>, ConfigError> {
+        debug_assert!(VARIABLES.contains(&variable), "{variable} is missing in the list");
+        let variable = format!("MICROTOME_{variable}");
+        let found = match (flag, self.variables.get(&variable)) {
+            (Some(text), _) => Some((format!("'{text}' on the command line"), text)),
+            (None, Some(text)) => Some((variable, text.as_str())),
+            (None, None) => None,
+        };
+        let Some((place, text)) = found else { return Ok(below) };
+        let value = T::from_text(text).map_err(|what| ConfigError::at(&place, what))?;
+        Ok(Some(Setting { value, place: Some(Place(place)) }))
+    }
+
+    fn get_or<T: Clone + FromText>(
+        &self,
+        written: &Value<T>,
+        flag: Option<&str>,
+        variable: &str,
+        default: T,
+    ) -> Result<Setting<T>, ConfigError> {
+        Ok(self.get(written, flag, variable)?.unwrap_or(Setting { value: default, place: None }))
+    }
+
+    fn get_or_else(
+        &self,
+        written: Option<&Value<String>>,
+        flag: Option<&str>,
+        variable: &str,
+        default: impl FnOnce() -> String,
+    ) -> Result<Setting<String>, ConfigError> {
+        let found = self.get(written.unwrap_or(&None), flag, variable)?;
+        Ok(found.unwrap_or_else(|| Setting { value: default(), place: None }))
+    }
+
+    /// Numbers and URLs of all coordinators: from the flags, `MICROTOME_COORDINATORS` or the file.
+    fn all_coordinators(&self, flags: &[String]) -> Result<Vec<Listed>, ConfigError> {
+        match self.variables.get("MICROTOME_COORDINATORS") {
+            _ if !flags.is_empty() => flags.iter().map(|text| Listed::parse(text, "--coordinator")).collect(),
+            Some(text) => comma_list(text).iter().map(|one| Listed::parse(one, "MICROTOME_COORDINATORS")).collect(),
+            None => {
+                let written = self.file.coordinators.iter().map(|one| Listed {
+                    id: Setting { value: *one.id.get_ref(), place: Some(self.file.place(&one.id)) },
+                    url: Setting { value: one.url.get_ref().clone(), place: Some(self.file.place(&one.url)) },
+                });
+                Ok(written.collect())
+            }
+        }
+    }
+
+    /// Which of the coordinators this one is.
+    fn own_id(&self, flag: Option<CoordinatorId>, all: &BTreeMap<u64, String>) -> Result<CoordinatorId, ConfigError> {
+        let flag = flag.map(|id| id.to_string());
+        let found: Option<Setting<CoordinatorId>> = self.over(None, flag.as_deref(), "COORDINATOR_ID")?;
+        let listed = || all.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match found {
+            Some(id) if all.is_empty() || all.contains_key(&id.value) => Ok(id.value),
+            Some(id) => {
+                Err(id.wrong(format!("there is no coordinator {}: the configuration has {}", id.value, listed())))
+            }
+            None => match all.first_key_value() {
+                None => Ok(1),
+                Some((only, _)) if all.len() == 1 => Ok(*only),
+                Some(_) => {
+                    let what = format!("which of the coordinators {} is this one? Say it with --id", listed());
+                    Err(ConfigError(what))
+                }
+            },
+        }
+    }
+
+    fn coordinators_of_node(&self, flags: &[String]) -> Result<Vec<String>, ConfigError> {
+        let found = match (flags, self.get(&self.file.node.coordinators, None, "NODE_COORDINATORS")?) {
+            ([], Some(found)) => found,
+            ([], None) => {
+                let all = checks::coordinators(self.all_coordinators(&[])?)?;
+                let default = || vec!["http://127.0.0.1:7400".to_owned()];
+                return Ok(if all.is_empty() { default() } else { all.into_values().collect() });
+            }
+            (flags, _) => Setting { value: flags.to_vec(), place: Some(Place::new("--coordinator")) },
+        };
+        if found.value.is_empty() {
+            return Err(found.wrong("at least one coordinator's address is needed"));
+        }
+        let place = found.place;
+        found.value.into_iter().map(|value| checks::url(&Setting { value, place: place.clone() })).collect()
+    }
+
+    fn labels(&self, flags: &[(String, String)]) -> Result<BTreeMap<String, String>, ConfigError> {
+        let found = self.get_or(&self.file.node.labels, None, "NODE_LABELS", BTreeMap::new())?;
+        let place = if flags.is_empty() { found.place } else { Some(Place::new("--label")) };
+        let mut value = found.value;
+        value.extend(flags.iter().cloned());
+        checks::labels(Setting { value, place })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Wrong configurations and their messages; layers and their order.
+
+use super::*;
+use std::time::Instant;
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    let layers = match Layers::of(text, variables) {
+        Ok(layers) => layers,
+        Err(error) => return error.to_string(),
+    };
+    let flags = Flags { id: Some(1), ..Flags::default() };
+    match (layers.coordinator(&flags), layers.node(&Flags::default())) {
+        (Err(error), _) | (_, Err(error)) => error.to_string(),
+        _ => panic!("accepted: {text} {variables:?}"),
+    }
+}
+
+#[test]
+fn the_key_and_the_line_are_named() {
+    let wrong = [
+        ("[cluster]\nname = 'x'\nheartbeat = 5\n", "cluster.toml, line 3: unknown key 'heartbeat', one of 'name'"),
+        ("[clustre]\n", "cluster.toml, line 1: unknown key 'clustre'"),
+        ("\n[cluster]\npopulation = 'two'\n", "cluster.toml, line 3: invalid type"),
+        ("[cluster]\npopulation = 0\n", "cluster.toml, line 2: population = 0 is not within 1 and 16"),
+        ("[cluster\n", "cluster.toml, line 1: "),
+        ("[cluster]\ndown_after_ms = 3000\n", "cluster.toml, line 2: down_after_ms (3000) must be more than"),
+        (
+            "[cluster]\nheartbeat_ms = 4000\n",
+            "cluster.toml, line 2: unreachable_after_ms (3000) must be more than heartbeat_ms",
+        ),
+        ("[cluster]\nheartbeat_ms = 1\n", "cluster.toml, line 2: heartbeat_ms = 1 is less than"),
+        ("[auth]\n\n\nsecret = 'short'\n", "cluster.toml, line 4: the secret has 5 bytes"),
+        ("[auth]\nsecret = 'long enough to be one'\nsecret_file = 'x'\n", "cluster.toml, line 3: 'secret' is set too"),
+        ("[auth]\nsecret_file = '/nowhere/at/all'\n", "cluster.toml, line 2: cannot read /nowhere/at/all"),
+        ("[[coordinators]]\nid = 1\n", "cluster.toml, line 1: missing key 'url'"),
+        (
+            "[[coordinators]]\nid = 1\nurl = 'nonsense here'\n",
+            "cluster.toml, line 3: 'nonsense here' is no server's address",
+        ),
+        (
+            "[[coordinators]]\nid = 1\nurl = 'http://a:1'\n[[coordinators]]\nid = 1\nurl = 'http://b:1'\n",
+            "cluster.toml, line 5: two coordinators have the id 1",
+        ),
+        ("[node]\nlisten = '7500'\n", "cluster.toml, line 2: '7500' is no address to listen on"),
+        ("[node]\nreserve = 'much'\n", "cluster.toml, line 2: 'much' is no size"),
+        ("[node]\nlabels = { '' = 'x' }\n", "cluster.toml, line 2: the label ''"),
+        ("[node]\ncoordinators = []\n", "cluster.toml, line 2: at least one coordinator"),
+    ];
+    for (text, expected) in wrong {
+        let message = refused(text, &[]);
+        assert!(message.starts_with(expected), "{text}\n  {message}\n  {expected}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let wrong = [
+        ("MICROTOME_CLUSTER_POPULATION", "many"),
+        ("MICROTOME_CLUSTER_HEARTBEAT_MS", "-1"),
+        ("MICROTOME_NODE_RESERVE", "much"),
+        ("MICROTOME_NODE_LABELS", "rack"),
+        ("MICROTOME_NODE_LISTEN", "here"),
+        ("MICROTOME_AUTH_SECRET", "short"),
+        ("MICROTOME_COORDINATORS", "http://a:1"),
+    ];
+    for (variable, value) in wrong {
+        let message = refused("", &[(variable, value)]);
+        assert!(message.starts_with(variable), "{message}");
+    }
+}
+
+#[test]
+fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
+    let text = "[node]\nlisten = '127.0.0.1:1'\ndata_dir = 'file'\nname = 'file'\nreserve = '1 KiB'\n";
+    let variables = [("MICROTOME_NODE_NAME", "variable"), ("MICROTOME_NODE_DATA_DIR", "variable")];
+    let layers = Layers::of(text, &variables).unwrap();
+    let node = layers.node(&Flags { data_dir: Some("flag".to_owned()), ..Flags::default() }).unwrap();
+    assert_eq!(node.listen, "127.0.0.1:1");
+    assert_eq!(node.name.as_deref(), Some("variable"));
+    assert_eq!(node.data_dir, Path::new("flag"));
+    assert_eq!(node.reserve_bytes, Some(1024));
+}
+
+#[test]
+fn without_a_word_everything_has_its_default() {
+    let layers = Layers::of("", &[]).unwrap();
+    let coordinator = layers.coordinator(&Flags::default()).unwrap();
+    assert_eq!((coordinator.id, coordinator.listen.as_str(), coordinator.population), (1, "127.0.0.1:7400", 2));
+    assert_eq!((coordinator.heartbeat_ms, coordinator.down_after_ms), (1000, 10_000));
+    assert_eq!(coordinator.data_dir, Path::new("microtome-data/coordinator-1"));
+    assert!(coordinator.coordinators.is_empty() && coordinator.secret.is_none());
+    let node = layers.node(&Flags::default()).unwrap();
+    assert_eq!((node.listen.as_str(), node.runs_max), ("127.0.0.1:7500", 2));
+    assert_eq!(node.coordinators, ["http://127.0.0.1:7400"]);
+}
+
+#[test]
+fn the_example_in_the_repository_runs_as_it_is() {
+    let text = include_str!("../../cluster.toml");
+    let layers = Layers::of(text, &[]).unwrap();
+    for id in 1..=3 {
+        let config = layers.coordinator(&Flags { id: Some(id), ..Flags::default() }).unwrap();
+        assert_eq!(config.coordinators.len(), 3);
+        assert_eq!(config.listen, format!("127.0.0.1:740{}", id - 1));
+        assert_eq!(config.url.as_deref(), Some(format!("http://127.0.0.1:740{}", id - 1).as_str()));
+    }
+    let node = layers.node(&Flags::default()).unwrap();
+    assert_eq!(node.coordinators.len(), 3);
+    let which = layers.coordinator(&Flags::default()).unwrap_err().to_string();
+    assert!(which.contains("1, 2, 3") && which.contains("--id"), "{which}");
+    let none = layers.coordinator(&Flags { id: Some(7), ..Flags::default() }).unwrap_err().to_string();
+    assert!(none.contains("no coordinator 7"), "{none}");
+}
+
+/// The commented lines of the example are settings too: with the marks taken away they must be understood.
+#[test]
+fn the_commented_lines_of_the_example_are_right() {
+    let text: String = include_str!("../../cluster.toml")
+        .lines()
+        .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
+        .filter(|line| !line.starts_with("secret_file"))
+        .collect();
+    let layers = Layers::of(&text, &[]).unwrap();
+    layers.node(&Flags::default()).unwrap();
+    layers.coordinator(&Flags { id: Some(1), ..Flags::default() }).unwrap();
+}
+
+#[test]
+fn a_group_can_be_named_without_a_file() {
+    let layers = Layers::of("", &[("MICROTOME_COORDINATORS", "1=http://a:7400, 2=b:7400,3=http://c:7400")]).unwrap();
+    let config = layers.coordinator(&Flags { id: Some(2), ..Flags::default() }).unwrap();
+    assert_eq!(config.coordinators[&2], "http://b:7400");
+    assert_eq!(config.listen, "b:7400");
+    let flags = Flags { coordinators: vec!["7=http://x:1".to_owned()], ..Flags::default() };
+    assert_eq!(layers.coordinator(&flags).unwrap().id, 7);
+}
+
+#[test]
+fn no_text_makes_reading_slow_or_crash() {
+    let begin = Instant::now();
+    for text in ["[".repeat(10_000), "a=".repeat(1000), "[[node]]\n".to_owned(), "\u{0}".to_owned()] {
+        assert!(Layers::of(&text, &[]).is_err());
+    }
+    assert!(begin.elapsed().as_secs() < 5);
+}

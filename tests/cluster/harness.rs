@@ -1,0 +1,305 @@
+//! Starting, killing and asking a cluster of real processes.
+
+use microtome_client::Cluster as Client;
+use microtome_proto::{
+    MaterialId,
+    material::{CreateMaterial, Material, MaterialState, ReplicaState},
+    node::Node,
+    page::PageQuery,
+};
+use serde_json::Value;
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    future::Future,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a story waits for what must come; generous, since test machines are busy.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One process of the cluster.
+pub struct Server {
+    pub name: String,
+    pub url: String,
+    pub data_dir: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts it, or starts it again with what its folder holds.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_microtome"))
+            .args(&self.arguments)
+            .env("MICROTOME_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(log.try_clone().unwrap()))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Sends a signal, `STOP` and `CONT` say.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+/// A cluster of real processes.
+pub struct Cluster {
+    pub coordinators: Vec<Server>,
+    pub nodes: Vec<Server>,
+    pub client: Client,
+    pub http: reqwest::Client,
+    pub dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Starts `coordinators` and `nodes` with quick timings and waits until all nodes are up.
+    pub async fn start(coordinators: usize, nodes: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports = free_ports(coordinators + nodes);
+        let urls: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let config = dir.path().join("cluster.toml");
+        fs::write(&config, configuration(&urls[..coordinators])).unwrap();
+        let server = |name: String, at: usize, mut arguments: Vec<String>| {
+            let data_dir = dir.path().join(&name);
+            let address = format!("127.0.0.1:{}", ports[at]);
+            for (flag, value) in [
+                ("--config", config.to_str().unwrap()),
+                ("--listen", &address),
+                ("--data-dir", data_dir.to_str().unwrap()),
+            ] {
+                arguments.extend([flag.to_owned(), value.to_owned()]);
+            }
+            let log = dir.path().join(format!("{name}.log"));
+            Server { name, url: urls[at].clone(), data_dir, arguments, log, child: None }
+        };
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut cluster = Self {
+            coordinators: (0..coordinators)
+                .map(|i| {
+                    server(format!("coordinator-{}", i + 1), i, words(&["coordinator", "--id", &(i + 1).to_string()]))
+                })
+                .collect(),
+            // A node knows one coordinator only and learns the others.
+            nodes: (0..nodes)
+                .map(|i| {
+                    let name = format!("node-{}", i + 1);
+                    let known = &urls[i % coordinators];
+                    let arguments = words(&["node", "--name", &name, "--coordinator", known]);
+                    server(name, coordinators + i, arguments)
+                })
+                .collect(),
+            client: Client::new(urls[..coordinators].to_vec(), None),
+            http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            dir,
+        };
+        cluster.coordinators.iter_mut().chain(&mut cluster.nodes).for_each(Server::start);
+        cluster.wait_for_nodes(nodes).await;
+        cluster
+    }
+
+    /// Waits until `count` nodes are up.
+    pub async fn wait_for_nodes(&self, count: usize) {
+        let up = |nodes: &[Node]| {
+            nodes.iter().filter(|node| node.availability == microtome_proto::node::Availability::Up).count()
+        };
+        eventually(&format!("{count} nodes up"), || async {
+            let nodes = self.client.nodes(&PageQuery::default()).await.ok()?;
+            (up(&nodes.items) == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Uploads bytes as a new material with the tus protocol and returns it once it was acknowledged.
+    pub async fn put(&self, name: &str, bytes: &[u8], population: u32) -> Material {
+        let wanted = CreateMaterial {
+            name: name.to_owned(),
+            size: bytes.len() as u64,
+            media_type: None,
+            blake3: None,
+            population: Some(population),
+            origin: None,
+        };
+        let material = self.client.create_material(&wanted).await.unwrap();
+        let url = material.upload_url.clone().expect("a new material has an upload URL");
+        let answer = self.patch(&url, 0, bytes.to_vec()).await;
+        assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
+        self.client.material(&material.id).await.unwrap()
+    }
+
+    /// One tus PATCH.
+    pub async fn patch(&self, url: &str, offset: u64, bytes: Vec<u8>) -> reqwest::Response {
+        self.http
+            .patch(url)
+            .header("Tus-Resumable", "1.0.0")
+            .header("Upload-Offset", offset)
+            .header("Content-Type", "application/offset+octet-stream")
+            .body(bytes)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the material is `ready`: as many verified copies live as are wanted, and no others.
+    pub async fn wait_until_whole(&self, id: &MaterialId) -> Material {
+        eventually(&format!("{id} whole"), || async {
+            let material = self.client.material(id).await.ok()?;
+            let settled = material.replicas.iter().all(|replica| replica.state == ReplicaState::Verified);
+            (material.state == MaterialState::Ready && settled).then_some(material)
+        })
+        .await
+    }
+
+    /// GET that must answer 200.
+    pub async fn get(&self, url: &str) -> Vec<u8> {
+        let answer = self.http.get(url).send().await.unwrap();
+        let status = answer.status();
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&bytes));
+        bytes.to_vec()
+    }
+
+    /// GET that must be refused: status and problem.
+    pub async fn refused(&self, url: &str) -> (u16, Value) {
+        let answer = self.http.get(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let body = answer.text().await.unwrap();
+        assert_eq!(kind, "application/problem+json", "{url}: {status} {body}");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// The running node at `url`.
+    pub fn node_at(&mut self, url: &str) -> &mut Server {
+        self.nodes.iter_mut().find(|node| node.url == url).expect("one of our nodes")
+    }
+
+    /// Runs the program's command line against this cluster.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let servers: Vec<_> = self.coordinators.iter().map(|server| server.url.as_str()).collect();
+        Command::new(env!("CARGO_BIN_EXE_microtome"))
+            .args(arguments)
+            .env("MICROTOME_SERVER", servers.join(","))
+            .env("HOME", self.dir.path())
+            .env_remove("XDG_STATE_HOME")
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The same with `--json`, which must succeed: what it printed.
+    pub fn command_json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat());
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {err}");
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    }
+
+    /// Whether any file of the node's folder below `materials` belongs to the material.
+    pub fn holds(node: &Server, id: &MaterialId) -> bool {
+        node.data_dir.join("materials").join(id.as_str()).exists()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        for server in self.coordinators.iter_mut().chain(&mut self.nodes) {
+            if let Some(child) = &mut server.child {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            let log = server.log();
+            if failed {
+                let lines: Vec<_> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+                eprintln!("---- {} ----\n{tail}", server.name);
+            } else {
+                // A panic in a server is a failure of the story, whatever the story saw.
+                assert!(!log.contains("panicked at"), "{} panicked:\n{log}", server.name);
+            }
+        }
+    }
+}
+
+fn configuration(coordinators: &[String]) -> String {
+    let mut text = String::from(
+        "[cluster]\nname = \"test\"\npopulation = 2\nheartbeat_ms = 200\nunreachable_after_ms = 1000\n\
+         down_after_ms = 3000\n[node]\nreserve = \"16 MiB\"\n",
+    );
+    for (i, url) in coordinators.iter().enumerate() {
+        let _ = write!(text, "[[coordinators]]\nid = {}\nurl = \"{url}\"\n", i + 1);
+    }
+    text
+}
+
+/// Ports that were free a moment ago, all different.
+fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// Asks again and again until there is an answer.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {} s in vain: {what}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// BLAKE3 in hexadecimal.
+pub fn blake3(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// Bytes that look random and are the same each time.
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The folder of real slides, where it is there.
+pub fn real_slides() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("MICROTOME_TEST_DATA").map_or(beside, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("left out: no folder of real slides (MICROTOME_TEST_DATA)");
+    None
+}

@@ -1,0 +1,141 @@
+//! Uploads: straight to a node, durable when acknowledged, resumed after any interruption.
+
+use crate::harness::{Cluster, blake3, eventually, noise};
+use microtome_proto::material::{CreateMaterial, MaterialState};
+use std::{fs, process::Command};
+
+/// Plain tus, as any client speaks it: creation at the coordinator, bytes to the node, in pieces.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_tus_client_uploads_in_pieces() {
+    let cluster = Cluster::start(1, 1).await;
+    let bytes = noise(100_001, 1);
+    let endpoint = format!("{}/v1/uploads", cluster.coordinators[0].url);
+    let options = cluster.http.request(reqwest::Method::OPTIONS, &endpoint).send().await.unwrap();
+    assert_eq!(options.status(), 204);
+    assert_eq!(options.headers()["tus-version"], "1.0.0");
+    assert!(options.headers()["tus-extension"].to_str().unwrap().contains("creation"));
+
+    let created = cluster
+        .http
+        .post(&endpoint)
+        .header("Tus-Resumable", "1.0.0")
+        .header("Upload-Length", bytes.len())
+        .header("Upload-Metadata", "filename cGllY2VzLmJpbg==")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(created.status(), 201);
+    let url = created.headers()["location"].to_str().unwrap().to_owned();
+    assert!(url.starts_with(&cluster.nodes[0].url), "the bytes go straight to a node: {url}");
+
+    let head = || async {
+        let answer = cluster.http.head(&url).header("Tus-Resumable", "1.0.0").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.headers()["upload-offset"].to_str().unwrap().parse::<usize>().unwrap()
+    };
+    let mut offset = head().await;
+    assert_eq!(offset, 0);
+    for piece in bytes.chunks(33_333) {
+        let answer = cluster.patch(&url, offset as u64, piece.to_vec()).await;
+        assert_eq!(answer.status(), 204);
+        offset += piece.len();
+        assert_eq!(answer.headers()["upload-offset"].to_str().unwrap(), offset.to_string());
+    }
+    let wrong = cluster.patch(&url, 5, b"late".to_vec()).await;
+    assert_eq!(wrong.status(), 409);
+    let id = url.rsplit('/').next().unwrap().parse().unwrap();
+    let material = cluster.client.material(&id).await.unwrap();
+    assert_eq!((material.name.as_str(), material.size), ("pieces.bin", 100_001));
+    assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
+    assert_eq!(cluster.get(&format!("{endpoint}/../materials/{id}/file").replace("uploads/../", "")).await, bytes);
+}
+
+/// The node is killed at 40 % of an upload. It comes back, offers no more than what is durable, and the client goes on
+/// from there; the hash is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_outlives_its_node() {
+    let mut cluster = Cluster::start(1, 1).await;
+    let bytes = noise(40_000_000, 2);
+    let wanted = CreateMaterial {
+        name: "big.bin".to_owned(),
+        size: bytes.len() as u64,
+        media_type: None,
+        blake3: Some(blake3(&bytes)),
+        population: Some(1),
+        origin: None,
+    };
+    let material = cluster.client.create_material(&wanted).await.unwrap();
+    assert_eq!(material.state, MaterialState::Receiving);
+    let url = material.upload_url.unwrap();
+    assert_eq!(cluster.patch(&url, 0, bytes[..16_000_000].to_vec()).await.status(), 204);
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    let offset = eventually("the node knows its upload", || async {
+        let answer = cluster.http.head(&url).header("Tus-Resumable", "1.0.0").send().await.ok()?;
+        (answer.status() == 200).then(|| answer.headers()["upload-offset"].to_str().unwrap().parse::<usize>().unwrap())
+    })
+    .await;
+    assert!(offset <= 16_000_000 && offset > 16_000_000 - (16 << 10), "acknowledged 16,000,000, kept {offset}");
+    assert_eq!(cluster.patch(&url, offset as u64, bytes[offset..].to_vec()).await.status(), 204);
+    let whole = cluster.wait_until_whole(&material.id).await;
+    assert_eq!(whole.blake3, wanted.blake3);
+    // Acknowledged is durable: the same after one more kill, from the plain file on the disk.
+    cluster.nodes[0].kill();
+    let file = cluster.nodes[0].data_dir.join("materials").join(material.id.as_str()).join("file");
+    assert_eq!(fs::read(file).unwrap(), bytes);
+}
+
+/// `microtome put` is killed in the middle and started again: it goes on instead of starting anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn put_goes_on_after_it_was_killed() {
+    let cluster = Cluster::start(1, 2).await;
+    let path = cluster.dir.path().join("slide.bin");
+    let bytes = noise(200_000_000, 3);
+    fs::write(&path, &bytes).unwrap();
+    let server = &cluster.coordinators[0].url;
+    let mut put = Command::new(env!("CARGO_BIN_EXE_microtome"))
+        .args(["put", path.to_str().unwrap(), "--server", server])
+        .env("HOME", cluster.dir.path())
+        .env_remove("XDG_STATE_HOME")
+        .spawn()
+        .unwrap();
+    let id = eventually("some megabytes have arrived", || async {
+        let page = cluster.client.materials(&microtome_proto::page::PageQuery::default()).await.ok()?;
+        let material = page.items.into_iter().next()?;
+        let url = material.upload_url?;
+        let head = cluster.http.head(&url).header("Tus-Resumable", "1.0.0").send().await.ok()?;
+        let offset: u64 = head.headers().get("upload-offset")?.to_str().ok()?.parse().ok()?;
+        (offset > 0).then_some(material.id)
+    })
+    .await;
+    put.kill().unwrap();
+    put.wait().unwrap();
+    let again = cluster.command_json(&["put", path.to_str().unwrap()]);
+    assert!(again.to_string().contains(id.as_str()), "the same material is finished: {again}");
+    let material = cluster.client.material(&id).await.unwrap();
+    assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
+    let page = cluster.client.materials(&microtome_proto::page::PageQuery::default()).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+}
+
+/// The bytes are not those that were announced: nothing is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_than_announced_are_refused() {
+    let cluster = Cluster::start(1, 1).await;
+    let wanted = CreateMaterial {
+        name: "other.bin".to_owned(),
+        size: 1000,
+        media_type: None,
+        blake3: Some(blake3(b"announced")),
+        population: Some(1),
+        origin: None,
+    };
+    let material = cluster.client.create_material(&wanted).await.unwrap();
+    let answer = cluster.patch(&material.upload_url.unwrap(), 0, noise(1000, 4)).await;
+    assert_eq!(answer.status(), 422);
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "hash_mismatch");
+    let (status, _) =
+        cluster.refused(&format!("{}/v1/materials/{}/file", cluster.coordinators[0].url, material.id)).await;
+    assert!(status == 404 || status == 503, "{status}");
+}

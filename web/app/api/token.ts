@@ -1,0 +1,34 @@
+// The access token, where the cluster asks for one. It comes once in the page's address (`?token=…`), is kept for this
+// tab only, and leaves the address bar, so that a copied link does not give it away.
+
+const KEY = "microtome.token";
+
+/** Moves a token from the page's address into this tab's storage. */
+export function takeTokenFromAddress(): void {
+  const address = new URL(location.href);
+  const given = address.searchParams.get("token");
+  if (given === null) return;
+  keepToken(given);
+  address.searchParams.delete("token");
+  history.replaceState(history.state, "", address);
+}
+
+export function keepToken(token: string): void {
+  sessionStorage.setItem(KEY, token);
+}
+
+export function token(): string | undefined {
+  return sessionStorage.getItem(KEY) || undefined;
+}
+
+/** The address with the token in its query: for tiles and images, which then need no preflight request. */
+export function withToken(url: string): string {
+  const kept = token();
+  if (kept === undefined) return url;
+  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(kept)}`;
+}
+
+export function authorization(): Record<string, string> {
+  const kept = token();
+  return kept === undefined ? {} : { Authorization: `Bearer ${kept}` };
+}

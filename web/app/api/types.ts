@@ -1,0 +1,154 @@
+// The API's JSON, as the program's `proto` crate writes it. Only what the page reads is named here.
+
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string;
+}
+
+export type MaterialState = "receiving" | "ready" | "degraded" | "unavailable" | "archived" | "deleting";
+export type ReplicaState = "receiving" | "copying" | "verified" | "dropping";
+
+export interface Replica {
+  node: string;
+  state: ReplicaState;
+  generation: number;
+  /** Base URL of the node. */
+  url: string;
+  /** Whether the node answers, as the leader sees it. */
+  live: boolean;
+  /** Bytes that are durable there while it is receiving or copying, where the server tells. */
+  offset?: number;
+}
+
+export interface Material {
+  id: string;
+  name: string;
+  /** Bytes. */
+  size: number;
+  media_type: string;
+  blake3?: string;
+  state: MaterialState;
+  population: number;
+  population_live: number;
+  replicas: Replica[];
+  created_at: string;
+  /** The run that made it; absent for what a person uploaded. */
+  origin?: { run: string };
+  view: string;
+}
+
+export interface NodeReport {
+  disk_total: number;
+  disk_free: number;
+  stored: number;
+  materials: number;
+  /** 0 to 1. */
+  cpu: number;
+  memory_total: number;
+  memory_free: number;
+  requests_active: number;
+  tiles_served: number;
+}
+
+export interface StorageNode {
+  id: string;
+  name: string;
+  url: string;
+  zone?: string;
+  version: string;
+  availability: "up" | "unreachable" | "down";
+  scheduling: "active" | "cordoned" | "draining";
+  lifecycle: "member" | "removed";
+  seen_at?: string;
+  report?: NodeReport;
+  replicas: number;
+}
+
+export interface Coordinator {
+  id: number;
+  url: string;
+  leader: boolean;
+  live: boolean;
+}
+
+export interface Cluster {
+  id: string;
+  name: string;
+  version: string;
+  coordinators: Coordinator[];
+  nodes: number;
+  nodes_up: number;
+  materials: number;
+  bytes: number;
+  healing: { materials: number; copies: number; bytes_left: number; bytes_per_s: number; seconds_left?: number };
+}
+
+export interface Level {
+  width: number;
+  height: number;
+  downsample: number;
+  tile_width: number;
+  tile_height: number;
+  columns: number;
+  rows: number;
+  compression: string;
+  native: boolean;
+}
+
+export interface AssociatedImage {
+  name: string;
+  width: number;
+  height: number;
+  /** A path on the node. */
+  url: string;
+}
+
+export interface SlideInfo {
+  id: string;
+  name: string;
+  vendor: string;
+  width: number;
+  height: number;
+  /** Micrometres per pixel. */
+  mpp_x?: number;
+  mpp_y?: number;
+  objective_power?: number;
+  /** Largest first. */
+  levels: Level[];
+  associated: AssociatedImage[];
+  /** A path with `{level}`, `{col}` and `{row}`. */
+  tiles: string;
+}
+
+export type RunState =
+  | "waiting"
+  | "initializing"
+  | "running"
+  | "finalizing"
+  | "paused"
+  | "done"
+  | "error"
+  | "canceled";
+
+export interface Run {
+  id: string;
+  pipeline: string;
+  name: string;
+  inputs: string[];
+  state: RunState;
+  progress: { value: number; label: string };
+  node?: string;
+  attempts: number;
+  outputs: { name: string; material: string }[];
+  result?: Record<string, unknown>;
+  reason?: string;
+  bytes_moved: number;
+  created_at: string;
+  started_at?: string;
+  ended_at?: string;
+}
+
+/** Whether nothing happens to the run any more. */
+export function isFinal(state: RunState): boolean {
+  return state === "done" || state === "error" || state === "canceled";
+}

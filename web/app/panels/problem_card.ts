@@ -1,0 +1,113 @@
+// Why a material is not on the screen, and what to do about it.
+
+import { Problem } from "../api/problem.ts";
+import { keepToken } from "../api/token.ts";
+import type { Material } from "../api/types.ts";
+import { h, setShown } from "../dom.ts";
+import { bytes } from "../format.ts";
+import { icon } from "../icons.ts";
+import type { OpenMaterial } from "../live/open_material.ts";
+import type { State, Store } from "../live/store.ts";
+import { showBar } from "./material_card.ts";
+import { materialState } from "./material_state.ts";
+import { factRows } from "./slide_panel.ts";
+
+export function createProblemCard(store: Store<State>, open: OpenMaterial): HTMLElement {
+  const element = h("div", { class: "stage-message", "aria-live": "polite" });
+  let shown = "";
+  store.watch(["openId", "material", "slide", "problem", "offline"], (state) => {
+    const card = chooseCard(state);
+    setShown(element, card !== undefined);
+    const key = card?.key ?? "";
+    if (key === shown) return;
+    shown = key;
+    element.replaceChildren(...(card ? [card.build(open)] : []));
+  });
+  return element;
+}
+
+interface Card {
+  /** The card is built anew when this changes. */
+  key: string;
+  build: (open: OpenMaterial) => HTMLElement;
+}
+
+function chooseCard({ openId, material, slide, problem, offline }: Readonly<State>): Card | undefined {
+  const unauthorized = [problem, offline].find((candidate) => candidate?.status === 401);
+  if (unauthorized) return { key: "token", build: () => tokenCard(unauthorized) };
+  if (openId === undefined || slide) return undefined;
+  if (problem) {
+    const key = JSON.stringify([problem.code, problem.detail, material?.id, material?.state]);
+    return { key, build: (open) => problemCard(problem, material, open) };
+  }
+  if (material?.state === "receiving") {
+    const line = materialState(material);
+    return { key: `receiving ${String(line.progress)}`, build: () => arrivingCard(material) };
+  }
+  return { key: "opening", build: () => h("p", { class: "opening" }, h("span", { class: "spinner" }), "Opening …") };
+}
+
+function problemCard(problem: Problem, material: Material | undefined, open: OpenMaterial): HTMLElement {
+  const children: (HTMLElement | SVGSVGElement)[] = [
+    h("div", { class: "emblem" }, icon(problem.retryable ? "warning" : material ? "file" : "search")),
+    h("h1", {}, material?.media_type.startsWith("image/") ? "A picture, not a slide" : problem.title),
+    h("p", {}, problem.detail),
+    h("p", { class: "way-out" }, problem.wayOut),
+  ];
+  if (problem.retryable) children.push(h("p", { class: "opening" }, h("span", { class: "spinner" }), "Trying again …"));
+  if (material && !problem.retryable) {
+    children.push(h("dl", { class: "facts" }, ...factRows(fileFacts(material))));
+    const address = open.source.address(`/v1/materials/${material.id}/file`);
+    if (material.media_type.startsWith("image/") && address) {
+      children.push(h("img", { class: "preview", src: address, alt: material.name }));
+    }
+    if (address) {
+      children.push(h("a", { class: "button primary", href: address, download: material.name }, icon("download"), "Download the file"));
+    }
+  }
+  children.push(h("p", { class: "muted code" }, problem.status ? `${problem.status} · ${problem.code}` : problem.code));
+  return h("div", { class: "card-large problem", "data-code": problem.code }, ...children);
+}
+
+function fileFacts(material: Material): [string, string][] {
+  const facts: [string, string][] = [
+    ["Name", material.name],
+    ["Size", bytes(material.size)],
+    ["Type", material.media_type],
+    ["State", materialState(material).text],
+  ];
+  if (material.blake3) facts.push(["BLAKE3", material.blake3]);
+  return facts;
+}
+
+function arrivingCard(material: Material): HTMLElement {
+  const bar = h("span", { class: "bar" }, h("span"));
+  const { progress } = materialState(material);
+  showBar(bar, progress ?? "unknown");
+  return h(
+    "div",
+    { class: "card-large" },
+    h("div", { class: "emblem" }, icon("slide")),
+    h("h1", {}, "The slide is arriving"),
+    h("p", {}, `${material.name}, ${bytes(material.size)}. It opens by itself as soon as it is whole.`),
+    bar,
+  );
+}
+
+function tokenCard(problem: Problem): HTMLElement {
+  const input = h("input", { type: "password", "aria-label": "Token", autocomplete: "off", placeholder: "Token", required: true });
+  const submit = (event: SubmitEvent): void => {
+    event.preventDefault();
+    keepToken(input.value.trim());
+    location.reload();
+  };
+  return h(
+    "div",
+    { class: "card-large problem", "data-code": problem.code },
+    h("div", { class: "emblem" }, icon("warning")),
+    h("h1", {}, problem.title),
+    h("p", {}, problem.detail),
+    h("p", { class: "way-out" }, problem.wayOut),
+    h("form", { class: "token", onsubmit: submit }, input, h("button", { class: "button primary" }, "Sign in")),
+  );
+}

@@ -1,0 +1,86 @@
+// What the slide is: label and overview pictures, and its facts.
+
+import { Problem } from "../api/problem.ts";
+import type { Material, SlideInfo } from "../api/types.ts";
+import { h, setShown } from "../dom.ts";
+import { bytes, count, length } from "../format.ts";
+import { icon } from "../icons.ts";
+import type { OpenMaterial } from "../live/open_material.ts";
+import type { State, Store } from "../live/store.ts";
+
+/** The pictures worth a place, and what they are called. */
+const PICTURES: Record<string, string> = { label: "Label", macro: "Overview" };
+
+const PICTURE_WITHIN_MS = 30_000;
+/** A picture that no node gave is asked for again after this. */
+const ASK_AGAIN_MS = 3_000;
+
+export function createSlidePanel(store: Store<State>, open: OpenMaterial): HTMLElement {
+  const pictures = h("div", { class: "pictures" });
+  const facts = h("dl", { class: "facts" });
+  const download = h("a", { class: "button", target: "_blank", rel: "noopener" }, icon("download"), "Original file");
+  const element = h("section", { class: "panel", "aria-label": "Slide" }, h("h2", {}, "Slide"), pictures, facts, download);
+  let shown: SlideInfo | undefined;
+
+  store.watch(["slide", "material"], ({ slide, material }) => {
+    setShown(element, slide !== undefined);
+    if (!slide || !material) return;
+    const address = open.source.address(`/v1/materials/${material.id}/file`);
+    if (address) download.href = address;
+    if (slide === shown) return;
+    shown = slide;
+    facts.replaceChildren(...factRows(slideFacts(slide, material)));
+    pictures.replaceChildren();
+    for (const [name, title] of Object.entries(PICTURES)) {
+      const image = slide.associated.find((associated) => associated.name === name);
+      if (image) pictures.append(picture(title, name, image.url, open));
+    }
+  });
+  return element;
+}
+
+function picture(title: string, name: string, path: string, open: OpenMaterial): HTMLElement {
+  const frame = h("figure", { class: `picture ${name}`, "data-image": name }, h("figcaption", {}, title));
+  const { source } = open;
+  const load = (): void => {
+    source.picture(path, AbortSignal.timeout(PICTURE_WITHIN_MS)).then(
+      (image) => {
+        image.alt = title;
+        image.addEventListener("click", () => frame.classList.toggle("large"));
+        frame.prepend(image);
+      },
+      (thrown: unknown) => {
+        const final = thrown instanceof Problem && !thrown.retryable;
+        if (final) frame.remove();
+        else if (open.source === source) setTimeout(load, ASK_AGAIN_MS);
+      },
+    );
+  };
+  load();
+  return frame;
+}
+
+export function factRows(facts: [string, string][]): HTMLElement[] {
+  return facts.flatMap(([term, value]) => [h("dt", {}, term), h("dd", { title: value }, value)]);
+}
+
+function slideFacts(slide: SlideInfo, material: Material): [string, string][] {
+  const { width, height, mpp_x: mppX, mpp_y: mppY, levels } = slide;
+  const facts: [string, string][] = [["Size", `${count(width)} × ${count(height)} px`]];
+  if (mppX && mppY) {
+    facts.push(["Area", `${length(width * mppX)} × ${length(height * mppY)}`]);
+    const same = Math.abs(mppX - mppY) / mppX < 1e-3;
+    const mpp = same ? mppX.toPrecision(4) : `${mppX.toPrecision(4)} × ${mppY.toPrecision(4)}`;
+    facts.push(["Pixel", `${mpp} µm`]);
+  }
+  if (slide.objective_power) facts.push(["Objective", `${slide.objective_power}×`]);
+  facts.push(["Levels", levels.map((level) => `${Math.round(level.downsample * 100) / 100}`).join(", ")]);
+  const [largest] = levels;
+  if (largest) {
+    const way = largest.native ? "sent as scanned" : "decoded by the node";
+    facts.push(["Tiles", `${largest.tile_width} × ${largest.tile_height}, ${largest.compression}, ${way}`]);
+  }
+  facts.push(["Scanner", { aperio: "Aperio", "generic-tiff": "Generic TIFF" }[slide.vendor] ?? slide.vendor]);
+  facts.push(["File", bytes(material.size)], ["Stored", material.created_at.replace("T", " ").slice(0, 16)]);
+  return facts;
+}

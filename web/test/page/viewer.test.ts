@@ -1,0 +1,152 @@
+// The page in a real browser over the real program: opens a slide, looks around, loses a node, goes on.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import type { SlideInfo } from "../../app/api/types.ts";
+import { launchBrowser } from "./browser.ts";
+import { Demo } from "./demo.ts";
+import { PATIENCE_MS, TileLog, photograph, tilesInView, waitForTissue } from "./looking.ts";
+
+const CANVAS = ".canvas .openseadragon-canvas canvas";
+const NAVIGATOR = ".navigator .openseadragon-canvas canvas";
+
+let demo: Demo;
+let browser: Browser;
+let page: Page;
+let tiles: TileLog;
+let slide: SlideInfo;
+let lost: string | undefined;
+const errors: string[] = [];
+
+before(async () => {
+  [demo, browser] = await Promise.all([Demo.start(), launchBrowser()]);
+  const holder = demo.material.replicas.find((replica) => replica.state === "verified");
+  slide = (await (await fetch(`${holder?.url}/v1/materials/${demo.material.id}/slide`)).json()) as SlideInfo;
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  context.setDefaultTimeout(PATIENCE_MS);
+  page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(String(error)));
+  tiles = new TileLog(page);
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+test("the slide is drawn from its native tiles", async () => {
+  await page.goto(demo.viewer, { timeout: PATIENCE_MS });
+  await waitForTissue(page, CANVAS, 0.05);
+  await waitForTissue(page, NAVIGATOR, 0.05);
+  assert.ok(tiles.count() > 0);
+  assert.deepEqual(tiles.problems, []);
+  await page.evaluate(() => Object.assign(window, { loadedOnce: true }));
+});
+
+test("what a pathologist looks for stands around it", async () => {
+  await page.locator(".scale-bar").waitFor();
+  assert.match(await page.locator(".scale-label").innerText(), /^(1|2|5)0* (µm|mm)$/);
+  assert.match(await page.locator(".magnification").innerText(), /^[\d.]+×$/);
+  await page.locator("[data-image=label] img").waitFor();
+  await page.locator(`.list [data-open="${demo.material.id}"][aria-current=page]`).waitFor();
+  await page.locator(`.list [data-open="${demo.material.id}"] .thumb img`).waitFor();
+  await page.locator(".node .dot.good").nth(2).waitFor();
+  assert.equal(await page.locator(".node").count(), 3);
+  assert.equal(await page.locator(".node .chip").filter({ visible: true }).count(), 2, "two nodes hold the slide");
+  await page.locator(".health .dot.good").waitFor();
+  await photograph(page, "1-slide");
+});
+
+test("zooming in loads the tiles of the largest level", async () => {
+  await page.locator(".steps button").last().click();
+  await page.waitForFunction(() => /zoom=1(&|$)/.test(location.hash));
+  const wanted = await tilesInView(page, slide);
+  assert.ok(wanted.length >= 9, `${wanted.length} tiles fill the stage`);
+  await tiles.waitFor(page, wanted);
+  await waitForTissue(page, CANVAS, 0.05);
+  await photograph(page, "2-zoomed");
+});
+
+test("when the node that serves the tiles is killed, another one goes on, without a reload", async () => {
+  const [served] = [...tiles.tiles.values()].slice(-1);
+  assert.ok(served);
+  lost = served;
+  demo.kill(served);
+  tiles.tiles.clear();
+  await page.evaluate(({ x, y }) => (location.hash = `#x=${x}&y=${y}&zoom=1`), {
+    x: Math.round(slide.width * 0.42),
+    y: Math.round(slide.height * 0.55),
+  });
+  await page.locator(".notice.warn", { hasText: "does not answer" }).waitFor();
+  const wanted = await tilesInView(page, slide);
+  await tiles.waitFor(page, wanted);
+  assert.equal(tiles.count(lost), 0, "nothing comes from a dead node");
+  await waitForTissue(page, CANVAS, 0.02);
+  await photograph(page, "3-node-lost");
+  assert.equal(await page.evaluate(() => "loadedOnce" in window), true, "the page was not loaded again");
+});
+
+test("the nodes' panel shows the loss, and the copies come back", async () => {
+  await page.locator(".node .dot:is(.warn, .bad)").waitFor();
+  const card = page.locator(`.list [data-open="${demo.material.id}"] .chip.good`);
+  await card.filter({ hasText: "Ready" }).waitFor();
+});
+
+test("a tissue analysis is started from the page and shows what it found", async () => {
+  const before = await page.locator(".run").count();
+  await page.keyboard.press("0");
+  await page.locator("[data-run=tissue]").click();
+  await page.waitForFunction((count) => document.querySelectorAll(".run[data-state=done]").length > count, before);
+  assert.match(await page.locator(".run-figure").first().innerText(), /^\d+\.\d % tissue · [\d.]+ [mc]m²$/);
+  await waitForMask(page, true);
+  await photograph(page, "4-tissue");
+  await page.keyboard.press("m");
+  await waitForMask(page, false);
+});
+
+test("a link to a view opens that view", async () => {
+  const other = await page.context().newPage();
+  const address = `${demo.viewer}#x=3000&y=2000&zoom=0.5&rotation=90`;
+  await other.goto(address, { timeout: PATIENCE_MS });
+  await waitForTissue(other, CANVAS, 0.001);
+  assert.equal(new URL(other.url()).hash, new URL(address).hash);
+  await other.close();
+});
+
+test("a file that is no slide is shown as what it is, with its way out", async () => {
+  const id = await demo.store("letter.txt", "Dear colleague, this is a letter.\n");
+  await page.locator(`.list [data-open="${id}"]`).click();
+  const card = page.locator(".problem[data-code=not_a_slide]");
+  await card.waitFor();
+  const text = await card.innerText();
+  for (const part of ["letter.txt", "34 B", "text/plain"]) assert.ok(text.includes(part), text);
+  const link = await card.locator("a.primary").getAttribute("href");
+  assert.equal(await (await fetch(link ?? "")).text(), "Dear colleague, this is a letter.\n");
+  await photograph(page, "5-not-a-slide");
+});
+
+test("the light box shows all slides, in the dark too", async () => {
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.locator(".brand").click();
+  await page.locator(`.gallery [data-open="${demo.material.id}"] .thumb img`).waitFor();
+  await photograph(page, "6-gallery-dark");
+  await page.goBack();
+  await page.goBack();
+  await waitForTissue(page, CANVAS, 0.02);
+  await photograph(page, "7-slide-dark");
+});
+
+test("no script failed on the way", () => {
+  assert.deepEqual(errors, []);
+});
+
+async function waitForMask(on: Page, shown: boolean): Promise<void> {
+  await on.waitForFunction((wanted) => {
+    const canvas = document.querySelector<HTMLCanvasElement>(".mask-layer");
+    if (!canvas || canvas.width < 2) return false;
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    const covered = data.some((value, index) => index % 4 === 3 && value > 0);
+    return covered === wanted;
+  }, shown, { polling: 250 });
+}
