@@ -1,5 +1,7 @@
 //! The one program: servers, clients and the demonstration.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod commands;
 mod config;
 mod progress;

@@ -88,7 +88,10 @@ pub(crate) fn size(bytes: u64) -> String {
 /// A time for people, to the second.
 pub(crate) fn time(time: Timestamp) -> String {
     let text = time.to_string();
-    text.get(..19).map_or(text.clone(), |whole| format!("{}Z", whole.replace('T', " ")))
+    match text.get(..19) {
+        Some(whole) => format!("{}Z", whole.replace('T', " ")),
+        None => text,
+    }
 }
 
 /// A state as the API names it, coloured by how well it is.
@@ -101,8 +104,10 @@ pub(crate) fn state(value: &impl Serialize) -> Cell {
         "unavailable" | "down" | "error" | "removed" => Some(Color::Red),
         _ => None,
     };
-    let cell = Cell::new(name);
-    color.map_or(cell.clone(), |color| cell.fg(color))
+    match color {
+        Some(color) => Cell::new(name).fg(color),
+        None => Cell::new(name),
+    }
 }
 
 /// What the API calls a state.

@@ -231,7 +231,7 @@ impl<'a> Pull<'a> {
 
     async fn open(&mut self) -> Result<ByteStream, ClientError> {
         let call = Call::get(format!("/v1/materials/{}/file", self.material.id));
-        let call = with_range(call, Some(self.range.clone()));
+        let call = with_range(call, Some(self.range.clone())).once();
         let call = match self.replicas.get(self.turn % (self.replicas.len() + 1)) {
             Some(base) => call.at(base),
             None => call,

@@ -31,7 +31,7 @@ pub struct FileKey {
     server: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Unfinished {
     #[serde(flatten)]
     file: FileKey,

@@ -102,9 +102,10 @@ impl Reading {
         let (source, failure) = (Arc::clone(source), Arc::clone(&reading.failure));
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read_pieces(&*source, offset, &pieces) {
-                // The body ends in an error too, so that what was read is not taken for the whole.
-                let _ = pieces.blocking_send(Err(io::Error::from(error.kind())));
+                let kind = error.kind();
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                // The body ends in an error too, so that what was read is not taken for the whole.
+                let _ = pieces.blocking_send(Err(kind.into()));
             }
         });
         let taken = Arc::clone(&reading.taken);

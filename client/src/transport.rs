@@ -43,6 +43,7 @@ pub(crate) struct Call {
     body: Option<Bytes>,
     at: Option<String>,
     streamed: bool,
+    once: bool,
 }
 
 /// A server's answer with a status of success.
@@ -78,6 +79,7 @@ impl Call {
             body: None,
             at: None,
             streamed: false,
+            once: false,
         }
     }
 
@@ -124,6 +126,12 @@ impl Call {
             Ok(value) => self.header(HeaderName::from_static("idempotency-key"), value),
             Err(_) => self,
         }
+    }
+
+    /// Asks each server once only: the caller knows others to turn to.
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
     }
 
     /// Leaves the answer's body to be read by the caller.
@@ -174,7 +182,7 @@ impl Cluster {
             };
             let wait = backoff.next().max(last.wait);
             let limit = if all_refused { self.refused_max } else { self.deadline };
-            if begin.elapsed() + wait >= limit {
+            if call.once || begin.elapsed() + wait >= limit {
                 return Err(given_up(last.error, &round));
             }
             tokio::time::sleep(wait).await;

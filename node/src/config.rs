@@ -71,9 +71,7 @@ impl Config {
     /// The node's base URL when it listens on `address`.
     pub(crate) fn url_at(&self, address: SocketAddr) -> Result<String, NodeError> {
         match &self.url {
-            Some(url) => {
-                microtome_client::check_address(url).map_err(|error| NodeError::Config(error.to_string()))
-            }
+            Some(url) => microtome_client::check_address(url).map_err(|error| NodeError::Config(error.to_string())),
             None if address.ip().is_unspecified() => Err(NodeError::Config(format!(
                 "listening on {address} does not tell under which address others reach this node: name it with --url"
             ))),

@@ -29,7 +29,9 @@ async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) {
         let Some(id) = node.id() else { return };
         match node.cluster.replica_report(&id, material, report).await {
             Ok(()) => return,
-            Err(error) if error.code().is_some_and(|code| (400..500).contains(&code.status()) && code.status() != 429) => {
+            Err(error)
+                if error.code().is_some_and(|code| (400..500).contains(&code.status()) && code.status() != 429) =>
+            {
                 // It is out of date, and the next orders tell what is to be done instead.
                 tracing::info!(%material, ?report, %error, "a report was refused");
                 return;

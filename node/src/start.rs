@@ -39,11 +39,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// [`NodeError`]: why it cannot start or go on, with a way out.
-pub async fn run(
-    config: Config,
-    stop: CancellationToken,
-    ready: oneshot::Sender<SocketAddr>,
-) -> Result<(), NodeError> {
+pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender<SocketAddr>) -> Result<(), NodeError> {
     config.check()?;
     let auth = Auth::new(config.secret.as_deref());
     let listener = listen(&config.listen).await?;
@@ -114,8 +110,7 @@ fn open(
     let pixels = Pixels::new(&PixelLimits::default());
     pixels.show_in(&metrics);
     let (tokens, name) = (auth.clone(), format!("node {}", config.name_or_host()));
-    let cluster =
-        Cluster::with_token_source(config.coordinators.clone(), Arc::new(move || tokens.server_token(&name)));
+    let cluster = Cluster::with_token_source(config.coordinators.clone(), Arc::new(move || tokens.server_token(&name)));
     let node = Arc::new(Node {
         identity,
         url,

@@ -6,11 +6,7 @@ mod support;
 
 use microtome_proto::MaterialId;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
-use std::{
-    fs,
-    os::unix::fs::FileExt as _,
-    path::PathBuf,
-};
+use std::{fs, os::unix::fs::FileExt as _, path::PathBuf};
 use support::{TestNode, bytes, code, hash, material, number};
 
 const MIB: usize = 1 << 20;

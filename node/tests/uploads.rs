@@ -49,8 +49,7 @@ async fn a_file_in_pieces_becomes_a_verified_copy() {
         assert_eq!(response.headers()["tus-resumable"], "1.0.0");
         at = end;
     }
-    let expected =
-        ReplicaReport::Verified { generation: Generation(1), size: data.len() as u64, blake3: hash(&data) };
+    let expected = ReplicaReport::Verified { generation: Generation(1), size: data.len() as u64, blake3: hash(&data) };
     node.coordinator.wait_for_report(&id, |report| *report == expected).await;
 
     let head = node.head(&id).await;

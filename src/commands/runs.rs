@@ -98,6 +98,10 @@ pub(crate) fn ended_well(run: &RunInfo) -> anyhow::Result<()> {
 }
 
 fn print(context: &Context, run: &RunInfo) -> anyhow::Result<()> {
+    let found = match &run.result {
+        Some(Value::Object(found)) => found.clone(),
+        _ => Map::new(),
+    };
     let mut pairs = vec![
         ("run", run.id.to_string()),
         ("state", name_of(&run.state)),
@@ -108,10 +112,6 @@ fn print(context: &Context, run: &RunInfo) -> anyhow::Result<()> {
     if let (Some(start), Some(end)) = (run.started_at, run.ended_at) {
         pairs.push(("took", format!("{:.1} s", end.millis_since(start) as f64 / 1000.0)));
     }
-    let found = match &run.result {
-        Some(Value::Object(found)) => found.clone(),
-        _ => Map::new(),
-    };
     pairs.extend(found.iter().map(|(name, value)| (name.as_str(), value.to_string())));
     let outputs: Vec<_> =
         run.outputs.iter().map(|output| (output.name.as_str(), output.material.to_string())).collect();

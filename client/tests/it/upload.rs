@@ -183,7 +183,8 @@ async fn a_refusal_for_good_is_told_as_it_is() {
 async fn a_node_that_stays_away_ends_the_upload_with_a_way_out() {
     let node = Fake::start(|ask| match ask.method.as_str() {
         "HEAD" => offset(ask, &Held::default()),
-        _ => drop(ask),
+        "PATCH" => drop(ask),
+        _ => ask.refuse(Code::NotFound),
     });
     let error = send(&client(&node.url), &receiving(9, &format!("{}/up", node.url)), &noise(9)).await.unwrap_err();
     assert!(matches!(error, ClientError::UploadStopped { offset: 0, .. }), "{error}");

@@ -95,10 +95,9 @@ impl Agent {
             match self.node.cluster.with_deadline(CALL_WITHIN).register(&registration).await {
                 Ok(registered) => {
                     let (node, answer) = (Arc::clone(&self.node), registered.clone());
-                    blocking(move || node.identity.registered(&answer)).await.map_err(|cause| NodeError::Folder {
-                        folder: self.node.layout.root().to_owned(),
-                        cause,
-                    })?;
+                    blocking(move || node.identity.registered(&answer))
+                        .await
+                        .map_err(|cause| NodeError::Folder { folder: self.node.layout.root().to_owned(), cause })?;
                     self.follow(&registered.coordinators);
                     tracing::info!(node = %registered.node, cluster = %registered.cluster, "registered");
                     self.reached = Some(true);

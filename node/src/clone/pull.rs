@@ -104,7 +104,9 @@ impl Pull {
                 brought = self.bring(index) => brought.inspect_err(|_| self.queue.lock().clear())?,
             }
             self.written(index);
-            if self.is_checkpoint_due() && let Ok(mut ranges) = self.ranges.try_lock() {
+            if self.is_checkpoint_due()
+                && let Ok(mut ranges) = self.ranges.try_lock()
+            {
                 self.commit(&mut ranges).await?;
             }
         }

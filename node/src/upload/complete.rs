@@ -14,9 +14,13 @@ const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the whole file turned out to be.
 enum Whole {
-    Copy { blake3: String },
+    Copy {
+        blake3: String,
+    },
     /// Its hash is not the announced one.
-    Other { blake3: String },
+    Other {
+        blake3: String,
+    },
 }
 
 impl Upload {
@@ -47,7 +51,8 @@ impl Upload {
             }
             Whole::Other { blake3 } => {
                 let announced = expected.blake3.clone().unwrap_or_default();
-                let reason = format!("the bytes that arrived have the BLAKE3 hash {blake3}, and {announced} was announced");
+                let reason =
+                    format!("the bytes that arrived have the BLAKE3 hash {blake3}, and {announced} was announced");
                 tracing::warn!(material = %id, reason, "an upload is refused");
                 self.clear(node, state).await.map_err(|error| disk_problem(&error))?;
                 drop(node.report(id, ReplicaReport::Failed { generation, reason: reason.clone() }));

@@ -110,7 +110,8 @@ impl Uploads {
             }
             Self::end(node, &reserve.material, expected.generation).await.map_err(|error| disk_problem(&error))?;
         }
-        let promise = node.space.promise(reserve.size).map_err(|error| Problem::new(Code::NoSpace, error.to_string()))?;
+        let promise =
+            node.space.promise(reserve.size).map_err(|error| Problem::new(Code::NoSpace, error.to_string()))?;
         let layout = node.layout.clone();
         let material = reserve.material.clone();
         let made = blocking(move || Incoming::create(&layout, Expected::upload(reserve))).await;

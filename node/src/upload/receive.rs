@@ -54,9 +54,9 @@ pub(super) async fn receive(
 }
 
 async fn next(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
-    let piece = tokio::time::timeout(SILENCE_MAX, body.next()).await.map_err(|_| {
-        Problem::new(Code::BadRequest, format!("nothing came for {} s", SILENCE_MAX.as_secs()))
-    })?;
+    let piece = tokio::time::timeout(SILENCE_MAX, body.next())
+        .await
+        .map_err(|_| Problem::new(Code::BadRequest, format!("nothing came for {} s", SILENCE_MAX.as_secs())))?;
     piece.transpose().map_err(|error| Problem::new(Code::BadRequest, format!("the body ended early: {error}")))
 }
 

@@ -51,7 +51,8 @@ impl Turns {
     /// Whether bytes arrive just now.
     pub(super) fn is_receiving(&self) -> bool {
         self.0.lock().as_ref().is_some_and(|turn| {
-            let silent = turn.begun.elapsed().saturating_sub(Duration::from_millis(turn.heard_ms.load(Ordering::Relaxed)));
+            let silent =
+                turn.begun.elapsed().saturating_sub(Duration::from_millis(turn.heard_ms.load(Ordering::Relaxed)));
             !turn.ending.load(Ordering::Acquire) && !turn.is_over() && silent < SILENT_AFTER
         })
     }

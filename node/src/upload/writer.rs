@@ -105,7 +105,8 @@ impl Checkpoint {
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
             let bytes = self.leaves.as_flattened();
-            let written = disk::write_all_at(&self.leaves_file, bytes, place).and_then(|()| self.leaves_file.sync_data());
+            let written =
+                disk::write_all_at(&self.leaves_file, bytes, place).and_then(|()| self.leaves_file.sync_data());
             if let Err(error) = written {
                 // What is in memory only must not be taken for durable when the upload is opened again.
                 let _ = self.leaves_file.set_len(place);

@@ -216,7 +216,6 @@ impl Seen {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use microtome_proto::slide::Level;

@@ -100,7 +100,7 @@ impl Fleet {
 
     /// The name of the server at this address.
     pub(crate) fn name_of<'a>(&'a self, url: &'a str) -> &'a str {
-        self.servers.iter().find(|server| server.url == url).map_or(url, |server| &server.name)
+        self.servers.iter().find(|server| server.url == url).map_or(url, |server| server.name.as_str())
     }
 
     /// Servers that have ended since this was last asked, with the last line of their logs.

@@ -66,7 +66,6 @@ fn free(usual: [u16; 3]) -> anyhow::Result<[u16; 3]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
