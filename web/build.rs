@@ -46,7 +46,11 @@ fn build(sources: &Path, work: &Path) -> Result<PathBuf, String> {
     if !output.status.success() {
         return Err(format!("'npm run build' in {} failed: {}", sources.display(), gist(&output)));
     }
-    Ok(work.join("dist"))
+    let files = work.join("dist");
+    if !files.join("index.html").exists() {
+        return Err(format!("'npm run build' in {} made no page: {}", sources.display(), gist(&output)));
+    }
+    Ok(files)
 }
 
 fn install(work: &Path) -> Result<(), String> {

@@ -4,6 +4,7 @@ use crate::{
     blobs::{self, Blobs},
     clone::Clones,
     disk::{FolderLock, Layout, Space},
+    http::Locator,
     identity::Identity,
     pixels::Pixels,
     runs::Runs,

@@ -20,7 +20,7 @@ use crate::{
     raft::Group,
     store::folder::Folder,
 };
-use microtome_proto::ClusterId;
+use microtome_proto::{ClusterId, Code, Problem};
 use parking_lot::RwLock;
 use std::{
     sync::Arc,
@@ -179,6 +179,12 @@ impl Control {
 /// The cluster's id, once it was founded.
 pub(crate) fn cluster(view: &dyn View) -> Result<Option<ClusterId>, ViewError> {
     Ok(view.get_record::<Meta>(&())?.and_then(|meta| meta.cluster))
+}
+
+/// The state cannot be read: told to the operator in full, to the caller in short.
+pub(crate) fn unreadable(error: &ViewError) -> Problem {
+    tracing::error!(%error, "cannot read the state");
+    Problem::new(Code::Internal, "the coordinator cannot read its state")
 }
 
 /// The books had changed since the plan was made: the next round sees them as they are.

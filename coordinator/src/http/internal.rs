@@ -1,8 +1,8 @@
 //! What nodes tell and ask: `/internal/v1/nodes` and `/internal/v1/materials`.
 
-use super::{App, Shared, check, runs::check_object, unreadable};
+use super::{App, Shared, check, runs::check_object};
 use crate::{
-    control::cluster,
+    control::{cluster, unreadable},
     core::{
         command::{Command, Outcome},
         orders::orders,

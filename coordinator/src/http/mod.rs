@@ -19,11 +19,8 @@ mod uploads;
 
 use crate::{
     Config,
-    control::Control,
-    core::{
-        present::{PresentError, Scene},
-        view::ViewError,
-    },
+    control::{Control, unreadable},
+    core::present::{PresentError, Scene},
     raft::{Group, Leader},
 };
 use axum::{
@@ -34,7 +31,7 @@ use axum::{
     response::Response,
     routing::{any, get, post},
 };
-use microtome_proto::{Code, Problem};
+use microtome_proto::Problem;
 use microtome_server::{Auth, Metrics, routes::assemble};
 use std::sync::Arc;
 
@@ -64,7 +61,7 @@ impl App {
     fn glance<T, E: Into<PresentError>>(&self, look: impl FnOnce(Scene<'_>) -> Result<T, E>) -> Result<T, Problem> {
         self.control.scene(look).map_err(|error| match error.into() {
             PresentError::View(error) => unreadable(&error),
-            PresentError::Query(problem) => problem,
+            PresentError::Query(problem) => *problem,
         })
     }
 
@@ -133,10 +130,4 @@ async fn never_kept(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-/// The state cannot be read: told to the operator in full, to the caller in short.
-pub(crate) fn unreadable(error: &ViewError) -> Problem {
-    tracing::error!(%error, "cannot read the state");
-    Problem::new(Code::Internal, "the coordinator cannot read its state")
 }

@@ -27,7 +27,6 @@ pub(super) async fn show(State(app): Shared, Path(id): Path<NodeId>) -> Result<a
 
 /// The query of [`candidates`].
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Bytes.
     #[serde(default)]

@@ -4,7 +4,7 @@ use super::{App, Shared};
 use crate::raft::{
     bootstrap::Standing,
     network::{CLUSTER, TO, VOTE},
-    types::{TypeConfig, Vote},
+    types::Vote,
 };
 use axum::{
     Router,
@@ -16,9 +16,8 @@ use axum::{
 use futures_util::StreamExt as _;
 use microtome_proto::{Code, CoordinatorId, Problem};
 use microtome_server::extract::Query;
-use openraft::errors::RaftError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt::Display, io, sync::Arc};
+use std::{io, sync::Arc};
 use tokio::task::spawn_blocking;
 
 /// Largest message, in bytes: one entry of any size that the API lets in, or many small ones.
@@ -45,19 +44,19 @@ async fn standing(State(app): Shared, Query(asked): Query<Asked>) -> axum::Json<
 }
 
 async fn append(State(app): Shared, request: Request) -> Result<axum::Json<impl Serialize>, Problem> {
-    answered(app.group.append(app.message(request).await?).await)
+    Ok(axum::Json(app.group.append(app.message(request).await?).await?))
 }
 
 async fn vote(State(app): Shared, request: Request) -> Result<axum::Json<impl Serialize>, Problem> {
-    answered(app.group.vote(app.message(request).await?).await)
+    Ok(axum::Json(app.group.vote(app.message(request).await?).await?))
 }
 
 async fn pre_vote(State(app): Shared, request: Request) -> Result<axum::Json<impl Serialize>, Problem> {
-    answered(app.group.pre_vote(app.message(request).await?).await)
+    Ok(axum::Json(app.group.pre_vote(app.message(request).await?).await?))
 }
 
 async fn transfer(State(app): Shared, request: Request) -> Result<axum::Json<impl Serialize>, Problem> {
-    answered(app.group.transfer(app.message(request).await?).await)
+    Ok(axum::Json(app.group.transfer(app.message(request).await?).await?))
 }
 
 /// The body is the snapshot's file; the leader's vote comes in a header.
@@ -78,7 +77,7 @@ async fn snapshot(State(app): Shared, headers: HeaderMap, body: Body) -> Result<
     }
     let finished = spawn_blocking(move || receiving.finish()).await;
     let snapshot = finished.map_err(io::Error::other).and_then(|finished| finished).map_err(failed)?;
-    answered(app.group.install(vote, snapshot).await.map_err(failed)?)
+    Ok(axum::Json(app.group.install(vote, snapshot).await.map_err(failed)?))
 }
 
 impl App {
@@ -107,12 +106,4 @@ impl App {
         }
         Ok(())
     }
-}
-
-fn answered<T: Serialize>(answer: Result<T, RaftError<TypeConfig>>) -> Result<axum::Json<T>, Problem> {
-    answer.map(axum::Json).map_err(|error: RaftError<TypeConfig>| stopped(&error))
-}
-
-fn stopped(error: &impl Display) -> Problem {
-    Problem::new(Code::NotReady, format!("this coordinator has stopped: {error}"))
 }

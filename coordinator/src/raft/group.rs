@@ -44,7 +44,7 @@ use tokio::{
 
 type Raft = openraft::Raft<TypeConfig, Machine>;
 /// What openraft answers to a message, when it has not stopped.
-type Answered<T> = Result<T, RaftError<TypeConfig>>;
+type Answered<T> = Result<T, Unavailable>;
 
 /// How long a proposal may take to be applied.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -157,7 +157,7 @@ impl Group {
                 let written = answer.map_err(|fatal| stopped(&fatal))?;
                 outcomes.push(written.map_err(|error| refused(&error))?.response);
             }
-            Ok(outcomes)
+            Ok::<_, Unavailable>(outcomes)
         };
         timeout(WRITE_WITHIN, write).await.unwrap_or(Err(Unavailable::Unconfirmed))
     }
@@ -300,17 +300,17 @@ impl Group {
         &self,
         message: AppendEntriesRequest<TypeConfig>,
     ) -> Answered<AppendEntriesResponse<TypeConfig>> {
-        self.raft.append_entries(message).await
+        self.raft.append_entries(message).await.map_err(|error| Unavailable::Stopped(error.to_string()))
     }
 
     /// A candidate asks for the vote.
     pub(crate) async fn vote(&self, message: VoteRequest<TypeConfig>) -> Answered<VoteResponse<TypeConfig>> {
-        self.raft.vote(message).await
+        self.raft.vote(message).await.map_err(|error| Unavailable::Stopped(error.to_string()))
     }
 
     /// A candidate asks whether it would get the vote.
     pub(crate) async fn pre_vote(&self, message: VoteRequest<TypeConfig>) -> Answered<VoteResponse<TypeConfig>> {
-        self.raft.pre_vote(message).await
+        self.raft.pre_vote(message).await.map_err(|error| Unavailable::Stopped(error.to_string()))
     }
 
     /// The leader gives its place to another one.
@@ -318,17 +318,13 @@ impl Group {
         &self,
         message: TransferLeaderRequest<TypeConfig>,
     ) -> Answered<TransferLeaderResponse<TypeConfig>> {
-        Ok(self.raft.handle_transfer_leader(message).await?)
+        self.raft.handle_transfer_leader(message).await.map_err(|fatal| stopped(&fatal))
     }
 
     /// The leader's snapshot has arrived whole.
-    pub(crate) async fn install(
-        &self,
-        vote: Vote,
-        snapshot: Snapshot,
-    ) -> io::Result<Answered<SnapshotResponse<TypeConfig>>> {
+    pub(crate) async fn install(&self, vote: Vote, snapshot: Snapshot) -> io::Result<SnapshotResponse<TypeConfig>> {
         let snapshot = super::machine::with_meta(snapshot)?;
-        Ok(self.raft.install_full_snapshot(vote, snapshot).await.map_err(RaftError::Fatal))
+        self.raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)
     }
 
     /// Where snapshots are received.

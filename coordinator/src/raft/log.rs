@@ -50,6 +50,11 @@ impl RaftLog {
         Ok(last.map(|entry| entry.log_id()).or(self.facts.lock().purged))
     }
 
+    /// The id of the last purged entry.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.facts.lock().purged
+    }
+
     fn entries(&self, range: Range<u64>, len_max: usize) -> io::Result<Vec<Entry>> {
         self.log.read(range, len_max)?.iter().map(|(_, bytes)| decode(bytes)).collect()
     }

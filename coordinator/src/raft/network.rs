@@ -1,10 +1,7 @@
 //! Messages to the other coordinators: JSON over HTTP/1.1, one connection per message under way, so that a snapshot or a
 //! large batch never holds up a heartbeat.
 
-use super::{
-    machine::Machine,
-    types::{TypeConfig, Vote},
-};
+use super::types::{TypeConfig, Vote};
 use crate::store::snapshot::Snapshot;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -155,34 +152,32 @@ impl Connection {
         let status = response.status();
         if !status.is_success() {
             let text = response.text().await.unwrap_or_default();
-            return Err(Unreachable::from_string(format!("{} answers {status}: {text}", self.url)).into());
+            return Err(Unreachable::<TypeConfig>::from_string(format!("{} answers {status}: {text}", self.url)).into());
         }
         response.json().await.map_err(|error| self.failure(action, &error, within))
     }
 
     fn failure(&self, action: RPCTypes, error: &reqwest::Error, timeout: Duration) -> Failure {
         if error.is_connect() || error.is_builder() {
-            Unreachable::new(error).into()
+            Unreachable::<TypeConfig>::new(error).into()
         } else if error.is_timeout() {
-            Timeout { action, id: self.peers.id, target: self.target, timeout }.into()
+            Timeout::<TypeConfig> { action, id: self.peers.id, target: self.target, timeout }.into()
         } else {
-            NetworkError::new(error).into()
+            NetworkError::<TypeConfig>::new(error).into()
         }
     }
 }
 
 impl RaftNetworkV2<TypeConfig> for Connection {
-    type SnapshotData = <Machine as openraft::storage::RaftStateMachine<TypeConfig>>::SnapshotData;
+    type SnapshotData = Snapshot;
 
     async fn append_entries(
         &mut self,
         message: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Failure> {
-        let within = match message.entries.is_empty() {
-            true => option.soft_ttl(),
-            false => option.soft_ttl().max(APPEND_WITHIN_MIN),
-        };
+        let is_heartbeat = message.entries.is_empty();
+        let within = if is_heartbeat { option.soft_ttl() } else { option.soft_ttl().max(APPEND_WITHIN_MIN) };
         self.call(RPCTypes::AppendEntries, "append", &message, within).await
     }
 
@@ -210,7 +205,7 @@ impl RaftNetworkV2<TypeConfig> for Connection {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let url = format!("{}/internal/v1/raft/snapshot", self.url);
-        let vote = serde_json::to_string(&vote).map_err(|error| NetworkError::new(&error))?;
+        let vote = serde_json::to_string(&vote).map_err(|error| NetworkError::<TypeConfig>::new(&error))?;
         let request = self
             .peers
             .request(reqwest::Method::POST, &url, self.target)

@@ -45,6 +45,9 @@ impl Parts {
         let unreadable = |error: io::Error| StoreError::Damaged { path: folder.log(), reason: error.to_string() };
         let raft_log = RaftLog::new(log.clone()).map_err(unreadable)?;
         let snapshots = Snapshots::open(&folder.snapshots())?;
+        if let Some(purged) = raft_log.purged() {
+            snapshots.forget_before(purged.index);
+        }
         let (state, opened) = State::open(&folder.state())?;
         let mut stamp = match &opened {
             Opened::At(stamp) => serde_json::from_slice(stamp).unwrap_or_else(|error| {

@@ -206,7 +206,7 @@ fn write_all(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
             | Write::Vote { done, .. }
             | Write::Truncate { done, .. }
             | Write::Purge { done, .. }) = write;
-            done(result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())));
+            done(result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
         }
         if result.is_err() {
             return;

@@ -65,7 +65,7 @@ impl Snapshot {
     }
 
     /// The file's bytes, from the first one.
-    pub(crate) fn reader(&self) -> impl Read + Send + 'static {
+    pub(crate) fn reader(&self) -> impl Read + Send + use<> {
         Positioned { file: Arc::clone(&self.file), at: 0, end: self.len }
     }
 
@@ -156,9 +156,11 @@ impl Snapshots {
         Ok(Receiving { file, path })
     }
 
-    /// Puts a received snapshot in its place, where it stays the newest until there is a newer one. Durable when this
-    /// returns. What is in its place already stays as it is.
-    pub(crate) fn keep(&self, mut snapshot: Snapshot) -> io::Result<Snapshot> {
+    /// Puts a snapshot in its place, where it stays the newest until there is a newer one. Durable when this returns.
+    /// What is in its place already stays as it is.
+    pub(crate) fn keep(&self, snapshot: Snapshot) -> io::Result<Snapshot> {
+        let is_here = snapshot.received.is_some() || self.is_newest(&snapshot);
+        let mut snapshot = if is_here { snapshot } else { self.copy(&snapshot)? };
         if let Some(received) = snapshot.received.take() {
             durable::publish(received, &self.folder.join(format!("{:020}.{EXTENSION}", snapshot.header.index)))?;
             *self.newest.lock() = Some(snapshot.share());
@@ -167,6 +169,26 @@ impl Snapshots {
             }
         }
         Ok(snapshot)
+    }
+
+    /// Forgets snapshots that end before `index`: the log behind them is gone, so they lead nowhere.
+    pub(crate) fn forget_before(&self, index: u64) {
+        let mut newest = self.newest.lock();
+        if newest.as_ref().is_some_and(|snapshot| snapshot.header.index < index) {
+            tracing::warn!(index, "the newest snapshot that is whole is older than the log");
+            *newest = None;
+        }
+    }
+
+    fn is_newest(&self, snapshot: &Snapshot) -> bool {
+        self.newest.lock().as_ref().is_some_and(|newest| Arc::ptr_eq(&newest.file, &snapshot.file))
+    }
+
+    /// A snapshot of another folder, brought into this one.
+    fn copy(&self, snapshot: &Snapshot) -> io::Result<Snapshot> {
+        let mut receiving = self.receive()?;
+        io::copy(&mut snapshot.reader(), &mut receiving.file)?;
+        receiving.finish()
     }
 
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {

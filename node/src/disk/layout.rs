@@ -1,6 +1,6 @@
 //! What lies where in a node's data folder.
 
-use super::durable::create_folder;
+use super::durable::{create_folder, sync_folder};
 use microtome_proto::MaterialId;
 use std::{
     io,
@@ -31,7 +31,13 @@ impl Layout {
     pub(crate) fn create(root: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(root)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", root.display())))?;
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.canonicalize()? };
+        // It may be new, and its parents too. Where one may not be opened, the older ones are none of ours.
+        for parent in layout.root.ancestors().skip(1) {
+            if sync_folder(parent).is_err() {
+                break;
+            }
+        }
         for folder in [layout.materials(), layout.incoming(), layout.trash(), layout.set_aside()] {
             create_folder(&folder)?;
         }

@@ -1,10 +1,6 @@
 //! `/v1/materials/{id}/file`: the original, whole or in part.
 
-use super::{
-    elsewhere, range,
-    range::Wanted,
-    stream,
-};
+use super::{elsewhere, range, range::Wanted, stream};
 use crate::{Node, blobs::Blob, upload::disk_problem};
 use axum::{
     body::Body,
@@ -16,8 +12,7 @@ use microtome_proto::{Code, MaterialId, Problem};
 use microtome_server::extract::Path;
 use std::{io, sync::Arc};
 
-const NOSNIFF: (HeaderName, HeaderValue) =
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 pub(super) async fn answer(
     State(node): State<Arc<Node>>,
