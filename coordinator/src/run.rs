@@ -45,8 +45,9 @@ pub async fn run_tuned(
     let members = config.members(bound)?;
 
     let (path, id, name) = (config.data_dir.clone(), config.id, config.cluster_name.clone());
-    let folder = tokio::task::spawn_blocking(move || Folder::open(&path, id, &name)).await;
-    let folder = Arc::new(folder.map_err(|error| CoordinatorError::Stopped(error.to_string()))??);
+    let opened = tokio::task::spawn_blocking(move || Folder::open(&path, id, &name)).await;
+    let (folder, _lock) = opened.map_err(|error| CoordinatorError::Stopped(error.to_string()))??;
+    let folder = Arc::new(folder);
     let peers = Peers::new(id, members, folder.cluster(), auth.clone());
     let peers = Arc::new(peers.map_err(|error| CoordinatorError::Stopped(error.to_string()))?);
     let group = Arc::new(raft::open(Arc::clone(&folder), peers, tuning).await?);

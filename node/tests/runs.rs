@@ -46,7 +46,7 @@ async fn tissue_is_found_and_its_outputs_are_materials() {
     let RunReport::Done { attempt, outputs, result, bytes_moved } = report else { unreachable!() };
     assert_eq!((attempt, bytes_moved), (Generation(5), 0));
     let fraction = result["fraction"].as_f64().unwrap();
-    assert!((fraction - truth).abs() < 0.05, "{fraction} is far from {truth}");
+    assert!((fraction - truth).abs() < 0.1, "{fraction} is far from {truth}");
     assert!(result["tissue_mm2"].as_f64().unwrap() > 0.0);
     assert_eq!((result["width"].as_u64(), result["height"].as_u64()), (Some(3000), Some(2400)));
 

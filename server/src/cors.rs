@@ -10,7 +10,8 @@ use axum::{
 };
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "content-digest, content-range, accept-ranges, etag, location, microtome-tile, retry-after, tus-resumable, \
+    "content-digest, content-range, accept-ranges, etag, location, microtome-tile, microtome-width, microtome-height, \
+     retry-after, tus-resumable, \
      tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-metadata, upload-expires, \
      upload-concat",
 );

@@ -133,7 +133,8 @@ impl DeepZoom {
     pub fn native(&self, level: usize, column: u32, row: u32) -> Option<(usize, u32, u32)> {
         let source = self.sources.get(level).filter(|source| source.native)?;
         let place = self.place(level, column, row).ok()?;
-        let inside = place.x + self.tile_size <= source.size.width && place.y + self.tile_size <= source.size.height;
+        let fits = |start: u32, side: u32| side.saturating_sub(start) >= self.tile_size;
+        let inside = fits(place.x, source.size.width) && fits(place.y, source.size.height);
         let whole = place.width == self.tile_size && place.height == self.tile_size;
         (inside && whole).then_some((source.level, column, row))
     }

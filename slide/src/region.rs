@@ -77,7 +77,7 @@ pub(crate) fn render(
         let mut mean = BoxMean::new(columns.clone(), rows.clone(), square as u32);
         tiles_in(raster, &columns, &rows, |column, row, across, down| {
             let (x, y) = (column * raster.tile_width, row * raster.tile_height);
-            mean.add(&tile(column, row)?, x, y, across, down);
+            mean.add(&tile(column, row)?, x, y, &across, &down);
             Ok(())
         })?;
         let side = mean.side();
@@ -90,7 +90,7 @@ pub(crate) fn render(
         width: window.width / side,
         height: window.height / side,
     };
-    resample::resize(picture, window, width, height)
+    Ok(resample::resize(picture, window, width, height))
 }
 
 /// The pixels `columns` × `rows` of `raster`, whose tiles `tile` gives.

@@ -1,7 +1,6 @@
 //! Pictures made smaller, each pixel the mean of those it covers.
 
-use crate::{Rgb, SlideError, error::Result, region::Window};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef};
+use crate::{Rgb, region::Window};
 use std::ops::Range;
 
 /// The mean of squares of pixels, gathered tile by tile.
@@ -28,9 +27,9 @@ impl BoxMean {
     }
 
     /// Adds the part `across` × `down` of `tile`, whose corner is at `x`, `y`; all in the pixels of the whole.
-    pub(crate) fn add(&mut self, tile: &Rgb, x: u32, y: u32, across: Range<u32>, down: Range<u32>) {
+    pub(crate) fn add(&mut self, tile: &Rgb, x: u32, y: u32, across: &Range<u32>, down: &Range<u32>) {
         let row_len = self.width as usize * 3;
-        for row in down {
+        for row in down.clone() {
             let start = ((row - y) as usize * tile.width as usize + (across.start - x) as usize) * 3;
             let pixels = &tile.data[start..start + across.len() * 3];
             let into = ((row - self.rows.start) / self.side) as usize * row_len;
@@ -75,27 +74,66 @@ fn add_row(sums: &mut [u32], mut pixels: &[u8], first: u32, side: u32) {
     }
 }
 
-/// The part `window` of `image` at `width` × `height` pixels. An image that has the size already is left as it is.
-pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Result<Rgb> {
+/// The part `window` of `image` at `width` × `height` pixels, each the mean of what it covers, with its share of pixels
+/// that it covers in part. Nothing beyond the window counts, so pictures cut from windows side by side have no seams. An
+/// image that has the size already is left as it is.
+pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-3;
     let fits = near(window.x, 0.0) && near(window.y, 0.0);
     let fits = fits && near(window.width, f64::from(width)) && near(window.height, f64::from(height));
     if fits && (image.width, image.height) == (width, height) {
-        return Ok(image);
+        return image;
     }
-    let refuse = |why: String| SlideError::TooLarge(format!("{width} × {height} pixels: {why}"));
-    let from =
-        ImageRef::new(image.width, image.height, &image.data, PixelType::U8x3).map_err(|e| refuse(e.to_string()))?;
-    let mut to = Image::new(width, height, PixelType::U8x3);
-    let (left, top) = (window.x.max(0.0), window.y.max(0.0));
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box)).crop(
-        left,
-        top,
-        window.width.min(f64::from(image.width) - left),
-        window.height.min(f64::from(image.height) - top),
-    );
-    Resizer::new().resize(&from, &mut to, &options).map_err(|error| refuse(error.to_string()))?;
-    Ok(Rgb { width, height, data: to.into_vec() })
+    if image.data.is_empty() {
+        return Rgb::white(width, height);
+    }
+    let across = covers(window.x, window.width, width, image.width);
+    let down = covers(window.y, window.height, height, image.height);
+    let row_len = image.width as usize * 3;
+    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
+    let mut mean_row = vec![0.0; row_len];
+    for cover in &down {
+        mean_row.fill(0.0);
+        let rows = image.data.chunks_exact(row_len).skip(cover.first);
+        for (row, share) in rows.zip(&cover.shares) {
+            for (mean, sample) in mean_row.iter_mut().zip(row) {
+                *mean += share * f32::from(*sample);
+            }
+        }
+        for cover in &across {
+            let mut mean = [0.0; 3];
+            let pixels = mean_row.chunks_exact(3).skip(cover.first);
+            for (pixel, share) in pixels.zip(&cover.shares) {
+                for (mean, sample) in mean.iter_mut().zip(pixel) {
+                    *mean += share * sample;
+                }
+            }
+            data.extend(mean.map(|mean| (mean + 0.5) as u8));
+        }
+    }
+    Rgb { width, height, data }
+}
+
+/// The pixels that a larger pixel covers along one side.
+struct Cover {
+    first: usize,
+    /// The share of each, from the first on; together 1.
+    shares: Vec<f32>,
+}
+
+/// What each of `count` pixels covers, that together show the stretch of `len` from `start` of a side of `side` pixels.
+fn covers(start: f64, len: f64, count: u32, side: u32) -> Vec<Cover> {
+    // No stretch is empty, also where sums of fractions pass the end by a hair.
+    const LEAST: f64 = 1e-3;
+    let (step, side) = (len / f64::from(count), f64::from(side));
+    let cover = |index: u32| {
+        let from = (start + f64::from(index) * step).min(side - LEAST).max(0.0);
+        let to = (from + step).min(side).max(from + LEAST);
+        let pixels = from.floor() as usize..to.min(side).ceil() as usize;
+        let share = |pixel: usize| (to.min(pixel as f64 + 1.0) - from.max(pixel as f64)) / (to - from);
+        Cover { first: pixels.start, shares: pixels.map(|pixel| share(pixel) as f32).collect() }
+    };
+    (0..count).map(cover).collect()
 }
 
 #[cfg(test)]
@@ -112,7 +150,7 @@ mod tests {
         for y in (0..image.height).step_by(tile as usize) {
             for x in (0..image.width).step_by(tile as usize) {
                 let part = image.crop(x, y, tile, tile);
-                mean.add(&part, x, y, x..x + part.width, y..y + part.height);
+                mean.add(&part, x, y, &(x..x + part.width), &(y..y + part.height));
             }
         }
         mean.finish()
@@ -139,9 +177,21 @@ mod tests {
 
     #[test]
     fn a_window_between_pixels_takes_its_share_of_them() {
-        let image = Rgb { width: 4, height: 1, data: vec![0, 0, 0, 100, 100, 100, 200, 200, 200, 0, 0, 0] };
-        let window = Window { x: 0.5, y: 0.0, width: 2.0, height: 1.0 };
-        let drawn = resize(image, window, 1, 1).unwrap();
-        assert!((95..=105).contains(&drawn.data[0]), "{:?}", drawn.data);
+        let image = Rgb { width: 4, height: 1, data: [0u8, 100, 200, 40].iter().flat_map(|&v| [v; 3]).collect() };
+        let window = |x: f64, width: f64| Window { x, y: 0.0, width, height: 1.0 };
+        let drawn = |x: f64, width: f64, count: u32| resize(image.clone(), window(x, width), count, 1).data;
+        assert_eq!(drawn(0.5, 2.0, 1), [100; 3], "half of 0, 100, half of 200");
+        assert_eq!(drawn(1.0, 2.0, 2), [100, 100, 100, 200, 200, 200]);
+        assert_eq!(drawn(0.0, 4.0, 4), image.data);
+        assert_eq!(drawn(2.0, 2.0, 4)[..6], [200; 6], "made larger");
+        assert_eq!(drawn(3.5, 2.0, 1), [40; 3], "beyond the edge");
+    }
+
+    #[test]
+    fn white_stays_white_at_every_scale() {
+        for count in 1..40 {
+            let window = Window { x: 0.3, y: 0.7, width: 36.1, height: 35.3 };
+            assert_eq!(resize(Rgb::white(37, 37), window, count, count), Rgb::white(count, count));
+        }
     }
 }

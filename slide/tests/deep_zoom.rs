@@ -1,5 +1,5 @@
 //! Deep Zoom tiles are those of the slide, at every level.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod common;
 
@@ -135,7 +135,7 @@ fn a_tile_that_costs_too_much_is_refused() {
 #[test]
 fn what_is_encoded_decodes_to_the_same() {
     let picture = picture(250, 130);
-    assert!(difference(&decode_jpeg(&encode::jpeg(&picture, 90).unwrap()), &picture) < 3.0);
+    assert!(difference(&decode_jpeg(&encode::jpeg(&picture, 90).unwrap()), &picture) < 4.0);
     assert_eq!(decode_png(&encode::png(&picture).unwrap()), picture);
     let gray: Vec<u8> = (0..200).collect();
     let back = decode_png(&encode::png_gray(20, 10, &gray).unwrap());

@@ -1,11 +1,11 @@
 //! Files that lie: loops, absurd sizes, truncation and random damage. Whatever they say, the answer is an error or
 //! pixels, soon, and without the memory that they claim.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod common;
 
 use common::{
-    DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, field_at, image,
+    DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, compress, field_at, image,
     pixels::{picture, smaller},
     shared,
 };
@@ -31,7 +31,7 @@ fn use_all(bytes: &[u8]) -> Result<(), SlideError> {
         let last = (level.columns - 1, level.rows - 1);
         for (column, row) in [(0, 0), last] {
             let mut out = Vec::new();
-            keep(slide.native_tile(source.as_ref(), index, column, row, &mut out).map(drop));
+            keep(slide.native_tile(&*source, index, column, row, &mut out).map(drop));
             keep(slide.tile(index, column, row).map(|tile| {
                 assert_eq!(tile.data.len(), level.tile_width as usize * level.tile_height as usize * 3);
             }));
@@ -148,7 +148,7 @@ fn more_directories_or_fields_than_anyone_writes_are_refused() {
     let one = Image::default().with(256, Value::Long(vec![1]));
     refused(&FILE.write(&vec![one; 1001]), "more than 1000 images");
     let fields = (1..=1001).fold(Image::default(), |image, tag| image.with(tag, Value::Long(vec![1])));
-    refused(&FILE.write(&[fields]), "claims 1003 fields");
+    refused(&FILE.write(&[fields]), "claims 1001 fields");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn sizes_and_counts_beyond_the_file_are_refused() {
     refused(&with(256, 0), "a size in pixels, is 0");
     refused(&with(322, 0), "a size in pixels, is 0");
     refused(&with(256, u32::MAX), "has places for");
-    refused(&with(322, 65520), "tiles of 65520 × 64 pixels has");
+    refused(&with(322, 65520), "cannot hold");
     let huge = level(NONE).with(322, Value::Long(vec![65520])).with(323, Value::Long(vec![65520]));
     refused(&FILE.write(&[huge]), "tiles of 65520 × 65520");
     let strips = image(FILE, &picture(50, 50), Form::strips(NONE, 50));
@@ -192,7 +192,9 @@ fn tiles_that_claim_too_much_are_refused() {
         let mut image = level(compression).with(256, Value::Long(vec![4096])).with(257, Value::Long(vec![4096]));
         image = image.with(322, Value::Long(vec![4096])).with(323, Value::Long(vec![4096]));
         image.tiles.truncate(1);
-        if compression == JPEG {
+        if compression != JPEG {
+            image.tiles[0] = compress(&[0; 3000], compression);
+        } else {
             let tile = &mut image.tiles[0];
             let sof = tile.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
             tile[sof + 5..sof + 9].copy_from_slice(&[16, 0, 16, 0]);

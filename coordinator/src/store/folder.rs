@@ -32,17 +32,20 @@ struct Identity {
     cluster: Option<ClusterId>,
 }
 
-/// A data folder that this process alone uses, until it is dropped.
+/// While it lives, no other process uses the folder. It is apart from [`Folder`] so that its owner alone decides when it
+/// ends.
+pub(crate) type Lock = File;
+
+/// A data folder, and whose it is.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     identity: Mutex<Identity>,
-    _lock: File,
 }
 
 impl Folder {
     /// Takes the folder at `path`, which is made where it is not there, for coordinator `id`.
-    pub(crate) fn open(path: &Path, id: CoordinatorId, cluster_name: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path, id: CoordinatorId, cluster_name: &str) -> Result<(Self, Lock), StoreError> {
         fs::create_dir_all(path).map_err(|error| StoreError::io(path, error))?;
         let lock = lock(path)?;
         durable::remove_temporary(path).map_err(|error| StoreError::io(path, error))?;
@@ -66,7 +69,7 @@ impl Folder {
             }
             Some(found) => found,
         };
-        Ok(Self { path: path.to_owned(), identity: Mutex::new(identity), _lock: lock })
+        Ok((Self { path: path.to_owned(), identity: Mutex::new(identity) }, lock))
     }
 
     /// The cluster that the folder belongs to, once that is known.
@@ -101,7 +104,7 @@ impl Folder {
 const IDENTITY: &str = "coordinator.json";
 const LOG: &str = "log.redb";
 
-fn lock(folder: &Path) -> Result<File, StoreError> {
+fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let path = folder.join("LOCK");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| StoreError::io(&path, error))?;
@@ -144,15 +147,15 @@ mod tests {
     fn a_folder_has_one_owner_and_one_process() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("deep/coordinator-1");
-        let folder = Folder::open(&path, 1, "lab").unwrap();
+        let (folder, lock) = Folder::open(&path, 1, "lab").unwrap();
         assert!(matches!(Folder::open(&path, 1, "lab"), Err(StoreError::Locked(_))));
         let cluster = ClusterId::from_random(7);
         folder.belong_to(&cluster).unwrap();
         folder.belong_to(&ClusterId::from_random(8)).unwrap();
-        drop(folder);
+        drop(lock);
         assert!(matches!(Folder::open(&path, 2, "lab"), Err(StoreError::Stranger { found: 1, .. })));
         assert!(matches!(Folder::open(&path, 1, "other"), Err(StoreError::Stranger { .. })));
-        assert_eq!(Folder::open(&path, 1, "lab").unwrap().cluster(), Some(cluster));
+        assert_eq!(Folder::open(&path, 1, "lab").unwrap().0.cluster(), Some(cluster));
     }
 
     #[test]
@@ -173,6 +176,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = br#"{"version":1,"id":3,"cluster_name":"lab","cluster":"c-0000000000007"}"#;
         fs::write(folder.path().join(IDENTITY), text).unwrap();
-        assert_eq!(Folder::open(folder.path(), 3, "lab").unwrap().cluster(), Some(ClusterId::from_random(7)));
+        assert_eq!(Folder::open(folder.path(), 3, "lab").unwrap().0.cluster(), Some(ClusterId::from_random(7)));
     }
 }

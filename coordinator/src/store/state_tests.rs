@@ -68,7 +68,7 @@ fn cut_and_overwritten_files_are_noticed() {
         let (state, _) = State::open(&path).unwrap();
         let record = "x".repeat(1000);
         for n in 0..3000 {
-            put(&state, &format!("stamp {n}"), &[(&format!("k{n:04}"), Some(&record))]);
+            put(&state, &format!("stamp {n}"), &[(format!("k{n:04}").as_str(), Some(record.as_str()))]);
         }
         drop(state);
         damage(&path.join("db"));
@@ -114,15 +114,19 @@ fn a_walk_shows_its_moment_while_writes_go_on() {
     let (state, _) = State::open(&folder.path().join("state")).unwrap();
     let state = Arc::new(state);
     for n in 0..2000 {
-        put(&state, "before", &[(&format!("k{n:04}"), Some("old"))]);
+        put(&state, "before", &[(format!("k{n:04}").as_str(), Some("old"))]);
     }
     let mut frozen = state.freeze();
     let mut seen = Vec::new();
     let mut n = 0;
     while let Some(records) = frozen.next().unwrap() {
         seen.extend(records);
-        put(&state, "after", &[(&format!("k{:04}", 1999 - n), Some("new")), (&format!("k{n:04}"), None)]);
-        put(&state, "after", &[(&format!("later{n}"), Some("new"))]);
+        put(
+            &state,
+            "after",
+            &[(format!("k{:04}", 1999 - n).as_str(), Some("new")), (format!("k{n:04}").as_str(), None)],
+        );
+        put(&state, "after", &[(format!("later{n}").as_str(), Some("new"))]);
         n += 1;
     }
     assert_eq!((frozen.stamp(), frozen.records()), (b"before".as_slice(), 2000));

@@ -1,7 +1,7 @@
 //! One whole copy, read with proof.
 
 use super::{
-    Damage, FILE, Manifest,
+    Damage, Manifest,
     open_files::{OpenFiles, Opened, Slot},
     proof::damaged,
     tree::{self, GROUP_LEN, Leaf},
@@ -43,16 +43,6 @@ impl Blob {
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.manifest.size
-    }
-
-    /// Whether it has no bytes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Where the plain file lies, for programs that read it themselves.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.join(FILE)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -122,11 +112,11 @@ impl Blob {
     fn read_checking(&self, opened: &Opened, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let leaves = opened.proof.leaves(groups.clone())?;
         let end = offset + buf.len() as u64;
-        let whole = groups.clone().filter(|&index| {
+        let mut whole = groups.clone().filter(|&index| {
             let group = tree::group_range(self.len(), index);
             group.start >= offset && group.end <= end
         });
-        let (first, last) = (whole.clone().next(), whole.last());
+        let (first, last) = (whole.clone().next(), whole.next_back());
         if let (Some(first), Some(last)) = (first, last) {
             let start = tree::group_range(self.len(), first).start - offset;
             let stop = tree::group_range(self.len(), last).end - offset;

@@ -39,7 +39,7 @@ fn blobs(folder: &Path, open_max: usize) -> Blobs {
 }
 
 fn flip(blob: &Blob, offset: u64) {
-    let file = fs::File::options().read(true).write(true).open(blob.path()).unwrap();
+    let file = fs::File::options().read(true).write(true).open(blob.folder().join(FILE)).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).unwrap();
     file.write_all_at(&[!byte[0]], offset).unwrap();

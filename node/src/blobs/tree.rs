@@ -225,9 +225,9 @@ mod tests {
     fn the_root_is_blake3_around_all_boundaries() {
         let (group, block) = (GROUP_LEN as usize, (GROUP_LEN * BLOCK_GROUPS) as usize);
         let data = bytes(3 * block + 3 * group + 1);
-        let chunk_edges = (0..20).map(|n| n * 1024);
-        let group_edges = (0..10).map(|n| n * group);
-        let block_edges = (1..4).map(|n| n * block);
+        let chunk_edges = (0..20_usize).map(|n| n * 1024);
+        let group_edges = (0..10_usize).map(|n| n * group);
+        let block_edges = (1..4_usize).map(|n| n * block);
         let edges = chunk_edges.chain(group_edges).chain(block_edges).chain([3 * block + 3 * group]);
         for edge in edges {
             for len in [edge.saturating_sub(1), edge, edge + 1] {
@@ -257,9 +257,9 @@ mod tests {
     #[test]
     fn a_begun_group_is_told_as_its_first_bytes() {
         for size in [10_000, 100_000] {
-            let data = bytes(40_000.min(size as usize));
+            let data = bytes(40_000_usize.min(size as usize));
             let mut hasher = LeafHasher::new(size, 0);
-            hasher.update(&data[..39_000.min(data.len() - 1)], |_| ());
+            hasher.update(&data[..39_000_usize.min(data.len() - 1)], |_| ());
             let (found, len) = hasher.begun().unwrap();
             let index = hasher.offset() / GROUP_LEN;
             let start = (index * GROUP_LEN) as usize;

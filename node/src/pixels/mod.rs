@@ -42,15 +42,15 @@ const DISK_READS_WAITING_MAX: usize = 4096;
 
 /// What the pixels may use.
 #[derive(Debug, Clone, Copy)]
-pub struct PixelLimits {
+pub(crate) struct PixelLimits {
     /// Pictures that are drawn at once.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Slides that stay open.
-    pub slides_max: u64,
+    pub(crate) slides_max: u64,
     /// Ready pictures kept in memory, in bytes.
-    pub ready_bytes_max: u64,
+    pub(crate) ready_bytes_max: u64,
     /// Regions being drawn and sent, in bytes.
-    pub region_bytes_max: u64,
+    pub(crate) region_bytes_max: u64,
 }
 
 impl Default for PixelLimits {
@@ -65,7 +65,7 @@ impl Default for PixelLimits {
 }
 
 /// The pixel engine.
-pub struct Pixels {
+pub(crate) struct Pixels {
     slides: Slides,
     ready: ReadyCache,
     processors: Pool,
@@ -87,7 +87,7 @@ pub(crate) struct Counts {
 
 impl Pixels {
     /// With nothing opened yet.
-    pub fn new(limits: &PixelLimits) -> Self {
+    pub(crate) fn new(limits: &PixelLimits) -> Self {
         let workers = limits.workers.max(1);
         let counts = Counts::default();
         Self {
@@ -101,7 +101,7 @@ impl Pixels {
     }
 
     /// Shows what was done among the node's metrics.
-    pub fn show_in(&self, metrics: &Metrics) {
+    pub(crate) fn show_in(&self, metrics: &Metrics) {
         let Counts { native, drawn, regions } = self.counts.clone();
         metrics.register(|registry| {
             registry.register("tiles_native", "Tiles answered with the file's own bytes", native);

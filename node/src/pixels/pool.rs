@@ -90,39 +90,48 @@ mod tests {
     use super::*;
     use std::sync::{atomic::AtomicBool, mpsc};
 
-    fn blocked(
-        pool: &Arc<Pool>,
-    ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Problem>>, tokio::sync::oneshot::Receiver<()>) {
+    /// Work that has started, and goes on until it is let go.
+    struct Blocked {
+        go: mpsc::Sender<()>,
+        work: tokio::task::JoinHandle<Result<(), Problem>>,
+    }
+
+    impl Blocked {
+        async fn end(self) {
+            self.go.send(()).unwrap();
+            self.work.await.unwrap().unwrap();
+        }
+    }
+
+    async fn blocked(pool: &Arc<Pool>) -> Blocked {
         let (go, gate) = mpsc::channel::<()>();
         let (started, has_started) = tokio::sync::oneshot::channel();
         let pool = Arc::clone(pool);
-        let handle = tokio::spawn(async move {
+        let work = tokio::spawn(async move {
             pool.run(move || {
                 let _ = started.send(());
                 let _ = gate.recv();
             })
             .await
         });
-        (go, handle, has_started)
+        has_started.await.unwrap();
+        Blocked { go, work }
     }
 
     #[tokio::test]
     async fn refuses_when_too_many_wait() {
         let pool = Arc::new(Pool::new("pixels", 1, 0));
-        let (go, handle, started) = blocked(&pool);
-        started.await.unwrap();
+        let blocked = blocked(&pool).await;
         let problem = pool.run(|| ()).await.unwrap_err();
         assert_eq!((problem.code, problem.retry_after_s), (Code::TooManyRequests, Some(1)));
-        go.send(()).unwrap();
-        handle.await.unwrap().unwrap();
+        blocked.end().await;
         pool.run(|| ()).await.unwrap();
     }
 
     #[tokio::test]
     async fn work_whose_asker_has_gone_never_starts() {
         let pool = Arc::new(Pool::new("pixels", 1, 1));
-        let (go, handle, started) = blocked(&pool);
-        started.await.unwrap();
+        let blocked = blocked(&pool).await;
         let ran = Arc::new(AtomicBool::new(false));
         let gone = {
             let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
@@ -133,8 +142,7 @@ mod tests {
         }
         gone.abort();
         assert!(gone.await.unwrap_err().is_cancelled());
-        go.send(()).unwrap();
-        handle.await.unwrap().unwrap();
+        blocked.end().await;
         pool.run(|| ()).await.unwrap();
         assert!(!ran.load(Ordering::SeqCst));
         assert_eq!(pool.waiting.load(Ordering::SeqCst), 0);

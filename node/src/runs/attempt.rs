@@ -44,15 +44,17 @@ pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) {
     }
     let attempt = job.attempt;
     let last = match broken {
-        None => return tracing::info!(run = %job.run, %attempt, "run done"),
-        Some(Broken::Failed(reason)) => RunReport::Failed { attempt, reason },
-        Some(Broken::Refused(reason)) => RunReport::Refused { attempt, reason },
+        None => None,
+        Some(Broken::Failed(reason)) => Some(RunReport::Failed { attempt, reason }),
+        Some(Broken::Refused(reason)) => Some(RunReport::Refused { attempt, reason }),
         Some(Broken::Stopped) if node.stop.is_cancelled() => {
-            RunReport::Refused { attempt, reason: "the node stops".to_owned() }
+            Some(RunReport::Refused { attempt, reason: "the node stops".to_owned() })
         }
-        Some(Broken::Stopped | Broken::Stale) => return tracing::info!(run = %job.run, %attempt, "attempt given up"),
+        Some(Broken::Stopped | Broken::Stale) => None,
     };
-    tracing::info!(run = %job.run, %attempt, ?last, "attempt ended");
+    tracing::info!(run = %job.run, %attempt, report = ?last, "attempt ended");
+    // What is done has been reported, and what was stopped or is stale nobody wants to hear of.
+    let Some(last) = last else { return };
     // When the node stops there is little time, and silence means the same a little later.
     if tokio::time::timeout(FAREWELL_WITHIN, report(node, &me, job, &last)).await.is_err() {
         let _ = handle.unless_stopped(report(node, &me, job, &last)).await;
@@ -73,7 +75,8 @@ async fn attempt(node: &Node, me: &NodeId, job: &Job, handle: &Handle, folder: &
     drop(slide);
 
     handle.begin("publishing");
-    let outputs = handle.unless_stopped(publish_all(node, job, &made, handle)).await.ok_or(Broken::Stopped)??;
+    let outputs =
+        handle.unless_stopped(Box::pin(publish_all(node, job, &made, handle))).await.ok_or(Broken::Stopped)??;
     let done = RunReport::Done { attempt: job.attempt, outputs, result: made.result, bytes_moved: 0 };
     handle.unless_stopped(report(node, me, job, &done)).await.ok_or(Broken::Stopped)?
 }

@@ -39,7 +39,7 @@ pub(crate) struct Job {
 }
 
 /// The runs on this node.
-pub struct Runs {
+pub(crate) struct Runs {
     folder: PathBuf,
     slots: Semaphore,
     attempts: Mutex<Attempts>,
@@ -56,7 +56,7 @@ impl Runs {
     ///
     /// # Errors
     /// Where the folder cannot be emptied or made.
-    pub fn new(folder: &Path, slots: usize) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path, slots: usize) -> io::Result<Self> {
         match std::fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => std::fs::create_dir_all(folder)?,
@@ -74,7 +74,7 @@ impl Runs {
         }
         let node = Arc::clone(node);
         node.tasks.clone().spawn(async move {
-            attempt::carry_out(&node, &job, &handle).await;
+            Box::pin(attempt::carry_out(&node, &job, &handle)).await;
             node.runs.end(&job);
         });
     }

@@ -6,7 +6,7 @@
 use super::otsu::{self, Histogram};
 use microtome_slide::{Level, Rgb, Slide, SlideError};
 use serde::Serialize;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 /// The mask's larger side is at most this many pixels.
 const MASK_SIDE_MAX: u64 = 4096;
@@ -20,7 +20,7 @@ const CONTRAST_MIN: f64 = 20.0;
 const THRESHOLD_ALONE: u8 = 38;
 /// What is kept of Otsu's threshold. Below lies the noise of cameras and of JPEG; above, a slide full of tissue would
 /// be parted into pale and dark tissue.
-const THRESHOLD_RANGE: std::ops::RangeInclusive<u8> = 15..=51;
+const THRESHOLD_RANGE: RangeInclusive<u8> = 15..=51;
 /// The first part of the progress is reading, the rest filtering.
 const READING_SHARE: f64 = 0.95;
 

@@ -23,7 +23,7 @@ pub(crate) fn decode(
     if predicted {
         predictor::undo(&mut raw, row_len, samples);
     }
-    Ok(samples.to_rgb(&raw))
+    Ok(samples.rgb(&raw))
 }
 
 fn unpack(mut packed: Vec<u8>, compression: Compression, len: usize) -> Result<Vec<u8>> {

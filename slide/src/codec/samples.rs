@@ -19,7 +19,9 @@ pub(crate) enum Color {
 pub(crate) enum Alpha {
     /// Nothing, or something without a meaning for colours.
     Ignored,
-    /// The colours are multiplied by it only on the way out. Then it is dropped.
+    /// Alpha, by which the colours are multiplied already.
+    Associated,
+    /// Alpha, and colours as they are.
     Unassociated,
 }
 
@@ -59,7 +61,7 @@ impl Samples {
     }
 
     /// All pixels of `raw` as RGB.
-    pub(super) fn to_rgb(&self, raw: &[u8]) -> Vec<u8> {
+    pub(super) fn rgb(&self, raw: &[u8]) -> Vec<u8> {
         if self.color == Color::Rgb && self.count == 3 && !self.wide {
             return raw.to_vec();
         }
@@ -81,13 +83,22 @@ impl Samples {
             Color::Rgb => ([narrow(0), narrow(1), narrow(2)], 3),
         };
         match self.alpha {
-            Alpha::Unassociated => {
-                let alpha = u32::from(narrow(after));
-                color.map(|sample| ((u32::from(sample) * alpha + 127) / 255) as u8)
-            }
             Alpha::Ignored => color,
+            Alpha::Associated => color.map(|sample| divided(sample, narrow(after))),
+            Alpha::Unassociated => color.map(|sample| divided(multiplied(sample, narrow(after)), narrow(after))),
         }
     }
+}
+
+/// A colour multiplied by alpha, as OpenSlide hands it out. What is lost by its 8 bits is lost here too, so that both
+/// give the same pixels.
+fn multiplied(sample: u8, alpha: u8) -> u8 {
+    ((u32::from(sample) * u32::from(alpha) + 127) / 255) as u8
+}
+
+/// The colour that was multiplied by alpha; black where nothing of it is left.
+fn divided(sample: u8, alpha: u8) -> u8 {
+    (u32::from(sample) * 255).checked_div(alpha.into()).map_or(0, |color| color.min(255) as u8)
 }
 
 /// 16 bits to 8, rounded: 65535 is 255.
@@ -105,16 +116,18 @@ mod tests {
 
     #[test]
     fn every_form_of_a_pixel_becomes_rgb() {
-        let cases: [(Samples, &[u8], &[u8]); 6] = [
+        let cases: [(Samples, &[u8], &[u8]); 8] = [
             (samples(1, false, Color::Grey, Alpha::Ignored), &[7, 9], &[7, 7, 7, 9, 9, 9]),
             (samples(1, false, Color::GreyInverted, Alpha::Ignored), &[7], &[248, 248, 248]),
             (samples(1, true, Color::Grey, Alpha::Ignored), &[0x12, 0xff], &[0x12; 3]),
             (samples(3, true, Color::Rgb, Alpha::Ignored), &[0xff, 0xff, 0, 129, 0, 128], &[255, 1, 0]),
-            (samples(4, false, Color::Rgb, Alpha::Unassociated), &[200, 100, 3, 128], &[100, 50, 2]),
+            (samples(4, false, Color::Rgb, Alpha::Unassociated), &[200, 100, 3, 128], &[199, 99, 3]),
+            (samples(4, false, Color::Rgb, Alpha::Unassociated), &[200, 100, 3, 0], &[0, 0, 0]),
+            (samples(4, false, Color::Rgb, Alpha::Associated), &[100, 50, 200, 128], &[199, 99, 255]),
             (samples(4, false, Color::Rgb, Alpha::Ignored), &[200, 100, 3, 0], &[200, 100, 3]),
         ];
         for (samples, raw, rgb) in cases {
-            assert_eq!(samples.to_rgb(raw), rgb, "{samples:?}");
+            assert_eq!(samples.rgb(raw), rgb, "{samples:?}");
         }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     const JFIF: &[u8] = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
 
     fn joined(parts: &[&[u8]]) -> Vec<u8> {
-        [&[0xff, 0xd8], parts.concat().as_slice()].concat()
+        [&[0xff, 0xd8][..], &parts.concat()].concat()
     }
 
     #[test]

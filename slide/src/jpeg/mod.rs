@@ -25,8 +25,9 @@ impl Tables {
     /// Takes the value of tag 347, tables from SOI to EOI.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let header = Header::parse(bytes)?;
-        let segments = bytes.strip_suffix(&[0xff, 0xd9]).and_then(|bytes| bytes.get(2..));
-        match segments {
+        // Some writers fill up the field after EOI.
+        let end = bytes.windows(2).rposition(|marker| marker == [0xff, 0xd9]);
+        match end.and_then(|end| bytes.get(2..end)) {
             Some(segments) if header.frame.is_none() => Ok(Self { segments: segments.into(), header }),
             _ => Err(damaged("the tables in tag 347 are none")),
         }

@@ -65,14 +65,12 @@ impl Form {
         if !(color_count..=8).contains(&count) {
             return Err(unsupported(&format!("{count} samples a pixel of {}", photometric_name(photometric))));
         }
-        let extra = tiff.uint(directory, tags::EXTRA_SAMPLES)?;
-        let samples = Samples {
-            count: count as usize,
-            wide: bits == 16,
-            order: tiff.byte_order(),
-            color,
-            alpha: if count > color_count && extra == Some(2) { Alpha::Unassociated } else { Alpha::Ignored },
+        let alpha = match tiff.uint(directory, tags::EXTRA_SAMPLES)? {
+            Some(1) if count > color_count => Alpha::Associated,
+            Some(2) if count > color_count => Alpha::Unassociated,
+            _ => Alpha::Ignored,
         };
+        let samples = Samples { count: count as usize, wide: bits == 16, order: tiff.byte_order(), color, alpha };
         let predicted = match tag(tags::PREDICTOR, 1)? {
             _ if compression == Compression::None => false,
             1 => false,

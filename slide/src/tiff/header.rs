@@ -96,7 +96,7 @@ mod tests {
             (b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10", ByteOrder::Big, true, 16),
         ];
         for (bytes, order, big, first) in cases {
-            let (layout, offset) = read(bytes).unwrap();
+            let (layout, offset) = read(&bytes.to_vec()).unwrap();
             assert_eq!((layout.order, layout.big, offset), (order, big, first), "{bytes:?}");
         }
     }
@@ -112,7 +112,7 @@ mod tests {
             (b"some text", "does not begin"),
         ];
         for (bytes, part) in cases {
-            match read(bytes) {
+            match read(&bytes.to_vec()) {
                 Err(SlideError::NotASlide(why)) => assert!(why.contains(part), "{why}"),
                 other => panic!("{bytes:?}: {other:?}"),
             }

@@ -1,5 +1,5 @@
 //! Small TIFFs of every form, written for tests by the book and independently of the reader.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 pub mod pixels;
 pub mod shared;

@@ -26,7 +26,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-const TILE_SIZE_RANGE: RangeInclusive<u32> = 32..=4096;
+/// The upper end is the reader's own limit: it would cut what is larger.
+const TILE_SIZE_RANGE: RangeInclusive<u32> = 32..=2048;
 const OVERLAP_MAX: u32 = 64;
 
 /// The grid that a viewer wants; the file's own without overlap where it does not say.
@@ -43,11 +44,9 @@ impl Grid {
             let (min, max) = TILE_SIZE_RANGE.into_inner();
             return Err(bad_request(format!("tile_size is {min} to {max} pixels, not {size}")));
         }
-        if self.overlap > OVERLAP_MAX.min(self.tile_size.unwrap_or(u32::MAX)) {
-            let overlap = self.overlap;
-            return Err(bad_request(format!(
-                "overlap is 0 to {OVERLAP_MAX} pixels and at most a tile's side, not {overlap}"
-            )));
+        let overlap_max = self.tile_size.map_or(OVERLAP_MAX, |size| OVERLAP_MAX.min(size / 2));
+        if self.overlap > overlap_max {
+            return Err(bad_request(format!("overlap is 0 to {overlap_max} pixels, not {}", self.overlap)));
         }
         Ok(self)
     }

@@ -31,7 +31,8 @@ pub(super) async fn slide(
 
 async fn describe(node: &Node, id: &str) -> Result<Response, Refusal> {
     let blob = held(node, id)?;
-    let info = info(&*opened(node, &blob).await?);
+    let slide = opened(node, &blob).await?;
+    let info = info(&slide);
     // The material's name in it may change.
     Ok(([(header::CACHE_CONTROL, "no-cache")], axum::Json(info)).into_response())
 }
