@@ -91,7 +91,7 @@ pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb
     let down = covers(window.y, window.height, height, image.height);
     let row_len = image.width as usize * 3;
     let mut data = Vec::with_capacity(width as usize * height as usize * 3);
-    let mut mean_row = vec![0.0; row_len];
+    let mut mean_row = vec![0f32; row_len];
     for cover in &down {
         mean_row.fill(0.0);
         let rows = image.data.chunks_exact(row_len).skip(cover.first);
@@ -101,7 +101,7 @@ pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb
             }
         }
         for cover in &across {
-            let mut mean = [0.0; 3];
+            let mut mean = [0f32; 3];
             let pixels = mean_row.chunks_exact(3).skip(cover.first);
             for (pixel, share) in pixels.zip(&cover.shares) {
                 for (mean, sample) in mean.iter_mut().zip(pixel) {

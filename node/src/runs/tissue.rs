@@ -20,7 +20,7 @@ const CONTRAST_MIN: f64 = 20.0;
 const THRESHOLD_ALONE: u8 = 38;
 /// What is kept of Otsu's threshold. Below lies the noise of cameras and of JPEG; above, a slide full of tissue would
 /// be parted into pale and dark tissue.
-const THRESHOLD_RANGE: RangeInclusive<u8> = 15..=51;
+const THRESHOLD_RANGE: RangeInclusive<u8> = 15..=64;
 /// The first part of the progress is reading, the rest filtering.
 const READING_SHARE: f64 = 0.95;
 

@@ -65,7 +65,7 @@ fn log_entries_of_version_1() {
 fn a_record_that_is_newer_or_broken_is_an_error_never_a_default() {
     let world = World::new();
     let key = stored_key::<Meta>(&());
-    for bytes in [&b""[..], b"\x02{}", b"\x01{", b"\x01[]"] {
+    for bytes in [&b""[..], b"\x02{}", b"\x01{", b"\x01[1]"] {
         let mut view = world.view.clone();
         view.insert(key.clone(), bytes.to_vec());
         let error = view.get_record::<Meta>(&()).unwrap_err();
