@@ -40,6 +40,9 @@ pub(super) fn of(tiff: &Tiff<'_>, directory: &Directory) -> Result<BTreeMap<Stri
     if let Some(unit) = unit {
         properties.insert("tiff.ResolutionUnit".into(), unit.into());
     }
+    if let Some(profile) = directory.field(tags::ICC_PROFILE) {
+        properties.insert("openslide.icc-size".into(), profile.count.to_string());
+    }
     if let Some(comment) = properties.get("tiff.ImageDescription").cloned() {
         properties.insert("openslide.comment".into(), comment);
     }
