@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_comes_back_and_what_was_changed_does_not() {
-        let raw: Vec<u8> = (0..50_000u32).map(|i| (i * i >> 7) as u8).collect();
+        let raw: Vec<u8> = (0..50_000u32).map(|i| ((i * i) >> 7) as u8).collect();
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&raw).unwrap();
         let packed = encoder.finish().unwrap();

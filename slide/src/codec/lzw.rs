@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_comes_back_and_what_was_cut_off_does_not() {
-        let raw: Vec<u8> = (0..50_000u32).map(|i| (i * i >> 7) as u8).collect();
+        let raw: Vec<u8> = (0..50_000u32).map(|i| ((i * i) >> 7) as u8).collect();
         let packed = Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&raw).unwrap();
         let mut back = vec![0; raw.len()];
         decode(&packed, &mut back).unwrap();

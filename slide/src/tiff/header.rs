@@ -14,7 +14,7 @@ pub(crate) enum ByteOrder {
 impl ByteOrder {
     /// The unsigned number in `bytes`, of which there are at most eight.
     pub(crate) fn uint(self, bytes: &[u8]) -> u64 {
-        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        let add = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
         match self {
             Self::Little => bytes.iter().rev().fold(0, add),
             Self::Big => bytes.iter().fold(0, add),
