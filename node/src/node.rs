@@ -3,7 +3,7 @@
 use crate::{
     blobs::{self, Blobs},
     clone::Clones,
-    disk::{FolderLock, Layout, Space},
+    disk::{Layout, Space},
     http::Locator,
     identity::Identity,
     pixels::Pixels,
@@ -61,8 +61,6 @@ pub(crate) struct Node {
     pub(crate) stop: CancellationToken,
     /// Work that outlives its request and must end before the program does.
     pub(crate) tasks: TaskTracker,
-    /// Held as long as the node lives.
-    pub(crate) _lock: FolderLock,
 }
 
 impl Node {

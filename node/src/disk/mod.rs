@@ -9,7 +9,7 @@ mod limits;
 mod lock;
 mod space;
 
-pub(crate) use durable::{create_folder, read_exact_at, rename, write, write_all_at};
+pub(crate) use durable::{create_folder, read_exact_at, rename, sync_folder, write, write_all_at};
 pub(crate) use layout::Layout;
 pub(crate) use limits::raise_open_files_max;
 pub(crate) use lock::FolderLock;

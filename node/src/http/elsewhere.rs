@@ -40,7 +40,7 @@ impl Locator {
 
 /// The answer to a request for a material that is not here: 307 to another holder.
 pub(crate) async fn elsewhere(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
-    match node.locator.locate(id).await.as_ref() {
+    match &*node.locator.locate(id).await {
         Ok(located) => match located.holders.iter().find(|url| **url != node.url) {
             Some(holder) => redirect(holder, uri),
             None if located.receiving.is_some() => {
@@ -55,7 +55,7 @@ pub(crate) async fn elsewhere(node: &Node, id: &MaterialId, uri: &Uri) -> Respon
 /// The answer to a request for an upload that is not here: 307 to the node that receives it.
 pub(super) async fn upload_elsewhere(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
     let gone = || Problem::new(Code::NotFound, format!("there is no upload of {id}")).into_response();
-    match node.locator.locate(id).await.as_ref() {
+    match &*node.locator.locate(id).await {
         Ok(located) => {
             // A whole one is told as whole by its holders.
             let place = located.receiving.iter().chain(&located.holders).find(|url| **url != node.url);

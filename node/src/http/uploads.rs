@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{Code, Generation, MaterialId, Problem, limits::MATERIAL_SIZE_MAX, tus};
@@ -45,9 +45,9 @@ pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<Materia
 
 async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
     match *method {
-        Method::HEAD => head(node, id, &request).await,
+        Method::HEAD => head(node, id, request.uri()).await,
         Method::PATCH => patch(node, id, request).await,
-        Method::DELETE => delete(node, id, &request).await,
+        Method::DELETE => delete(node, id, request.uri()).await,
         _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
     }
 }
@@ -75,7 +75,7 @@ fn options() -> Response {
     response
 }
 
-async fn head(node: &Arc<Node>, id: &MaterialId, request: &Request) -> Result<Response, Problem> {
+async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
     let told = match node.uploads.get(id) {
         Some(upload) => {
             let expected = upload.expected();
@@ -94,7 +94,7 @@ async fn head(node: &Arc<Node>, id: &MaterialId, request: &Request) -> Result<Re
         Some((manifest.size, manifest.size, manifest.name.clone(), manifest.media_type.clone()))
     };
     let Some((offset, size, name, media_type)) = told.or_else(whole) else {
-        return Ok(upload_elsewhere(node, id, request.uri()).await);
+        return Ok(upload_elsewhere(node, id, uri).await);
     };
     let mut response = StatusCode::OK.into_response();
     set(&mut response, tus::OFFSET, HeaderValue::from(offset));
@@ -118,7 +118,7 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     let length = number(headers, header::CONTENT_LENGTH.as_str())?;
     let Some(upload) = node.uploads.get(id) else {
         return match node.blobs.get(id) {
-            Some(blob) if offset == blob.len() && length == Some(0) => Ok(appended(offset)),
+            Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => Ok(appended(offset)),
             Some(blob) => {
                 let stands = format!("the upload of {id} is complete, at {}", blob.len());
                 Err(Problem::new(Code::OffsetMismatch, stands))
@@ -146,9 +146,9 @@ fn appended(offset: u64) -> Response {
 }
 
 /// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case.
-async fn delete(node: &Arc<Node>, id: &MaterialId, request: &Request) -> Result<Response, Problem> {
+async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
     if node.uploads.get(id).is_none() && node.blobs.get(id).is_none() {
-        return Ok(upload_elsewhere(node, id, request.uri()).await);
+        return Ok(upload_elsewhere(node, id, uri).await);
     }
     match node.cluster.delete_material(id).await {
         Err(error) if !matches!(error.code(), Some(Code::NotFound | Code::Gone)) => return Err(error.into()),

@@ -261,7 +261,7 @@ impl Upload {
             *state = State::Open(Box::new(writer));
         }
         match state {
-            State::Open(writer) => Ok(writer),
+            State::Open(writer) => Ok(writer.as_mut()),
             _ => Err(Problem::new(Code::Gone, format!("the upload of {} has ended", self.expected().material))),
         }
     }
@@ -302,6 +302,8 @@ pub(crate) fn disk_problem(error: &io::Error) -> Problem {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Problem::new(Code::NoSpace, format!("the node's disk is full: {error}"))
         }
+        // Told where it was found.
+        io::ErrorKind::InvalidData => Problem::new(Code::Internal, format!("the node's copy is damaged: {error}")),
         _ => {
             tracing::error!(%error, "the disk failed");
             Problem::new(Code::Internal, format!("the node's disk failed: {error}"))

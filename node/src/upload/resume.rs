@@ -23,6 +23,7 @@ impl Writer {
         let size = incoming.expected().size;
         let file = incoming.open_file(FILE)?;
         let leaves_file = incoming.open_file(LEAVES)?;
+        disk::sync_folder(incoming.folder())?;
         // What is only in the page cache survives this process, and not the machine.
         leaves_file.sync_all()?;
         let mut leaves = stored_leaves(&leaves_file, size)?;
