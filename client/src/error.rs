@@ -96,6 +96,10 @@ impl ClientError {
         }
     }
 
+    pub(crate) fn protocol(server: &str, what: impl Into<String>) -> Self {
+        Self::Protocol { server: server.to_owned(), what: what.into() }
+    }
+
     pub(crate) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing: format!("{doing} {}", path.display()), source }
     }

@@ -55,7 +55,8 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     let _stopped = stop.clone().drop_guard();
     let (owned, token, own_auth) = (config.clone(), stop.clone(), auth.clone());
     let opened = tokio::task::spawn_blocking(move || open(&owned, url, own_auth, token)).await;
-    let (node, left_behind) = opened.map_err(|error| folder_error(io::Error::other(error)))??;
+    // The folder is this process's until this function ends.
+    let (node, left_behind, _lock) = opened.map_err(|error| folder_error(io::Error::other(error)))??;
     Uploads::take_up(&node, left_behind);
     node.empty_trash();
 
@@ -88,7 +89,7 @@ fn open(
     url: String,
     auth: Auth,
     stop: CancellationToken,
-) -> Result<(Arc<Node>, Vec<Incoming>), NodeError> {
+) -> Result<(Arc<Node>, Vec<Incoming>, FolderLock), NodeError> {
     let folder = |cause: io::Error| NodeError::Folder { folder: config.data_dir.clone(), cause };
     let layout = Layout::create(&config.data_dir).map_err(folder)?;
     let lock = FolderLock::take(&layout.lock()).map_err(folder)?;
@@ -130,8 +131,7 @@ fn open(
         started: Instant::now(),
         stop,
         tasks: TaskTracker::new(),
-        _lock: lock,
     });
     Clones::take_up(&node, clones);
-    Ok((node, uploads))
+    Ok((node, uploads, lock))
 }

@@ -26,4 +26,4 @@ pub enum SlideError {
 }
 
 /// A result whose error is [`SlideError`].
-pub type Result<T, E = SlideError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = SlideError> = std::result::Result<T, E>;

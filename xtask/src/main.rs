@@ -1,4 +1,4 @@
-//! The longer chores: `cargo xtask test` runs every check of the workspace, `cargo xtask fix` mends what can be mended by itself.
+//! The longer chores: `cargo xtask test` runs every check there is, `cargo xtask fix` mends what can be mended by itself.
 //!
 //! Checks never write to the source. Each step says what it does, how long it took, and, where a tool is missing, how to
 //! get it.
@@ -12,14 +12,16 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo xtask test    format, lints, all Rust tests
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
+cargo xtask rust    the same without the page
 cargo xtask page    the page alone
 cargo xtask fix     formats, and applies what clippy can mend";
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => rust(),
+        "test" => rust().and_then(|()| page()),
+        "rust" => rust(),
         "page" => page(),
         "fix" => fix(),
         _ => {

@@ -13,7 +13,7 @@ mod open;
 mod suite;
 pub(crate) mod types;
 
-pub(crate) use group::{Group, Leader, Unavailable};
+pub(crate) use group::{Group, Leader};
 pub(crate) use open::open;
 
 /// Raft's timing and sizes.

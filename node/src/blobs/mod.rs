@@ -80,10 +80,10 @@ impl Blobs {
             open_files: Arc::new(OpenFiles::new(open_max)),
             damage,
         };
-        for (id, folder) in scan::entries(&blobs.layout, &blobs.layout.materials())? {
+        for (id, folder) in entries(&blobs.layout, &blobs.layout.materials())? {
             match scan::manifest(&id, &folder).and_then(|manifest| blobs.blob(manifest, &folder)) {
                 Ok(blob) => drop(blobs.held.write().insert(id, Arc::new(blob))),
-                Err(reason) => scan::set_aside(&blobs.layout, &folder, &reason)?,
+                Err(reason) => set_aside(&blobs.layout, &folder, &reason)?,
             }
         }
         Ok(blobs)
@@ -114,7 +114,7 @@ impl Blobs {
         write_manifest(from, manifest)?;
         if let Some(old) = self.get(&manifest.material) {
             old.close();
-            scan::to_trash(&self.layout, old.folder())?;
+            to_trash(&self.layout, old.folder())?;
         }
         disk::rename(from, &to)?;
         self.insert(manifest.clone(), &to)
@@ -136,7 +136,7 @@ impl Blobs {
         if blob.manifest().generation > generation {
             return Ok(Removed::Newer);
         }
-        scan::to_trash(&self.layout, blob.folder())?;
+        to_trash(&self.layout, blob.folder())?;
         self.held.write().remove(id);
         blob.close();
         Ok(Removed::Gone)

@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use futures_util::{StreamExt as _, stream};
 use microtome_proto::{Code, MaterialId, Problem, internal::Reserve};

@@ -1,16 +1,12 @@
 //! Runs as the coordinator sees them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{FakeCoordinator, TestNode, bytes, material, runs::tissue};
 use microtome_proto::{
     Code, Generation, MaterialId, RunId,
     internal::{Order, RunReport},
 };
 use microtome_slide::synthetic;
 use std::sync::OnceLock;
-use support::{FakeCoordinator, TestNode, bytes, material, runs::tissue};
 
 /// A slide, and its tissue fraction.
 fn slide() -> &'static (Vec<u8>, f64) {
@@ -144,7 +140,7 @@ async fn a_report_waits_for_a_leader_and_a_stop_ends_the_waiting() {
     node.coordinator.seen().runs.refuses = Some(Code::NoLeader);
     node.coordinator.order(tissue(1, 5, &[&id]));
     node.coordinator.wait("two tries", |seen| seen.runs.refused >= 2).await;
-    let beat = |seen: &support::coordinator::Seen| seen.last_beat.as_ref().map_or(0, |beat| beat.runs.len());
+    let beat = |seen: &crate::support::coordinator::Seen| seen.last_beat.as_ref().map_or(0, |beat| beat.runs.len());
     node.coordinator.wait("the run in a heartbeat", |seen| beat(seen) == 1).await;
 
     node.coordinator.seen().orders = vec![Order::Stop { run: RunId::from_counter(1), attempt: Generation(5) }];
@@ -169,7 +165,7 @@ async fn runs_over_the_slots_wait_and_are_told_of() {
     for run in 1..=3 {
         node.coordinator.order(tissue(run, 1, &[&id]));
     }
-    let labels = |seen: &support::coordinator::Seen| {
+    let labels = |seen: &crate::support::coordinator::Seen| {
         let runs = seen.last_beat.iter().flat_map(|beat| &beat.runs);
         runs.filter(|run| run.progress.label == "waiting for a free slot").count()
     };
@@ -179,8 +175,9 @@ async fn runs_over_the_slots_wait_and_are_told_of() {
         })
         .await;
     node.coordinator.seen().runs.refuses = None;
-    let ended =
-        |seen: &support::coordinator::Seen| seen.runs.reports.iter().filter(|(_, report)| is_done(report)).count();
+    let ended = |seen: &crate::support::coordinator::Seen| {
+        seen.runs.reports.iter().filter(|(_, report)| is_done(report)).count()
+    };
     node.coordinator.wait("all three", |seen| ended(seen) == 3).await;
 }
 

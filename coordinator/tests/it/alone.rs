@@ -1,10 +1,6 @@
 //! One coordinator by itself: starting, starting again, and refusing what cannot work.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
-
-use common::{FakeNode, Server, alone, code, create, http, read, small};
+use crate::common::{FakeNode, Server, alone, code, create, http, read, small};
 use microtome_coordinator::{CoordinatorError, StoreError, Tuning};
 use microtome_proto::{cluster::Cluster, material::Material};
 use reqwest::StatusCode;

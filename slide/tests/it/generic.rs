@@ -1,16 +1,13 @@
 //! Plain pyramids: which images are levels.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     FILES, Form, Image, NONE, Value, image,
     pixels::{picture, smaller},
 };
 use microtome_slide::Slide;
 use std::sync::Arc;
 
-const FILE: common::File = FILES[0];
+const FILE: crate::common::File = FILES[0];
 
 fn level(width: u32, height: u32) -> Image {
     image(FILE, &picture(width, height), Form::tiles(NONE, 64))

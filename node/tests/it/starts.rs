@@ -1,21 +1,17 @@
 //! Starting: what is settled on disk, what is refused, and that no coordinator is needed to serve.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{FakeCoordinator, TestNode, bytes, config, material, reserve};
 use microtome_node::{Config, NodeError, run};
 use microtome_proto::Code;
 use reqwest::StatusCode;
 use std::fs;
-use support::{FakeCoordinator, TestNode, bytes, config, material, reserve};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// The error with which a node ends.
 async fn refusal(config: Config) -> NodeError {
     let running = run(config, CancellationToken::new(), oneshot::channel().0);
-    tokio::time::timeout(support::HANGS_AFTER, running).await.expect("it ends").unwrap_err()
+    tokio::time::timeout(crate::support::HANGS_AFTER, running).await.expect("it ends").unwrap_err()
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! Copies pulled from other nodes: proven, resumable, from all holders at once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{TestNode, bytes, hash, material, reserve};
 use axum::{
     Router,
     body::Body,
@@ -20,7 +17,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
-use support::{TestNode, bytes, hash, material, reserve};
 
 const MIB: usize = 1 << 20;
 const RANGE: usize = 8 * MIB;

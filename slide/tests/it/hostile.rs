@@ -1,10 +1,7 @@
 //! Files that lie: loops, absurd sizes, truncation and random damage. Whatever they say, the answer is an error or
 //! pixels, soon, and without the memory that they claim.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, compress, field_at, image,
     pixels::{picture, smaller},
     shared,
@@ -15,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const FILE: common::File = FILES[0];
+const FILE: crate::common::File = FILES[0];
 
 /// Reads what there is to read, and gives the first error.
 fn use_all(bytes: &[u8]) -> Result<(), SlideError> {
@@ -206,7 +203,7 @@ fn tiles_that_claim_too_much_are_refused() {
 /// Each tile of each level missing: filling one must not walk down all levels.
 #[test]
 fn a_pyramid_of_holes_is_drawn_in_bounded_time() {
-    let file = common::File { big_endian: false, big: true };
+    let file = crate::common::File { big_endian: false, big: true };
     let level = |shift: u32| {
         let side = 1 << (16 - 2 * shift);
         let mut image = image(file, &picture(64, 64), Form::tiles(DEFLATE, 64)).described("Aperio");

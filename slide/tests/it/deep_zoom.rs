@@ -1,16 +1,13 @@
 //! Deep Zoom tiles are those of the slide, at every level.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     DEFLATE, FILES, Form, JPEG, image,
     pixels::{decode_jpeg, decode_png, difference, picture, smaller},
 };
 use microtome_slide::{Rgb, Slide, SlideError, deep_zoom::DeepZoom, encode};
 use std::sync::Arc;
 
-const FILE: common::File = FILES[0];
+const FILE: crate::common::File = FILES[0];
 
 fn slide(compression: u16, tile: u32, steps: &[u32]) -> Slide {
     let top = picture(1000, 700);
@@ -120,11 +117,12 @@ fn levels_that_the_file_rounded_down_are_used() {
 /// A slide of one huge level would have to be read as a whole for its small tiles.
 #[test]
 fn a_tile_that_costs_too_much_is_refused() {
-    let file = common::File { big_endian: false, big: true };
+    let file = crate::common::File { big_endian: false, big: true };
     let side = 1 << 16;
     let mut image = image(file, &picture(256, 256), Form::tiles(JPEG, 256));
     image.tiles = vec![vec![]; 1 << 16];
-    let image = image.with(256, common::Value::Long(vec![side])).with(257, common::Value::Long(vec![side]));
+    let image =
+        image.with(256, crate::common::Value::Long(vec![side])).with(257, crate::common::Value::Long(vec![side]));
     let slide = Slide::open(Arc::new(file.write(&[image]))).unwrap();
     let zoom = DeepZoom::new(&slide, None, 0);
     assert!(matches!(zoom.tile(&slide, 0, 0, 0), Err(SlideError::TooLarge(_))));

@@ -1,9 +1,6 @@
 //! Every form of pixels that is read comes out as it went in; every other is refused by its name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     DEFLATE, FILES, File, Form, Image, JPEG, LZW, NONE, OLD_DEFLATE, Value, compress, image,
     pixels::{difference, jpeg, picture},
 };
@@ -147,7 +144,7 @@ fn odd_writers_are_understood() {
     // Plain strips without lengths, and without the number of rows: one strip.
     let one = image(file, &picture, Form::strips(NONE, 70)).without(278);
     let mut bytes = file.write(&[one]);
-    let at = common::field_at(&bytes, 0, 279) - 8;
+    let at = crate::common::field_at(&bytes, 0, 279) - 8;
     bytes[at..at + 2].copy_from_slice(&60000u16.to_le_bytes());
     assert_eq!(whole(&open(bytes).unwrap()), picture);
 }

@@ -1,9 +1,6 @@
 //! Real slides beside what OpenSlide and other readers say of them, where the folder with them is there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     pixels::{at, decode_jpeg, decode_png, difference},
     shared::{folder, mean, sha256, source, truth},
 };
@@ -167,7 +164,8 @@ fn native_tiles_of_a_real_slide_are_its_own_bytes_and_show_the_right_colours() {
     assert!(level.native && (level.columns, level.rows) == (10, 13));
     // The tables are found without the reader's help: classic, little-endian, one directory after the pixels.
     let long = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-    let (offsets, lens) = (long(common::field_at(&bytes, 0, 324)), long(common::field_at(&bytes, 0, 325)));
+    let (offsets, lens) =
+        (long(crate::common::field_at(&bytes, 0, 324)), long(crate::common::field_at(&bytes, 0, 325)));
     let mut out = Vec::new();
     for index in 0..130 {
         let (column, row) = (index % 10, index / 10);

@@ -1,12 +1,7 @@
 //! Slides as viewers see them, from outside.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "../src/pixels/drawn.rs"]
-#[allow(dead_code)]
-mod drawn;
-mod support;
-
+use crate::drawn;
+use crate::support::{FakeCoordinator, TestNode, bytes, code, material, number};
 use microtome_proto::{MaterialId, slide::SlideInfo};
 use microtome_slide::{Rgb, Slide, synthetic};
 use reqwest::{Response, StatusCode, header};
@@ -14,7 +9,6 @@ use std::{
     os::unix::fs::FileExt as _,
     sync::{Arc, OnceLock},
 };
-use support::{FakeCoordinator, TestNode, bytes, code, material, number};
 
 /// An Aperio-style slide whose tiles are JPEG. Its sides are no multiples of the tiles'.
 fn synthetic_slide() -> &'static [u8] {
@@ -84,7 +78,7 @@ async fn a_native_tile_is_the_files_own_bytes() {
                 assert_eq!(headers["content-type"], "image/jpeg");
                 assert_eq!(headers["cache-control"], "private, max-age=3600");
                 assert_eq!(headers["access-control-allow-origin"], "*");
-                let hash = support::hash(synthetic_slide());
+                let hash = crate::support::hash(synthetic_slide());
                 assert_eq!(headers["etag"], format!("\"{}-{level}-{column}-{row}\"", &hash[..16]));
                 assert_eq!(number(&tile, "content-length"), expected.len() as u64);
                 assert!(tile.bytes().await.unwrap() == expected, "{path}");
@@ -351,7 +345,7 @@ async fn a_tile_whose_bytes_the_disk_has_changed_is_never_served() {
             tokio::task::yield_now().await;
         }
     };
-    let answer = tokio::time::timeout(support::HANGS_AFTER, located).await.unwrap();
+    let answer = tokio::time::timeout(crate::support::HANGS_AFTER, located).await.unwrap();
     assert_eq!(answer.headers()["location"], format!("http://127.0.0.1:9{path}"));
 }
 

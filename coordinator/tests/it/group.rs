@@ -1,10 +1,6 @@
 //! Three coordinators: electing, writing through any of them, losing the leader, catching up.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
-
-use common::{Cluster, FakeNode, PATIENCE, Server, code, configs, create, eventually, http, read, small};
+use crate::common::{Cluster, FakeNode, PATIENCE, Server, code, configs, create, eventually, http, read, small};
 use microtome_coordinator::{CoordinatorError, Tuning};
 use microtome_proto::{cluster::Cluster as Info, material::Material, node::Node, page::Page};
 use reqwest::StatusCode;

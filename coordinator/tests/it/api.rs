@@ -1,11 +1,7 @@
 //! The API against nodes that are a few lines: uploads, copies, runs, redirects, refusals.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
-
+use crate::common::{FakeNode, Server, alone, code, create, eventually, http, read, ready};
 use axum::http::StatusCode as Answer;
-use common::{FakeNode, Server, alone, code, create, eventually, http, read, ready};
 use microtome_coordinator::Tuning;
 use microtome_proto::{
     Generation, RunId,
@@ -218,7 +214,7 @@ async fn nonsense_is_refused_with_a_code() {
     let node = FakeNode::join(&server, "first").await;
     let at = |path: &str| format!("{}{path}", server.url);
     let material = |body: serde_json::Value| http().post(at("/v1/materials")).json(&body);
-    let beat = json!({ "instance": "0".repeat(32), "report": common::report() });
+    let beat = json!({ "instance": "0".repeat(32), "report": crate::common::report() });
     let stale = json!({ "report": "verified", "generation": Generation(999), "size": 1, "blake3": "ab".repeat(32) });
     let cases: Vec<(RequestBuilder, u16, &str)> = vec![
         (material(json!({ "name": "", "size": 1 })), 400, "bad_request"),

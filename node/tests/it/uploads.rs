@@ -1,14 +1,10 @@
 //! Uploads from outside: tus 1.0.0, and what survives what.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{TestNode, bytes, code, hash, material, number, reserve};
 use futures_util::StreamExt as _;
 use microtome_proto::{Generation, internal::ReplicaReport, internal::Reserve};
 use reqwest::{Body, StatusCode};
 use std::{convert::Infallible, time::Duration};
-use support::{TestNode, bytes, code, hash, material, number, reserve};
 use tokio::sync::mpsc;
 
 const MIB: usize = 1 << 20;
@@ -29,7 +25,7 @@ async fn wait_for_offset(node: &TestNode, id: &microtome_proto::MaterialId, want
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(support::HANGS_AFTER, waiting).await.expect("the offset is reached");
+    tokio::time::timeout(crate::support::HANGS_AFTER, waiting).await.expect("the offset is reached");
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! Opening reads kilobytes, whatever the slide's size, and a tile reads little more than itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{File, Image, JPEG, Value, pixels, shared};
+use crate::common::{File, Image, JPEG, Value, pixels, shared};
 use microtome_slide::{ReadAt, Slide};
 use std::{
     collections::BTreeMap,

@@ -1,9 +1,6 @@
 //! A slide like Aperio's: what is found in it, its native tiles, regions at all levels, and holes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-mod common;
-
-use common::{
+use crate::common::{
     DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, image,
     pixels::{at, decode_jpeg, difference, picture, smaller},
 };
@@ -12,7 +9,7 @@ use std::sync::Arc;
 
 const DESCRIPTION: &str = "Aperio Image Library v11.2.1 \r\n1000x700 [0,0 1000x700] (240x240) JPEG/RGB Q=30\
     |AppMag = 20|MPP = 0.4990|ScanScope ID = CPAPERIOCS|Empty = |OriginalWidth = 1|OriginalWidth = 2";
-const FILE: common::File = FILES[0];
+const FILE: crate::common::File = FILES[0];
 
 struct Made {
     levels: Vec<Rgb>,
@@ -103,7 +100,7 @@ fn what_no_browser_shows_at_the_tiles_size_is_not_native() {
         let bytes = FILE.write(&[image]);
         (Slide::open(Arc::new(bytes.clone())).unwrap(), bytes)
     };
-    let good = common::pixels::jpeg_tile(&small, false).1;
+    let good = crate::common::pixels::jpeg_tile(&small, false).1;
     let sof = good.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
     let changed = |at: usize, byte: u8| {
         let mut tile = good.clone();

@@ -1,13 +1,9 @@
 //! Reading copies from outside: ranges, conditions, and that no wrong byte ever leaves.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{TestNode, bytes, code, hash, material, number};
 use microtome_proto::MaterialId;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use std::{fs, os::unix::fs::FileExt as _, path::PathBuf};
-use support::{TestNode, bytes, code, hash, material, number};
 
 const MIB: usize = 1 << 20;
 

@@ -1,0 +1,9 @@
+//! Coordinators from outside, within this process: real sockets, real folders, and nodes that are a few lines.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+mod alone;
+mod api;
+mod group;

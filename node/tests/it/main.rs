@@ -1,0 +1,15 @@
+//! A node as its users and its coordinator see it: real sockets, a real folder.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../src/pixels/drawn.rs"]
+#[allow(dead_code)]
+mod drawn;
+mod support;
+
+mod clones;
+mod pixels;
+mod reads;
+mod runs;
+mod starts;
+mod uploads;

@@ -1,0 +1,13 @@
+//! The reader from outside: every form of file, real slides beside other readers, and files that lie.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod common;
+
+mod aperio;
+mod deep_zoom;
+mod forms;
+mod generic;
+mod hostile;
+mod open_cost;
+mod truth;
