@@ -1,11 +1,13 @@
-//! What both servers share: listening and stopping, answers in problem+json, the token check, metrics.
+//! What both servers share: listening and stopping, answers in problem+json, the token check, metrics, the crash-safe
+//! write.
 //!
-//! It knows HTTP and nothing of materials: no route of the API is defined here.
+//! It knows HTTP and files and nothing of materials: no route of the API is defined here.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod auth;
 mod cors;
+pub mod durable;
 pub mod extract;
 pub mod listen;
 pub mod metrics;

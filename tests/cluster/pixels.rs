@@ -92,7 +92,10 @@ async fn deep_zoom_is_served() {
     let base = &cluster.coordinators[0].url;
     let descriptor = String::from_utf8(cluster.get(&format!("{base}/dzi/{id}.dzi")).await).unwrap();
     let tile = slide.levels()[0].tile_width;
-    assert!(descriptor.contains(&format!("TileSize=\"{tile}\"")) && descriptor.contains("Overlap=\"0\""), "{descriptor}");
+    assert!(
+        descriptor.contains(&format!("TileSize=\"{tile}\"")) && descriptor.contains("Overlap=\"0\""),
+        "{descriptor}"
+    );
     assert!(descriptor.contains("Width=\"2500\"") && descriptor.contains("Height=\"1800\""));
     // ceil(log2(2500)) = 12: level 12 is the whole slide, level 0 one pixel.
     for (level, size) in [(12, (tile, tile)), (9, (tile, 225.min(tile))), (0, (1, 1))] {
@@ -115,8 +118,7 @@ async fn a_real_slide_agrees_with_its_truth() {
     let Some(folder) = real_slides() else { return };
     let name = "CMU-1-Small-Region.svs";
     let bytes = fs::read(folder.join(name)).unwrap();
-    let truth: Value =
-        serde_json::from_slice(&fs::read(folder.join(format!("truth/{name}.json"))).unwrap()).unwrap();
+    let truth: Value = serde_json::from_slice(&fs::read(folder.join(format!("truth/{name}.json"))).unwrap()).unwrap();
     let cluster = Cluster::start(1, 3).await;
     let material = cluster.put(name, &bytes, 2).await;
     let id = material.id.as_str();

@@ -8,8 +8,9 @@
 //! | `state/` | the applied state: what snapshot and log can rebuild |
 //! | `snapshots/` | the newest two snapshots |
 
-use super::{StoreError, durable};
+use super::StoreError;
 use microtome_proto::{ClusterId, CoordinatorId};
+use microtome_server::durable;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,7 +49,6 @@ impl Folder {
     pub(crate) fn open(path: &Path, id: CoordinatorId, cluster_name: &str) -> Result<(Self, Lock), StoreError> {
         fs::create_dir_all(path).map_err(|error| StoreError::io(path, error))?;
         let lock = lock(path)?;
-        durable::remove_temporary(path).map_err(|error| StoreError::io(path, error))?;
         let wanted = Identity { version: VERSION, id, cluster_name: cluster_name.to_owned(), cluster: None };
         let identity = match read_identity(&path.join(IDENTITY))? {
             None if path.join(LOG).exists() => {
@@ -136,7 +136,7 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, StoreError> {
 fn write_identity(folder: &Path, identity: &Identity) -> Result<(), StoreError> {
     let path = folder.join(IDENTITY);
     let bytes = serde_json::to_vec_pretty(identity).map_err(|error| StoreError::io(&path, error.into()))?;
-    durable::write_file(&path, &bytes).map_err(|error| StoreError::io(&path, error))
+    durable::write(&path, &bytes).map_err(|error| StoreError::io(&path, error))
 }
 
 #[cfg(test)]

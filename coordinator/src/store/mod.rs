@@ -4,7 +4,6 @@
 //! applied state ([`state`]: rebuilt from the other two whenever it cannot be trusted) and snapshots ([`snapshot`]). It
 //! knows indexes, keys and bytes; it must never know what raft or the core mean by them.
 
-pub(crate) mod durable;
 mod error;
 pub(crate) mod folder;
 mod ledger;

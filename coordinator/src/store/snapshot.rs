@@ -5,7 +5,8 @@
 //! hash stands at the end so that a snapshot is written in one go, whatever its size. It is checked when the file is
 //! opened or has been received: no record of a file that fails is ever used.
 
-use super::{StoreError, durable, walk::Record};
+use super::{StoreError, walk::Record};
+use microtome_server::durable;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +26,8 @@ const PART_LEN_MAX: u32 = 64 << 20;
 /// How many are kept: should the newest be damaged, the one before and the log behind it still tell everything.
 const KEPT: usize = 2;
 const BUFFER_LEN: usize = 256 << 10;
+/// How the names of files begin that are still written.
+const UNFINISHED: &str = ".new-";
 
 /// What a snapshot says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +96,7 @@ impl Snapshots {
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let wrap = |error| StoreError::io(folder, error);
         fs::create_dir_all(folder).map_err(wrap)?;
-        durable::remove_temporary(folder).map_err(wrap)?;
+        remove_unfinished(folder).map_err(wrap)?;
         let mut newest = None;
         for path in files(folder).map_err(wrap)? {
             match check(File::open(&path).map_err(wrap)?) {
@@ -162,7 +165,8 @@ impl Snapshots {
         let is_here = snapshot.received.is_some() || self.is_newest(&snapshot);
         let mut snapshot = if is_here { snapshot } else { self.copy(&snapshot)? };
         if let Some(received) = snapshot.received.take() {
-            durable::publish(received, &self.folder.join(format!("{:020}.{EXTENSION}", snapshot.header.index)))?;
+            let path = received.keep().map_err(|error| error.error)?;
+            durable::rename(&path, &self.folder.join(format!("{:020}.{EXTENSION}", snapshot.header.index)))?;
             *self.newest.lock() = Some(snapshot.share());
             for path in files(&self.folder)?.into_iter().skip(KEPT) {
                 fs::remove_file(path)?;
@@ -192,8 +196,19 @@ impl Snapshots {
     }
 
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        tempfile::Builder::new().prefix(durable::TEMPORARY).tempfile_in(&self.folder)
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)
     }
+}
+
+/// Removes what interrupted writes have left.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A snapshot that arrives.

@@ -6,10 +6,10 @@ use super::{
     proof::damaged,
     tree::{self, GROUP_LEN, Leaf},
 };
-use crate::disk;
 use std::{
     io::{self, IoSliceMut},
     ops::Range,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -58,7 +58,7 @@ impl Blob {
         let groups = self.groups(buf.len(), offset)?;
         let read = self.opened().and_then(|opened| {
             if opened.checked.all(groups.clone()) {
-                disk::read_exact_at(&opened.file, buf, offset)
+                opened.file.read_exact_at(buf, offset)
             } else {
                 self.read_checking(&opened, groups, buf, offset)
             }
@@ -120,7 +120,7 @@ impl Blob {
         if let (Some(first), Some(last)) = (first, last) {
             let start = tree::group_range(self.len(), first).start - offset;
             let stop = tree::group_range(self.len(), last).end - offset;
-            disk::read_exact_at(&opened.file, part(buf, start..stop)?, offset + start)?;
+            opened.file.read_exact_at(part(buf, start..stop)?, offset + start)?;
         }
         let mut beside = Vec::new();
         for (index, leaf) in groups.zip(leaves) {
@@ -131,7 +131,7 @@ impl Blob {
                 continue;
             }
             beside.resize((group.end - group.start) as usize, 0);
-            disk::read_exact_at(&opened.file, &mut beside, group.start)?;
+            opened.file.read_exact_at(&mut beside, group.start)?;
             self.check(opened, index, &beside, &leaf)?;
             let common = group.start.max(offset)..group.end.min(end);
             let from = part(&mut beside, common.start - group.start..common.end - group.start)?;

@@ -9,7 +9,7 @@ use super::{
     tree::{self, BLOCK_GROUPS, LEAF_LEN, Leaf},
 };
 use crate::disk;
-use std::{fs::File, io, ops::Range, path::Path};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path};
 
 /// The name of the leaves' file.
 pub(crate) const LEAVES: &str = "leaves";
@@ -80,7 +80,7 @@ impl Proof {
 fn read_leaves(file: &File, groups: Range<u64>) -> io::Result<Vec<Leaf>> {
     let count = usize::try_from(groups.end - groups.start).map_err(io::Error::other)?;
     let mut leaves = vec![Leaf::default(); count];
-    disk::read_exact_at(file, leaves.as_flattened_mut(), groups.start * LEAF_LEN)?;
+    file.read_exact_at(leaves.as_flattened_mut(), groups.start * LEAF_LEN)?;
     Ok(leaves)
 }
 

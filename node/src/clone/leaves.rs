@@ -10,7 +10,7 @@ use crate::{
     disk,
     node::blocking,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
 /// Where the leaves are gathered until they are proven.
 const GATHERED: &str = "leaves.gathered";
@@ -89,7 +89,7 @@ async fn fetch(node: &Node, cloning: &Arc<Cloning>, source: &str, root: Leaf) ->
         let offset = written;
         written += bytes.len() as u64;
         spine = blocking(move || {
-            disk::write_all_at(&to, &bytes, offset)?;
+            to.write_all_at(&bytes, offset)?;
             leaves.into_iter().for_each(|leaf| spine.push(leaf));
             Ok(spine)
         })

@@ -1,7 +1,7 @@
 //! What lies where in a node's data folder.
 
-use super::durable::{create_folder, sync_folder};
 use microtome_proto::MaterialId;
+use microtome_server::durable::{create_folder, sync_folder};
 use std::{
     io,
     path::{Path, PathBuf},

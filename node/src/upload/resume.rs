@@ -12,7 +12,7 @@ use crate::{
     incoming::Incoming,
     upload::{CHECKPOINT_BYTES, tail::Tail, writer::Writer},
 };
-use std::{fs::File, io, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 /// Groups that are proven again.
 const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
@@ -66,7 +66,7 @@ impl Writer {
             return Ok(());
         }
         let mut bytes = vec![0; (tail.offset() - group.start) as usize];
-        disk::read_exact_at(&self.file, &mut bytes, group.start)?;
+        self.file.read_exact_at(&mut bytes, group.start)?;
         if tail.leaf() == Some(tree::leaf(self.size, index, &bytes)) {
             self.hasher.update(&bytes, |_| ());
         }
@@ -77,7 +77,7 @@ impl Writer {
 fn stored_leaves(file: &File, size: u64) -> io::Result<Vec<Leaf>> {
     let count = (file.metadata()?.len() / LEAF_LEN).min(tree::group_count(size));
     let mut leaves = vec![Leaf::default(); usize::try_from(count).map_err(io::Error::other)?];
-    disk::read_exact_at(file, leaves.as_flattened_mut(), 0)?;
+    file.read_exact_at(leaves.as_flattened_mut(), 0)?;
     Ok(leaves)
 }
 
@@ -107,7 +107,7 @@ fn sound_prefix(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<usize> {
 fn is_sound(file: &File, size: u64, leaves: &[Leaf], index: usize) -> io::Result<bool> {
     let range = tree::group_range(size, index as u64);
     let mut bytes = vec![0; (range.end - range.start) as usize];
-    disk::read_exact_at(file, &mut bytes, range.start)?;
+    file.read_exact_at(&mut bytes, range.start)?;
     Ok(leaves.get(index) == Some(&tree::leaf(size, index as u64, &bytes)))
 }
 

@@ -6,10 +6,9 @@
 
 use crate::{
     blobs::tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
-    disk,
     upload::tail::Tail,
 };
-use std::{fs::File, io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
 /// Writes one upload, in order.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Writer {
         if bytes.len() as u64 > self.size - self.offset() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "more bytes than were announced"));
         }
-        disk::write_all_at(&self.file, bytes, self.offset())?;
+        self.file.write_all_at(bytes, self.offset())?;
         let Self { hasher, spine, fresh, .. } = self;
         hasher.update(bytes, |leaf| {
             spine.push(leaf);
@@ -105,8 +104,7 @@ impl Checkpoint {
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
             let bytes = self.leaves.as_flattened();
-            let written =
-                disk::write_all_at(&self.leaves_file, bytes, place).and_then(|()| self.leaves_file.sync_data());
+            let written = self.leaves_file.write_all_at(bytes, place).and_then(|()| self.leaves_file.sync_data());
             if let Err(error) = written {
                 // What is in memory only must not be taken for durable when the upload is opened again.
                 let _ = self.leaves_file.set_len(place);

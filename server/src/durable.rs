@@ -1,10 +1,9 @@
-//! The one crash-safe write, and its kin for folders. All errors name the path.
+//! The one crash-safe write, and its kin for folders. All errors name the path; all functions block.
 
 use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,7 @@ use std::{
 ///
 /// # Errors
 /// Where any step fails; the old file is untouched then, unless only the folder's sync failed.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path);
     let written = (|| {
         let mut file = File::create(&beside)?;
@@ -32,7 +31,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// Where it cannot be made or synced.
-pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+pub fn create_folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(naming(path)(error)),
         _ => {}
@@ -44,7 +43,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Where the rename or a sync fails.
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to).map_err(naming(from))?;
     sync_parent(to)?;
     if from.parent() != to.parent() {
@@ -57,24 +56,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Where it cannot be opened or synced.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(naming(path))
-}
-
-/// Fills `buf` from `offset` on.
-///
-/// # Errors
-/// `UnexpectedEof` where the file is shorter.
-pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
-    file.read_exact_at(buf, offset)
-}
-
-/// Writes all of `bytes` from `offset` on; not durable before a sync.
-///
-/// # Errors
-/// Where the disk refuses, `StorageFull` where it is full.
-pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    file.write_all_at(bytes, offset)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
