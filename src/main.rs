@@ -31,5 +31,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     terminal::note(&format!("{error:#}"));
-    ExitCode::FAILURE
+    // A wrong setting ends as a wrong argument does.
+    let is_setting = error.chain().any(|cause| cause.is::<config::ConfigError>());
+    ExitCode::from(if is_setting { 2 } else { 1 })
 }

@@ -60,8 +60,9 @@ fn distinct(servers: impl IntoIterator<Item = String>) -> Vec<String> {
 }
 
 fn with_scheme(text: &str) -> String {
-    let text = text.trim().trim_end_matches('/');
-    if text.is_empty() || text.contains("://") { text.to_owned() } else { format!("http://{text}") }
+    let text = text.trim();
+    let base = text.trim_end_matches('/');
+    if base.is_empty() || text.contains("://") { base.to_owned() } else { format!("http://{base}") }
 }
 
 /// Brings a server's address as people write it (`HOST:PORT`, a slash at its end) into the form used everywhere.
@@ -70,19 +71,26 @@ fn with_scheme(text: &str) -> String {
 /// [`ClientError::Address`] where it is none.
 pub fn check_address(text: &str) -> Result<String, ClientError> {
     let base = with_scheme(text);
-    parse(&base).map(|_| base)
+    match parse(&base) {
+        Ok(_) => Ok(base),
+        Err(ClientError::Address(_)) => Err(ClientError::Address(shown(text))),
+        Err(error) => Err(error),
+    }
 }
 
 /// A URL that can be asked: http, with a host, without a password in it.
 pub(crate) fn parse(text: &str) -> Result<Url, ClientError> {
-    let shown = || text.chars().take(200).collect();
-    let url = Url::parse(text).map_err(|_| ClientError::Address(shown()))?;
+    let url = Url::parse(text).map_err(|_| ClientError::Address(shown(text)))?;
     let plain = url.username().is_empty() && url.password().is_none();
     match url.scheme() {
         "http" if url.host().is_some() && plain => Ok(url),
-        "https" => Err(ClientError::Encrypted(shown())),
-        _ => Err(ClientError::Address(shown())),
+        "https" => Err(ClientError::Encrypted(shown(text))),
+        _ => Err(ClientError::Address(shown(text))),
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 #[cfg(test)]

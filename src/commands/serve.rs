@@ -170,7 +170,7 @@ fn log_to_stderr(format: LogFormat) -> anyhow::Result<()> {
         Ok(text) if !text.is_empty() => {
             EnvFilter::try_new(&text).with_context(|| format!("MICROTOME_LOG: '{text}' is no filter of the log"))?
         }
-        _ => EnvFilter::new("info,openraft=warn"),
+        _ => EnvFilter::new("info,openraft=error"),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Nodes asked for one upload.
 const TRIES_MAX: usize = 4;
 /// Time that a node has to reserve.
-const RESERVE_WITHIN: Duration = Duration::from_secs(4);
+const RESERVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A material to be made. Its fields are checked.
 #[derive(Debug, Clone)]

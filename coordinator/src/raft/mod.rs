@@ -33,12 +33,12 @@ pub struct Tuning {
 }
 
 impl Default for Tuning {
-    /// A lost leader is replaced within about a second and a half.
+    /// A lost leader is replaced within about three seconds; a busy machine does not look like a lost one.
     fn default() -> Self {
         Self {
-            heartbeat_ms: 150,
-            election_ms_min: 450,
-            election_ms_max: 750,
+            heartbeat_ms: 250,
+            election_ms_min: 1_000,
+            election_ms_max: 1_600,
             snapshot_every: 5_000,
             kept_entries: 12_000,
         }

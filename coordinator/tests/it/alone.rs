@@ -1,6 +1,6 @@
 //! One coordinator by itself: starting, starting again, and refusing what cannot work.
 
-use crate::common::{FakeNode, Server, alone, code, create, http, read, small};
+use crate::common::{FakeNode, Server, alone, code, created, eventually, http, small};
 use microtome_coordinator::{CoordinatorError, StoreError, Tuning};
 use microtome_proto::{cluster::Cluster, material::Material};
 use reqwest::StatusCode;
@@ -15,9 +15,7 @@ async fn it_starts_again_with_what_it_had_acknowledged() {
     let node = FakeNode::join(&server, "node a").await;
     let mut made = Vec::new();
     for n in 0..150 {
-        made.push(
-            read::<Material>(create(&server, &format!("slide {n}"), &format!("k{n}")).await, StatusCode::CREATED).await,
-        );
+        made.push(created(&server, &format!("slide {n}"), &format!("k{n}")).await);
     }
     for damage in [None, Some("state"), Some("snapshots")] {
         server.stop().await;
@@ -57,7 +55,10 @@ async fn a_folder_and_a_port_have_one_owner() {
     assert!(error.to_string().contains("belongs to coordinator 1"), "{error}");
     let error = refusal(&|config| config.cluster_name = "other".to_owned()).await.err().unwrap();
     assert!(error.to_string().contains("cluster 'microtome'"), "{error}");
-    fs::write(server.config.data_dir.join("log.redb"), b"nonsense").unwrap();
+    // The log's thread may hold the file a little longer.
+    let log = server.config.data_dir.join("log.redb");
+    eventually("the log is closed", || async { redb::Database::open(&log).ok() }).await;
+    fs::write(&log, b"nonsense").unwrap();
     let error = server.start_again().await.unwrap_err();
     assert!(matches!(error, CoordinatorError::Store(StoreError::Damaged { .. })), "{error}");
 }

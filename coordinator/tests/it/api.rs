@@ -1,6 +1,6 @@
 //! The API against nodes that are a few lines: uploads, copies, runs, redirects, refusals.
 
-use crate::common::{FakeNode, Server, alone, code, create, eventually, http, read, ready};
+use crate::common::{FakeNode, Server, alone, code, create, created, eventually, http, read, ready};
 use axum::http::StatusCode as Answer;
 use microtome_coordinator::Tuning;
 use microtome_proto::{
@@ -70,7 +70,7 @@ async fn an_upload_moves_on_when_a_node_refuses_it() {
     let best: Page<Candidate> = server.get("/v1/nodes/candidates?size=1000").await;
     let full = nodes.iter().position(|node| node.id == best.items[0].node).unwrap();
     nodes[full].answer(Answer::INSUFFICIENT_STORAGE);
-    let material: Material = read(create(&server, "slide", "k1").await, StatusCode::CREATED).await;
+    let material: Material = created(&server, "slide", "k1").await;
     let other = &nodes[1 - full];
     assert_eq!(material.upload_url, Some(format!("{}/v1/uploads/{}", other.url, material.id)));
     assert_eq!(material.replicas.iter().filter(|replica| replica.node == other.id).count(), 1);
@@ -153,7 +153,7 @@ async fn data_is_asked_of_the_node_that_holds_it() {
     }
     let unknown = http().get(format!("{}/tiles/m-0000000000/0/0_0.jpg", server.url)).send().await.unwrap();
     assert_eq!(code(unknown).await, "not_found");
-    let receiving: Material = read(create(&server, "not there yet", "k").await, StatusCode::CREATED).await;
+    let receiving = created(&server, "not there yet", "k").await;
     let early = http().get(format!("{}/v1/materials/{}/slide", server.url, receiving.id)).send().await.unwrap();
     assert_eq!(code(early).await, "unavailable");
     server.stop().await;

@@ -1,6 +1,8 @@
 //! Three coordinators: electing, writing through any of them, losing the leader, catching up.
 
-use crate::common::{Cluster, FakeNode, PATIENCE, Server, code, configs, create, eventually, http, read, small};
+use crate::common::{
+    Cluster, FakeNode, PATIENCE, Server, code, configs, create, created, eventually, http, read, small,
+};
 use microtome_coordinator::{CoordinatorError, Tuning};
 use microtome_proto::{cluster::Cluster as Info, material::Material, node::Node, page::Page};
 use reqwest::StatusCode;
@@ -37,7 +39,7 @@ async fn a_lost_leader_is_replaced_and_catches_up_when_it_returns() {
     let mut cluster = Cluster::start(3, Tuning::default(), |_| ()).await;
     let lost = cluster.leader().await;
     let node = FakeNode::join(&cluster.servers[lost], "node a").await;
-    let before: Material = read(create(&cluster.servers[lost], "before", "k1").await, StatusCode::CREATED).await;
+    let before: Material = created(&cluster.servers[lost], "before", "k1").await;
     cluster.servers[lost].stop().await;
     let other = &cluster.servers[(lost + 1) % 3];
     let begin = Instant::now();
@@ -57,7 +59,7 @@ async fn a_lost_leader_is_replaced_and_catches_up_when_it_returns() {
     let read_back: Material = other.get(&format!("/v1/materials/{}", before.id)).await;
     assert_eq!(read_back.name, "before");
     node.beat(other).await;
-    let after: Material = read(create(other, "after", "k2").await, StatusCode::CREATED).await;
+    let after: Material = created(other, "after", "k2").await;
     cluster.servers[lost].start_again().await.unwrap();
     cluster.level(3).await;
     let read_back: Material = cluster.servers[lost].get(&format!("/v1/materials/{}", after.id)).await;
@@ -72,7 +74,7 @@ async fn one_that_was_away_for_long_gets_a_snapshot() {
     cluster.servers[away].stop().await;
     let leader = cluster.leader().await;
     FakeNode::join(&cluster.servers[leader], "node a").await;
-    let material: Material = read(create(&cluster.servers[leader], "slide", "k").await, StatusCode::CREATED).await;
+    let material: Material = created(&cluster.servers[leader], "slide", "k").await;
     rename(&cluster.servers[leader], &material, 400).await;
     cluster.servers[away].start_again().await.unwrap();
     cluster.level(400).await;

@@ -8,14 +8,14 @@ pub(super) const GROWTH_MAX: usize = 1032;
 /// Unpacks until `raw` is full, then looks whether the checksum agrees. A stream that goes on is cut off.
 pub(super) fn decode(packed: &[u8], raw: &mut [u8]) -> Result<(), String> {
     let mut decoder = Decompress::new(true);
-    let status = decoder.decompress(packed, raw, FlushDecompress::Finish).map_err(|error| error.to_string())?;
+    let status = decoder.decompress(packed, raw, FlushDecompress::None).map_err(|error| error.to_string())?;
     if decoder.total_out() < raw.len() as u64 {
         return Err(format!("it ends after {} of {} bytes", decoder.total_out(), raw.len()));
     }
     if status != Status::StreamEnd {
         let rest = packed.get(decoder.total_in() as usize..).unwrap_or_default();
         let _rest_is_read =
-            decoder.decompress(rest, &mut [0; 16], FlushDecompress::Finish).map_err(|error| error.to_string())?;
+            decoder.decompress(rest, &mut [0; 16], FlushDecompress::None).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -44,6 +44,11 @@ impl Form {
         if tag(tags::FILL_ORDER, 1)? != 1 {
             return Err(unsupported("the lowest bit first (FillOrder 2)"));
         }
+        // 0 is written by some and means nothing.
+        let orientation = tag(tags::ORIENTATION, 1)?;
+        if orientation > 1 {
+            return Err(unsupported(&format!("rows and columns turned or mirrored (Orientation {orientation})")));
+        }
         let bits = alike(tiff, directory, tags::BITS_PER_SAMPLE, count, 1)?;
         if alike(tiff, directory, tags::SAMPLE_FORMAT, count, 1)? != 1 {
             return Err(unsupported("samples that are signed or floating-point"));

@@ -25,7 +25,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Everything that is awaited has come by then, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Asks again and again until there is an answer.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
@@ -342,9 +342,22 @@ pub async fn create(coordinator: &Server, name: &str, key: &str) -> Response {
     request.header("idempotency-key", key).send().await.unwrap()
 }
 
+/// A new material. As a client does, it asks again under the same key where the answer is that it may.
+pub async fn created(coordinator: &Server, name: &str, key: &str) -> Material {
+    eventually("a new material", || async {
+        let answer = create(coordinator, name, key).await;
+        if answer.status() == Status::SERVICE_UNAVAILABLE {
+            return None;
+        }
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        Some(answer.json().await.unwrap())
+    })
+    .await
+}
+
 /// A material with one copy, on `node`.
 pub async fn ready(coordinator: &Server, node: &FakeNode, name: &str) -> Material {
-    let material: Material = read(create(coordinator, name, name).await, Status::CREATED).await;
+    let material: Material = created(coordinator, name, name).await;
     let generation = material.replicas[0].generation;
     assert_eq!(material.replicas[0].node, node.id);
     node.verified(coordinator, &material.id, generation, 1000).await;

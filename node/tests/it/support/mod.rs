@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// No step of a test takes this long unless it hangs.
-pub const HANGS_AFTER: Duration = Duration::from_secs(30);
+pub const HANGS_AFTER: Duration = Duration::from_secs(240);
 
 pub struct TestNode {
     pub url: String,
