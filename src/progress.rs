@@ -73,7 +73,7 @@ impl Progress {
     /// How much is done, in hundredths.
     pub(crate) fn percent(&self) -> u64 {
         let total = self.bar.length().unwrap_or(0);
-        if total == 0 { 100 } else { self.bar.position().saturating_mul(100) / total }
+        self.bar.position().saturating_mul(100).checked_div(total).unwrap_or(100)
     }
 
     fn line(&self) {

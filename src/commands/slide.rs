@@ -136,7 +136,7 @@ fn info(terminal: Terminal, options: &Info) -> anyhow::Result<()> {
             Cell::new(format!("{:.2}", level.downsample)),
             Cell::new(format!("{} × {}", level.tile_width, level.tile_height)),
             Cell::new(format!("{} × {}", level.columns, level.rows)),
-            Cell::new(&level.compression),
+            Cell::new(level.compression),
             Cell::new(if level.native { "native" } else { "rendered" }),
         ]
     };

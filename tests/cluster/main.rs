@@ -3,7 +3,7 @@
 //! Each story starts a cluster of its own on free ports and in a folder of its own, so that all of them run at once. A
 //! story waits for what it wants to see, never for a time; [`harness::Cluster`] kills what it started, also when a story
 //! fails, and then prints the ends of the servers' logs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 
 mod harness;
 mod slides;

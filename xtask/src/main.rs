@@ -46,7 +46,7 @@ type Outcome = Result<(), String>;
 fn rust() -> Outcome {
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     step("lints", cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
-    step("tests", cargo().args(["test", "--workspace", "--locked"]))?;
+    step("tests", cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))?;
     if has("cargo-deny") {
         step("licences and sources", cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
     } else {

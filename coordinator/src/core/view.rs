@@ -24,7 +24,7 @@ pub enum ViewError {
 }
 
 impl ViewError {
-    fn record(key: &[u8], reason: impl ToString) -> Self {
+    fn record(key: &[u8], reason: &dyn ToString) -> Self {
         Self::Record { key: key.escape_ascii().to_string(), reason: reason.to_string() }
     }
 }
@@ -101,20 +101,20 @@ pub fn stored_key<T: Table>(key: &T::Key) -> Vec<u8> {
 /// Where the record cannot be told in JSON.
 pub fn stored_record<T: Table>(key: &[u8], record: &T::Record) -> Result<Vec<u8>, ViewError> {
     let mut bytes = vec![T::VERSION];
-    serde_json::to_writer(&mut bytes, record).map_err(|error| ViewError::record(key, error))?;
+    serde_json::to_writer(&mut bytes, record).map_err(|error| ViewError::record(key, &error))?;
     Ok(bytes)
 }
 
 fn decode_record<T: Table>(key: &[u8], bytes: &[u8]) -> Result<T::Record, ViewError> {
     match bytes.split_first() {
         Some((&version, json)) if version == T::VERSION => {
-            serde_json::from_slice(json).map_err(|error| ViewError::record(key, error))
+            serde_json::from_slice(json).map_err(|error| ViewError::record(key, &error))
         }
         Some((version, _)) => Err(ViewError::record(
             key,
-            format_args!("it has version {version}, this program reads version {}", T::VERSION),
+            &format_args!("it has version {version}, this program reads version {}", T::VERSION),
         )),
-        None => Err(ViewError::record(key, "it is empty")),
+        None => Err(ViewError::record(key, &"it is empty")),
     }
 }
 
@@ -179,5 +179,5 @@ fn entries<'a, T: Table, V: View + ?Sized>(
 }
 
 fn decode_key<T: Table>(key: &[u8]) -> Result<T::Key, ViewError> {
-    key.get(1..).and_then(T::decode).ok_or_else(|| ViewError::record(key, "its key is not of its table's form"))
+    key.get(1..).and_then(T::decode).ok_or_else(|| ViewError::record(key, &"its key is not of its table's form"))
 }

@@ -58,7 +58,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let (state, mut stamp) = (Arc::clone(&self.state), self.stamp.clone());
             let applied = spawn_blocking(move || {
                 for (entry, responder) in chunk {
-                    let outcome = apply_one(&state, &mut stamp, entry)?;
+                    let outcome = apply_one(&state, &mut stamp, &entry)?;
                     if let Some(responder) = responder {
                         responder.send(outcome);
                     }
@@ -127,7 +127,7 @@ pub(crate) fn with_meta(snapshot: Snapshot) -> io::Result<SnapshotOf<TypeConfig,
 }
 
 /// Applies an entry; the state stands at it afterwards, also where it changes nothing.
-fn apply_one(state: &State, stamp: &mut Stamp, entry: Entry) -> io::Result<Outcome> {
+fn apply_one(state: &State, stamp: &mut Stamp, entry: &Entry) -> io::Result<Outcome> {
     stamp.applied = Some(entry.log_id);
     if let EntryPayload::Membership(membership) = &entry.payload {
         stamp.membership = StoredMembership::new(Some(entry.log_id), membership.clone());

@@ -347,6 +347,8 @@ fn distrust_marker(path: &Path) -> PathBuf {
     path.with_extension("damaged")
 }
 
+// Taken whole, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 fn failed(error: sled::Error) -> ViewError {
     ViewError::Store(error.to_string())
 }

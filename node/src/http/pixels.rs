@@ -35,7 +35,7 @@ enum Refusal {
     /// There is no copy here.
     Absent(MaterialId),
     /// The copy that is here cannot be trusted; another one may be whole.
-    Damaged(MaterialId, Problem),
+    Damaged(MaterialId, Box<Problem>),
 }
 
 impl From<Problem> for Refusal {
@@ -52,7 +52,7 @@ async fn reply(node: &Node, uri: &Uri, answer: Result<Response, Refusal>) -> Res
         Err(Refusal::Absent(id)) => super::elsewhere(node, &id, uri).await,
         Err(Refusal::Damaged(id, problem)) => {
             let elsewhere = super::elsewhere(node, &id, uri).await;
-            if elsewhere.status().is_redirection() { elsewhere } else { problem.into_response() }
+            if elsewhere.status().is_redirection() { elsewhere } else { (*problem).into_response() }
         }
     }
 }
@@ -66,7 +66,7 @@ fn held(node: &Node, id: &str) -> Result<Arc<Blob>, Refusal> {
 /// What reading the copy gave.
 fn read<T>(blob: &Blob, result: Result<T, Problem>) -> Result<T, Refusal> {
     result.map_err(|problem| match problem.code {
-        Code::Unavailable => Refusal::Damaged(blob.manifest().material.clone(), problem),
+        Code::Unavailable => Refusal::Damaged(blob.manifest().material.clone(), Box::new(problem)),
         _ => Refusal::Problem(problem),
     })
 }

@@ -289,7 +289,7 @@ async fn delete_ends_the_upload_and_its_material() {
     node.patch(&id, 0, vec![0; 50]).send().await.unwrap();
     let delete = || node.request("DELETE", &format!("/v1/uploads/{id}")).header("tus-resumable", "1.0.0").send();
     assert_eq!(delete().await.unwrap().status(), StatusCode::NO_CONTENT);
-    assert_eq!(node.coordinator.seen().deleted, [id.clone()]);
+    assert_eq!(node.coordinator.seen().deleted, std::slice::from_ref(&id));
     assert_eq!(node.head(&id).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(delete().await.unwrap().status(), StatusCode::NOT_FOUND);
     assert_eq!(std::fs::read_dir(node.folder.path().join("incoming")).unwrap().count(), 0);

@@ -26,9 +26,12 @@ pub(crate) fn decode(
     Ok(samples.rgb(&raw))
 }
 
+/// Unpacks bytes until the room is full; what is wrong otherwise.
+type Decode = fn(&[u8], &mut [u8]) -> Result<(), String>;
+
 fn unpack(mut packed: Vec<u8>, compression: Compression, len: usize) -> Result<Vec<u8>> {
     // Before room is made for what the tile claims to be: none of the codecs can say so much in so few bytes.
-    let (growth_max, decode): (usize, fn(&[u8], &mut [u8]) -> Result<(), String>) = match compression {
+    let (growth_max, decode): (usize, Decode) = match compression {
         Compression::None => {
             if packed.len() < len {
                 return Err(short(packed.len(), len));

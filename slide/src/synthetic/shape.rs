@@ -82,14 +82,15 @@ impl Shape {
 
     /// Points on the outline moved inwards by `inset`, about `spacing` apart, the first one anywhere.
     pub(super) fn ring(&self, inset: f64, spacing: f64, dice: &mut Dice) -> Vec<RingPoint> {
+        type Pair = (f64, f64);
         const STEPS: usize = 256;
-        const TURN: (f64, f64) = (0.999_698_818_696_204, 0.024_541_228_522_912_3);
+        const TURN: Pair = (0.999_698_818_696_204, 0.024_541_228_522_912_3);
         let (long, short) = (self.long - inset, self.short - inset);
         if long < 2.0 || short < 2.0 {
             return Vec::new();
         }
         // Length of the way so far, place and normal in the ellipse's own frame.
-        let mut walk: Vec<(f64, (f64, f64), (f64, f64))> = Vec::with_capacity(STEPS + 1);
+        let mut walk: Vec<(f64, Pair, Pair)> = Vec::with_capacity(STEPS + 1);
         let (mut u, mut v) = (1.0, 0.0);
         let mut length = 0.0;
         for _ in 0..=STEPS {

@@ -9,7 +9,7 @@ import { parsePosition } from "../../app/viewer/position.ts";
 const PICTURES = process.env["MICROTOME_SCREENSHOTS"] ?? join(import.meta.dirname, "..", "..", "..", "..", "..", "..", "target", "page");
 
 /** Waiting for something on a busy machine. */
-export const PATIENCE_MS = 120_000;
+export const PATIENCE_MS = 240_000;
 
 export async function photograph(page: Page, name: string): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
@@ -22,7 +22,11 @@ export async function waitForTissue(page: Page, canvas: string, share: number): 
     ({ canvas: selector, share: wanted }) => {
       const element = document.querySelector<HTMLCanvasElement>(selector);
       if (!element || element.width < 2) return false;
-      const { data } = element.getContext("2d")!.getImageData(0, 0, element.width, element.height);
+      // Looked at in small: reading every pixel again and again would leave a busy machine no time to paint.
+      const small = Object.assign(document.createElement("canvas"), { width: 120, height: 80 });
+      const context = small.getContext("2d", { willReadFrequently: true })!;
+      context.drawImage(element, 0, 0, small.width, small.height);
+      const { data } = context.getImageData(0, 0, small.width, small.height);
       let coloured = 0;
       for (let i = 0; i < data.length; i += 4) {
         const [red = 0, green = 0, blue = 0, alpha = 0] = data.subarray(i, i + 4);
@@ -31,7 +35,7 @@ export async function waitForTissue(page: Page, canvas: string, share: number): 
       return coloured / (data.length / 4) >= wanted;
     },
     { canvas, share },
-    { timeout: PATIENCE_MS, polling: 250 },
+    { timeout: PATIENCE_MS, polling: 500 },
   );
 }
 

@@ -1,6 +1,6 @@
 //! A simulated cluster under faults comes to rest with everything in its place, and loses nothing on the way.
 
-use super::{invariants, simulation::Simulation};
+use super::{invariants, simulation::Simulation, support::histories};
 use proptest::prelude::*;
 
 #[test]
@@ -68,7 +68,7 @@ fn faults() -> impl Strategy<Value = Fault> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(histories(12))]
 
     #[test]
     fn with_faults_over_the_cluster_comes_to_rest(faults in proptest::collection::vec(faults(), 0..60)) {

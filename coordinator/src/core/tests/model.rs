@@ -263,9 +263,9 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(histories(64))]
 
-    /// 512 histories of up to 400 commands: more than 100,000 in all.
+    /// Histories of up to 400 commands; with `PROPTEST_CASES=512` more than 100,000 commands in all.
     #[test]
     fn the_books_are_right_after_any_history(steps in proptest::collection::vec(any::<Step>(), 0..=400)) {
         let mut model = Model::new();

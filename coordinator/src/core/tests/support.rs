@@ -17,6 +17,7 @@ use microtome_proto::{
     node::NodeReport,
     run::Progress,
 };
+use proptest::prelude::ProptestConfig;
 use std::collections::BTreeMap;
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -281,4 +282,10 @@ pub(super) fn report(free: u64) -> NodeReport {
 pub(super) fn run_beat(run: &RunId, attempt: Generation) -> RunBeat {
     let progress = Progress { value: 0.5, label: "half".to_owned() };
     RunBeat { run: run.clone(), attempt, progress, bytes_moved: 0 }
+}
+
+/// So many random histories, or as many as `PROPTEST_CASES` says.
+pub(super) fn histories(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
 }
