@@ -130,12 +130,18 @@ impl Config {
     }
 }
 
+/// Whether a server can be asked under this URL: a host and nothing behind it, by plain HTTP, which is all that servers
+/// speak to each other.
+pub(crate) fn is_base_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        url.scheme() == "http" && url.host().is_some() && bare && anonymous
+    })
+}
+
 fn check_url(url: &str) -> Result<(), CoordinatorError> {
-    let parsed = reqwest::Url::parse(url).ok();
-    let fits = parsed.is_some_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.path() == "/" && url.query().is_none()
-    });
-    if fits {
+    if is_base_url(url) {
         return Ok(());
     }
     Err(CoordinatorError::Config(format!("'{url}' is no server's address: write http://HOST:PORT")))

@@ -124,14 +124,15 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until `count` nodes are up.
+    /// Waits until `count` nodes are up and take uploads.
     pub async fn wait_for_nodes(&self, count: usize) {
         let up = |nodes: &[Node]| {
             nodes.iter().filter(|node| node.availability == microtome_proto::node::Availability::Up).count()
         };
         eventually(&format!("{count} nodes up"), || async {
             let nodes = self.client.nodes(&PageQuery::default()).await.ok()?;
-            (up(&nodes.items) == count).then_some(())
+            let ready = self.client.candidates(1).await.ok()?.items.len();
+            (up(&nodes.items) == count && ready == count).then_some(())
         })
         .await;
     }

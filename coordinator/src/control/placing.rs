@@ -4,15 +4,12 @@
 use super::{Control, unreadable};
 use crate::core::{
     command::{Command, Outcome},
-    placement::candidates,
+    placement::{NoCandidate, candidates, no_candidate},
     tables::{MaterialRecord, Materials, Nodes, RequestRecord, Requests},
     view::{Typed as _, ViewError},
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, Problem,
-    internal::Reserve,
-    material::Origin,
-    node::{Availability, Candidate},
+    Code, Generation, MaterialId, NodeId, Problem, internal::Reserve, material::Origin, node::Candidate,
 };
 use std::time::Duration;
 
@@ -172,14 +169,17 @@ impl Control {
     }
 
     fn no_candidate(&self, size: u64) -> Problem {
-        let any_up = self.scene(|scene| {
-            let mut nodes = scene.view.scan_keys::<Nodes>(&[], None).filter_map(Result::ok);
-            nodes.any(|node| scene.observed.availability(&node, scene.now_ms, scene.timing) == Availability::Up)
-        });
-        if any_up {
-            Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left"))
-        } else {
-            Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'")
+        match self.scene(|scene| no_candidate(scene.view, scene.observed, scene.now_ms, scene.timing)) {
+            Ok(NoCandidate::Silent) => {
+                Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'")
+            }
+            Ok(NoCandidate::Settling) => {
+                Problem::new(Code::NotReady, "a storage node has just come up and still tells what it holds")
+            }
+            Ok(NoCandidate::Full) => {
+                Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left"))
+            }
+            Err(error) => unreadable(&error),
         }
     }
 }
@@ -187,7 +187,7 @@ impl Control {
 fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
     let details: Vec<&str> = refusals.iter().map(|refusal| refusal.detail.as_str()).collect();
     let code =
-        if refusals.iter().any(|refusal| refusal.code == Code::NoSpace) { Code::NoSpace } else { Code::NotReady };
+        if refusals.iter().all(|refusal| refusal.code == Code::NoSpace) { Code::NoSpace } else { Code::NotReady };
     Problem::new(code, format!("no node took an upload of {size} bytes: {}", details.join("; ")))
 }
 

@@ -153,3 +153,34 @@ pub fn candidates(
     });
     Ok(candidates.collect())
 }
+
+/// Why [`candidates`] has nobody to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoCandidate {
+    /// No node answers.
+    Silent,
+    /// A node that answers takes work in a moment, when it has told what it holds.
+    Settling,
+    /// No node that takes work has room.
+    Full,
+}
+
+/// Why an upload has no place to go, where [`candidates`] is empty.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn no_candidate(
+    view: &dyn View,
+    observed: &Observed,
+    now_ms: u64,
+    timing: &Timing,
+) -> Result<NoCandidate, ViewError> {
+    let roster = Roster::all(view, observed, now_ms, timing)?;
+    Ok(if roster.iter().any(|(_, peer)| peer.is_settling()) {
+        NoCandidate::Settling
+    } else if roster.iter().any(|(_, peer)| peer.is_up()) {
+        NoCandidate::Full
+    } else {
+        NoCandidate::Silent
+    })
+}

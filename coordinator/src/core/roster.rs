@@ -48,6 +48,11 @@ impl Peer<'_> {
         self.is_up() && self.record.scheduling == Scheduling::Active && self.seen.is_some_and(|seen| seen.settled)
     }
 
+    /// Whether it takes work in a moment, when it has told what it holds.
+    pub fn is_settling(&self) -> bool {
+        self.is_up() && self.record.scheduling == Scheduling::Active && !self.takes_work()
+    }
+
     /// How busy it is, for choosing the least busy one: requests first, then CPU in thousandths.
     pub fn load(&self) -> (u32, u64) {
         self.seen.map_or((u32::MAX, u64::MAX), |seen| {

@@ -1,5 +1,6 @@
 //! Limits on what comes from outside. Each refusal names the part and its limit.
 
+use crate::config::is_base_url;
 use axum::http::{HeaderMap, HeaderName};
 use microtome_proto::{
     Code, Problem,
@@ -67,8 +68,7 @@ pub(super) fn blake3(text: &str) -> Result<String, Problem> {
 
 /// A server's base URL.
 pub(super) fn base_url(text: &str) -> Result<(), Problem> {
-    let url = reqwest::Url::parse(text).ok();
-    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) && !text.ends_with('/') {
+    if is_base_url(text) && !text.ends_with('/') {
         return Ok(());
     }
     Err(bad("url must be http://HOST:PORT, without a slash at its end"))
@@ -110,6 +110,9 @@ mod tests {
         assert_eq!(blake3(&"AB".repeat(32)).unwrap(), "ab".repeat(32));
         assert!(blake3("ab").is_err());
         assert!(base_url("http://10.0.0.1:7500").is_ok() && base_url("10.0.0.1:7500").is_err());
+        for other in ["https://lab.example", "http://a/b", "http://a?b", "http://a#b", "http://a:b@c", "http://a/"] {
+            assert!(base_url(other).is_err(), "{other}");
+        }
         let with = |key: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(IDEMPOTENCY_KEY, key.parse().unwrap());

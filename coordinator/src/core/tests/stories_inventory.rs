@@ -1,7 +1,11 @@
 //! A node lists what it holds, and both sides settle the difference: one story a test.
 
 use super::support::*;
-use crate::core::{command::Command, settle::settle};
+use crate::core::{
+    command::Command,
+    placement::{NoCandidate, no_candidate},
+    settle::settle,
+};
 use microtome_proto::{
     Generation, MaterialId, NodeId,
     internal::{Held, Inventory},
@@ -94,6 +98,21 @@ fn a_proven_copy_counts_though_its_assignment_was_given_up() {
     world.accept(gone(&m, &n[0], first));
     assert_eq!(settled(&mut world, &n[1], &page(vec![held(&m, generation, 5)])), []);
     assert_eq!(world.replica(&m, &n[1]), Some((Verified, generation)));
+}
+
+#[test]
+fn a_cluster_that_has_just_come_up_is_not_called_full() {
+    let mut world = World::new();
+    let why = |world: &World| no_candidate(&world.view, &world.observed, world.now_ms, &world.timing).unwrap();
+    assert_eq!(why(&world), NoCandidate::Silent);
+    let first = world.node("node-1", None);
+    assert_eq!(why(&world), NoCandidate::Full);
+    world.observed.inventory_began(&first);
+    assert_eq!(why(&world), NoCandidate::Settling);
+    world.observed.inventory_settled(&first);
+    assert_eq!(why(&world), NoCandidate::Full);
+    world.pass(60, &[]);
+    assert_eq!(why(&world), NoCandidate::Silent);
 }
 
 #[test]
