@@ -92,8 +92,13 @@ impl File {
         match toml::from_str::<Self>(&text) {
             Ok(file) => Ok(Self { source: Source { name: name.to_owned(), text }, ..file }),
             Err(error) => {
-                let place = error.span().map_or_else(|| name.to_owned(), |span| line_of(name, &text, &span));
-                Err(ConfigError::at(place, plain(error.message())))
+                let span = error.span();
+                let place = span.as_ref().map_or_else(|| name.to_owned(), |span| line_of(name, &text, span));
+                let message = plain(error.message());
+                Err(match span.and_then(|span| key_before(&text, span.start)) {
+                    Some(key) => ConfigError::at(place, format!("{key}: {message}")),
+                    None => ConfigError::at(place, message),
+                })
             }
         }
     }
@@ -107,6 +112,12 @@ impl File {
 fn line_of(name: &str, text: &str, span: &Range<usize>) -> String {
     let before = text.get(..span.start).unwrap_or(text);
     format!("{name}, line {}", before.matches('\n').count() + 1)
+}
+
+/// The key whose value stands at `at`, where both are on one line.
+fn key_before(text: &str, at: usize) -> Option<&str> {
+    let line = text.get(..at)?.rsplit('\n').next()?;
+    line.split_once('=').map(|(key, _)| key.trim())
 }
 
 /// serde's words in those of the file's reader.

@@ -20,7 +20,7 @@ fn the_key_and_the_line_are_named() {
     let wrong = [
         ("[cluster]\nname = 'x'\nheartbeat = 5\n", "cluster.toml, line 3: unknown key 'heartbeat', one of 'name'"),
         ("[clustre]\n", "cluster.toml, line 1: unknown key 'clustre'"),
-        ("\n[cluster]\npopulation = 'two'\n", "cluster.toml, line 3: invalid type"),
+        ("\n[cluster]\npopulation = 'two'\n", "cluster.toml, line 3: population: invalid type"),
         ("[cluster]\npopulation = 0\n", "cluster.toml, line 2: population = 0 is not within 1 and 16"),
         ("[cluster\n", "cluster.toml, line 1: "),
         ("[cluster]\ndown_after_ms = 3000\n", "cluster.toml, line 2: down_after_ms (3000) must be more than"),
@@ -42,7 +42,7 @@ fn the_key_and_the_line_are_named() {
             "cluster.toml, line 5: two coordinators have the id 1",
         ),
         ("[node]\nlisten = '7500'\n", "cluster.toml, line 2: '7500' is no address to listen on"),
-        ("[node]\nreserve = 'much'\n", "cluster.toml, line 2: 'much' is no size"),
+        ("[node]\nreserve = 'much'\n", "cluster.toml, line 2: reserve: 'much' is no size"),
         ("[node]\nlabels = { '' = 'x' }\n", "cluster.toml, line 2: the label ''"),
         ("[node]\ncoordinators = []\n", "cluster.toml, line 2: at least one coordinator"),
     ];

@@ -23,7 +23,7 @@ async fn a_first_day() {
     let shown = cluster.command_json(&["show", &id]);
     assert_eq!(shown["name"], "drawn.svs");
     let human = String::from_utf8(cluster.command(&["show", &id]).stdout).unwrap();
-    assert!(human.contains("drawn.svs") && human.contains("node"), "{human}");
+    assert!(human.contains("drawn.svs") && human.contains("copies      2 of 2"), "{human}");
     let got = cluster.command(&["get", &id, "-o", "back.svs"]);
     assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
     assert_eq!(fs::read(cluster.dir.path().join("back.svs")).unwrap(), bytes);
@@ -81,5 +81,5 @@ fn the_demonstration_checks_itself() {
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("/view/m-"), "{out}");
+    assert!(out.contains("72 of them the file's own bytes") && out.contains("0 bytes moved"), "{out}");
 }

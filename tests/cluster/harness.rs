@@ -124,8 +124,13 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until `count` nodes are up and take uploads.
+    /// Waits until the nodes that were started answer, and `count` are up and take uploads.
     pub async fn wait_for_nodes(&self, count: usize) {
+        for node in self.nodes.iter().filter(|node| node.runs()) {
+            // One that was killed and started again may still count as up from before.
+            let health = format!("{}/healthz", node.url);
+            eventually(&format!("{} answers", node.name), || async { self.http.get(&health).send().await.ok() }).await;
+        }
         let up = |nodes: &[Node]| {
             nodes.iter().filter(|node| node.availability == microtome_proto::node::Availability::Up).count()
         };
@@ -148,9 +153,12 @@ impl Cluster {
             origin: None,
         };
         let material = self.client.create_material(&wanted).await.unwrap();
-        let url = material.upload_url.clone().expect("a new material has an upload URL");
-        let answer = self.patch(&url, 0, bytes.to_vec()).await;
-        assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
+        // What is empty has arrived when it is made.
+        assert_eq!(material.upload_url.is_none(), bytes.is_empty());
+        if let Some(url) = &material.upload_url {
+            let answer = self.patch(url, 0, bytes.to_vec()).await;
+            assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
+        }
         self.client.material(&material.id).await.unwrap()
     }
 
@@ -177,9 +185,18 @@ impl Cluster {
         .await
     }
 
+    /// GET as a patient client asks: where a server says to come again (503), it does.
+    pub async fn ask(&self, url: &str) -> reqwest::Response {
+        eventually(&format!("an answer from {url}"), || async {
+            let answer = self.http.get(url).send().await.unwrap();
+            (answer.status() != 503).then_some(answer)
+        })
+        .await
+    }
+
     /// GET that must answer 200.
     pub async fn get(&self, url: &str) -> Vec<u8> {
-        let answer = self.http.get(url).send().await.unwrap();
+        let answer = self.ask(url).await;
         let status = answer.status();
         let bytes = answer.bytes().await.unwrap();
         assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&bytes));
@@ -188,7 +205,7 @@ impl Cluster {
 
     /// GET that must be refused: status and problem.
     pub async fn refused(&self, url: &str) -> (u16, Value) {
-        let answer = self.http.get(url).send().await.unwrap();
+        let answer = self.ask(url).await;
         let status = answer.status().as_u16();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
         let body = answer.text().await.unwrap();

@@ -33,7 +33,7 @@ async fn check_native(cluster: &Cluster, id: &str, slide: &Slide, file: &[u8]) {
         assert!(grid.native);
         for (column, row) in [(0, 0), (grid.columns - 1, 0), (0, grid.rows - 1), (grid.columns - 1, grid.rows - 1)] {
             let url = format!("{}/tiles/{id}/{level}/{column}_{row}.jpg", cluster.coordinators[0].url);
-            let answer = cluster.http.get(&url).send().await.unwrap();
+            let answer = cluster.ask(&url).await;
             assert_eq!(answer.status(), 200, "{url}");
             assert_eq!(answer.headers()["microtome-tile"], "native");
             assert_eq!(answer.headers()["content-type"], "image/jpeg");
