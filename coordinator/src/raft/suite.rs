@@ -156,7 +156,8 @@ async fn whatever_happens_to_the_state_everything_acknowledged_is_there_again() 
     store.snapshot().await;
     store.write(100..160).await;
     store.purge(60).await;
-    let damages: [(&str, fn(&Path)); 5] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
         ("killed", |_| ()),
         ("without state", |path| fs::remove_dir_all(path.join("state")).unwrap()),
         ("state emptied", |path| fs::write(path.join("state/db"), b"").unwrap()),

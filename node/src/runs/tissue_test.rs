@@ -66,7 +66,7 @@ fn looks_at_the_largest_level_that_fits() {
 #[test]
 fn a_slide_with_one_huge_level_is_averaged_in_boxes_over_all_blocks() {
     // Fine stripes that only an average sees as what they are; 3 × 3 boxes, several blocks, a cut off box at the edge.
-    let paint = |x: u32, y: u32| if x < 5000 && y % 3 == 0 { [150, 60, 140] } else { GLASS };
+    let paint = |x: u32, y: u32| if x < 5000 && y.is_multiple_of(3) { [150, 60, 140] } else { GLASS };
     let slide = drawn::slide(&[(10_000, 100)], paint);
     let mut steps = Vec::new();
     let tissue = find(&slide, &mut |value| {
@@ -107,6 +107,7 @@ fn the_median_takes_specks_and_closes_holes() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "a test that is left out says so")]
 fn the_real_slide_is_mostly_tissue() {
     let folder = std::env::var("MICROTOME_TEST_DATA")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").to_owned());

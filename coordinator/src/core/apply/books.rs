@@ -13,7 +13,8 @@ use microtome_proto::{MaterialId, NodeId, RunId, Timestamp, material::ReplicaSta
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes a material. An upload that lost its only place is deleted with it; of a deleted material every copy is to be
-/// freed; a deleted material without copies is no more.
+/// freed; a deleted material without copies is no more. One that never arrived gives its request's key back, so that who
+/// asks again is given one that can.
 pub(super) fn store_material(
     draft: &mut Draft<'_>,
     at: Timestamp,
@@ -25,6 +26,9 @@ pub(super) fn store_material(
         after.deleted_at = Some(at);
     }
     if after.is_deleted() {
+        if after.blake3.is_none() {
+            after.request = None;
+        }
         for replica in &mut after.replicas {
             replica.state = ReplicaState::Dropping;
         }

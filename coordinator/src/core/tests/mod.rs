@@ -1,5 +1,7 @@
 //! The core tried from outside its modules: stories, a model under random commands, a simulated cluster.
 
+#![allow(clippy::needless_pass_by_value, reason = "commands are made where they are given away")]
+
 mod cluster;
 mod cost;
 mod format;

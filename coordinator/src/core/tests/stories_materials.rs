@@ -47,12 +47,19 @@ fn a_lost_answer_does_not_make_a_second_material() {
     assert_eq!(again, Outcome::Material { material: material.clone(), generation, existed: true });
     assert_eq!(world.refused(request(6, &n[0])), Code::Conflict, "the key was used for another file");
     assert_eq!(world.refused(create_run(Some("key"), vec![material.clone()])), Code::Conflict);
-    // Deleted: the key does not bring it back while its bytes are freed, and is free again afterwards.
+    // No node took it, or its upload was broken off: the caller that comes again under its key gets a new one at once.
     world.accept(Command::DeleteMaterial { material: material.clone() });
-    assert_eq!(world.refused(request(5, &n[0])), Code::Gone);
-    world.accept(gone(&material, &n[0], generation));
-    let Outcome::Material { material: other, existed: false, .. } = world.accept(request(5, &n[0])) else { panic!() };
+    let second = world.accept(request(5, &n[1]));
+    let Outcome::Material { material: other, generation: later, existed: false } = second else { panic!() };
     assert_ne!(other, material);
+    world.accept(gone(&material, &n[0], generation));
+    // It arrived and was deleted: the key does not bring it back while its bytes are freed, and is free afterwards.
+    world.verify(&other, &n[1], later);
+    world.accept(Command::DeleteMaterial { material: other.clone() });
+    assert_eq!(world.refused(request(5, &n[0])), Code::Gone);
+    world.accept(gone(&other, &n[1], later));
+    let third = world.accept(request(5, &n[0]));
+    assert!(matches!(third, Outcome::Material { material, existed: false, .. } if material != other));
 }
 
 #[test]
