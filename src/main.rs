@@ -32,6 +32,6 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     }
     terminal::note(&format!("{error:#}"));
     // A wrong setting ends as a wrong argument does.
-    let is_setting = error.chain().any(|cause| cause.is::<config::ConfigError>());
-    ExitCode::from(if is_setting { 2 } else { 1 })
+    let is_usage = error.chain().any(|cause| cause.is::<config::ConfigError>() || cause.is::<commands::WrongUsage>());
+    ExitCode::from(if is_usage { 2 } else { 1 })
 }

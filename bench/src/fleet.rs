@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ use microtome_proto::page::PageQuery;
 use crate::process::{Process, Usage};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Lines of a server's log that are told with an error: the log goes with the temporary folder.
+const LAST_LINES: usize = 20;
 
 /// One server of ours.
 pub(crate) struct Server {
@@ -53,7 +55,10 @@ impl Fleet {
                 return Ok(fleet);
             }
             if started.elapsed() > READY_WITHIN {
-                bail!("only {known} of {count} nodes joined the cluster; see the logs in {}", folder.display());
+                let nodes = (1..=count).map(|number| format!("node-{number}"));
+                let logs = std::iter::once("coordinator".to_owned()).chain(nodes);
+                let said: String = logs.map(|name| format!("\n{name}: {}", last_words(folder, &name))).collect();
+                bail!("only {known} of {count} nodes joined the cluster{said}");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -72,7 +77,7 @@ fn start(
     folder: &Path,
     arguments: impl FnOnce(&mut Command) -> &mut Command,
 ) -> anyhow::Result<Server> {
-    let log = folder.join(format!("{name}.log"));
+    let log = log_of(folder, name);
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new(program);
     for (variable, _) in std::env::vars_os() {
@@ -96,13 +101,23 @@ fn start(
         // Nobody listens any more where it took too long.
         let _ = tell.send(BufReader::new(output).read_line(&mut line).map(|_| line));
     });
-    let last_words = || fs::read_to_string(&log).unwrap_or_default().lines().last().unwrap_or_default().to_owned();
     let line = match told.recv_timeout(READY_WITHIN) {
         Ok(line) => line.with_context(|| format!("cannot read what {name} says"))?,
-        Err(_) => bail!("{name} does not get ready: {}", last_words()),
+        Err(_) => bail!("{name} does not get ready: {}", last_words(folder, name)),
     };
     let ready: serde_json::Value =
-        serde_json::from_str(&line).with_context(|| format!("{name} does not start: {}", last_words()))?;
+        serde_json::from_str(&line).with_context(|| format!("{name} does not start: {}", last_words(folder, name)))?;
     let url = ready["url"].as_str().with_context(|| format!("{name} does not say where it listens: {line}"))?;
     Ok(Server { process, url: url.to_owned() })
+}
+
+fn log_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
+}
+
+/// The end of a server's log.
+fn last_words(folder: &Path, name: &str) -> String {
+    let text = fs::read_to_string(log_of(folder, name)).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }

@@ -93,6 +93,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 
 async fn run(program: Program) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Comes when the terminal is closed.
+    let mut hangup = signal(SignalKind::hangup())?;
     let benchmark = async {
         match program.command {
             Command::Tiles(options) => Box::pin(tiles::run(&options)).await,
@@ -103,6 +105,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
         outcome = benchmark => outcome,
         _ = terminate.recv() => anyhow::bail!("stopped"),
         _ = interrupt.recv() => anyhow::bail!("interrupted"),
+        _ = hangup.recv() => anyhow::bail!("the terminal was closed"),
     }
 }
 

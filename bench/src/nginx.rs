@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Resource, geteuid, getrlimit};
 
 use crate::process::Process;
+use crate::report::note;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -31,7 +33,11 @@ impl Nginx {
         fs::create_dir_all(folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr())?;
         let config = folder.join("nginx.conf");
-        fs::write(&config, configuration(root, folder, address, files)).context("cannot write nginx.conf")?;
+        let room = Room::of(files);
+        if room.cached < files {
+            note(&format!("nginx may keep only {} of {files} files open, and opens the others anew", room.cached));
+        }
+        fs::write(&config, configuration(root, folder, address, &room)).context("cannot write nginx.conf")?;
         let log = fs::File::create(folder.join("nginx.log"))?;
         let mut command = Command::new(program);
         command.arg("-c").arg(&config).arg("-p").arg(folder).arg("-e").arg(folder.join("error.log"));
@@ -49,13 +55,30 @@ impl Nginx {
     }
 }
 
-fn configuration(root: &Path, folder: &Path, address: SocketAddr, files: usize) -> String {
-    let (root, folder) = (root.display(), folder.display());
+/// What a worker may have open: a cached file keeps its descriptor, and connections need some besides.
+struct Room {
+    descriptors: usize,
+    cached: usize,
+}
+
+impl Room {
+    /// For all files, as far as the hard limit allows it.
+    fn of(files: usize) -> Room {
+        let hard = getrlimit(Resource::Nofile).maximum.and_then(|most| usize::try_from(most).ok());
+        let descriptors = (files + 4000).min(hard.unwrap_or(usize::MAX));
+        // nginx takes no cache of size 0.
+        Room { descriptors, cached: (files + 1000).min(descriptors.saturating_sub(3000).max(100)) }
+    }
+}
+
+fn configuration(root: &Path, folder: &Path, address: SocketAddr, room: &Room) -> String {
+    let (root, folder, Room { descriptors, cached }) = (root.display(), folder.display(), room);
     // Started by root its workers become another user, who may not look into the temporary folder.
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+    let user = if geteuid().is_root() { "user root;\n" } else { "" };
     format!(
         "{user}daemon off;
 worker_processes 2;
+worker_rlimit_nofile {descriptors};
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
@@ -66,7 +89,7 @@ http {{
     tcp_nodelay on;
     keepalive_timeout 1h;
     keepalive_requests 1000000000;
-    open_file_cache max={} inactive=1h;
+    open_file_cache max={cached} inactive=1h;
     open_file_cache_valid 1h;
     types {{ image/jpeg jpg; }}
     client_body_temp_path {folder}/body;
@@ -76,7 +99,6 @@ http {{
         root {root};
     }}
 }}
-",
-        files + 1000
+"
     )
 }

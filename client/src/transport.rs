@@ -147,8 +147,8 @@ impl Cluster {
         self.send_counting(call, &mut 0).await
     }
 
-    /// The same; `tries` tells how often it was sent before.
-    pub(crate) async fn send_counting(&self, call: &Call, tries: &mut u32) -> Result<Answer, ClientError> {
+    /// The same; `acted` counts the tries before the last one that a server may have carried out unheard.
+    pub(crate) async fn send_counting(&self, call: &Call, acted: &mut u32) -> Result<Answer, ClientError> {
         let begin = Instant::now();
         let mut backoff = Backoff::new();
         let mut internal_failures = 0;
@@ -165,7 +165,7 @@ impl Cluster {
                     }
                     Err(failure) => failure,
                 };
-                *tries += 1;
+                *acted += u32::from(failure.may_have_acted());
                 internal_failures += u32::from(failure.error.code() == Some(Code::Internal));
                 if !failure.again || internal_failures >= INTERNAL_TRIES_MAX {
                     return Err(failure.error);
@@ -199,9 +199,9 @@ impl Cluster {
     /// Sends `call`, which removes something: where only a later try finds nothing, an earlier one, whose answer was
     /// lost, has removed it.
     pub(crate) async fn remove(&self, call: &Call) -> Result<(), ClientError> {
-        let mut tries = 0;
-        match self.send_counting(call, &mut tries).await {
-            Err(error) if tries > 1 && matches!(error.code(), Some(Code::NotFound | Code::Gone)) => Ok(()),
+        let mut acted = 0;
+        match self.send_counting(call, &mut acted).await {
+            Err(error) if acted > 0 && matches!(error.code(), Some(Code::NotFound | Code::Gone)) => Ok(()),
             other => other.map(|_| ()),
         }
     }
@@ -334,6 +334,12 @@ pub(crate) fn origin(url: &Url) -> String {
 }
 
 impl Failure {
+    /// Whether the server may have done what it was asked, though it did not say so.
+    fn may_have_acted(&self) -> bool {
+        let refused = matches!(self.error.code(), Some(Code::NotReady | Code::NotFound | Code::Gone));
+        !self.refused && !refused
+    }
+
     fn lasting(error: ClientError) -> Self {
         Self { error, again: false, refused: false, wait: Duration::ZERO }
     }

@@ -1,7 +1,7 @@
 //! What became of a replica, told to the coordinator until it has heard.
 
 use crate::Node;
-use microtome_proto::{MaterialId, internal::ReplicaReport};
+use microtome_proto::{Code, MaterialId, internal::ReplicaReport};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
@@ -23,15 +23,18 @@ impl Node {
     }
 }
 
+/// Whether a refusal stays one. What hangs on the clock, on the secret or on how much there is to do may pass.
+fn is_final(code: Code) -> bool {
+    (400..500).contains(&code.status()) && !matches!(code.status(), 401 | 403 | 429)
+}
+
 async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) {
     loop {
         // A node that was never registered has nothing to report but what its first inventory tells.
         let Some(id) = node.id() else { return };
         match node.cluster.replica_report(&id, material, report).await {
             Ok(()) => return,
-            Err(error)
-                if error.code().is_some_and(|code| (400..500).contains(&code.status()) && code.status() != 429) =>
-            {
+            Err(error) if error.code().is_some_and(is_final) => {
                 // It is out of date, and the next orders tell what is to be done instead.
                 tracing::info!(%material, ?report, %error, "a report was refused");
                 return;

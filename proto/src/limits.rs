@@ -22,6 +22,8 @@ pub const RUN_INPUTS_MAX: usize = 1000;
 pub const RUN_OUTPUTS_MAX: usize = 1000;
 /// Largest parameters of a run as JSON, in bytes.
 pub const RUN_PARAMETERS_LEN_MAX: usize = 64 << 10;
+/// Most levels of objects and lists in a run's parameters and in its result.
+pub const RUN_PARAMETERS_DEPTH_MAX: usize = 32;
 /// Most replicas in one page of a node's inventory.
 pub const INVENTORY_PAGE_MAX: usize = 5_000;
 /// Most orders in one answer to a heartbeat; the rest follow with the next one.

@@ -92,10 +92,10 @@ codes! {
         "Ask for a range within the length that Content-Range tells.";
     /// The material is no slide that can be read.
     NotASlide = "not_a_slide", 422, "The file cannot be read as a slide",
-        "The original can be fetched at /v1/materials/{id}/file; convert it to a tiled TIFF or SVS and upload that.";
+        "The original is kept and can be downloaded as it is; convert it to a tiled TIFF or SVS and upload that.";
     /// The material is a slide of a kind that is not read yet.
     UnsupportedSlide = "unsupported_slide", 422, "This kind of slide is not read",
-        "The original can be fetched at /v1/materials/{id}/file; convert it to a tiled TIFF with JPEG, deflate, LZW or no compression.";
+        "The original is kept and can be downloaded as it is; convert it to a tiled TIFF with JPEG, deflate, LZW or no compression.";
     /// The slide's own data is damaged at this place.
     DamagedSlide = "damaged_slide", 422, "The slide is damaged at this place",
         "Other places may be whole; scan the slide again or export it anew.";

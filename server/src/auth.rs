@@ -5,7 +5,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -47,6 +47,22 @@ impl Auth {
         ))
     }
 
+    /// Without a secret, being on this machine is all that protects the cluster, and a browser on it runs anybody's pages:
+    /// those of other origins may look, as with any image server, and change nothing.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    fn check_origin(&self, role: Role, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        let looks = matches!(*method, Method::GET | Method::HEAD) && role == Role::Administrator;
+        match headers.get(header::ORIGIN) {
+            Some(origin) if !self.is_on() && !looks && !is_loopback(origin) => Err(Problem::new(
+                Code::Forbidden,
+                "a page of another origin may change nothing in a cluster that has no secret",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// A fresh token for a server's own call, where tokens are checked.
     pub fn server_token(&self, subject: &str) -> Option<String> {
         let now = u64::try_from(Timestamp::now().as_millis() / 1000).unwrap_or(0);
@@ -70,6 +86,14 @@ impl Auth {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a page that has this origin came from this very machine.
+fn is_loopback(origin: &HeaderValue) -> bool {
+    let host = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let host = host.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -97,7 +121,8 @@ async fn guarded(auth: &Auth, role: Role, request: Request, next: Next) -> Respo
     if request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
-    match auth.check(request.headers(), request.uri(), role) {
+    let checked = auth.check(request.headers(), request.uri(), role);
+    match checked.and_then(|()| auth.check_origin(role, request.method(), request.headers())) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -123,6 +148,25 @@ mod tests {
         assert_eq!(check(&auth, None, &format!("/x?a=b&token={token}"), Role::Administrator), Ok(()));
         assert_eq!(check(&auth, None, "/x", Role::Administrator), Err(Code::Unauthorized));
         assert_eq!(check(&auth, Some("Bearer x.y.z"), "/x", Role::Administrator), Err(Code::Unauthorized));
+    }
+
+    #[test]
+    fn pages_of_other_origins_change_nothing_in_an_open_cluster() {
+        let check = |auth: &Auth, role: Role, method: Method, origin: Option<&'static str>| {
+            let origin = origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin)));
+            auth.check_origin(role, &method, &HeaderMap::from_iter(origin)).is_ok()
+        };
+        let open = Auth::default();
+        for own in [None, Some("http://127.0.0.1:7400"), Some("http://localhost:5173"), Some("http://[::1]:7400")] {
+            assert!(check(&open, Role::Administrator, Method::DELETE, own), "{own:?}");
+        }
+        for other in ["https://evil.example", "http://localhost.evil.example", "http://10.0.0.1:7400", "null"] {
+            assert!(!check(&open, Role::Administrator, Method::POST, Some(other)), "{other}");
+            assert!(!check(&open, Role::Server, Method::GET, Some(other)), "{other}");
+            assert!(check(&open, Role::Administrator, Method::GET, Some(other)), "{other}");
+            let closed = Auth::new(Some("a secret of some length"));
+            assert!(check(&closed, Role::Administrator, Method::DELETE, Some(other)), "{other}");
+        }
     }
 
     #[test]

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 const CONNECTIONS_MAX: usize = 20_000;
 /// Time in which a request's headers must arrive: slow writers hold a socket, not the server.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// Longest time in ms that bytes may wait for a reader that takes none: the kernel then ends the connection, and with it
+/// what the answer keeps in memory.
+const STILL_MS_MAX: u32 = 120_000;
 /// Largest head of a request, in bytes.
 const HEAD_LEN_MAX: usize = 64 << 10;
 /// Time that requests under way get to end when the server stops.
@@ -73,6 +76,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         };
         let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STILL_MS_MAX);
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

@@ -5,6 +5,12 @@
 pub(crate) const REGION_PIXELS_MAX: u64 = 64 << 20;
 /// Most pixels that are decoded to draw one picture that is smaller than they are.
 pub(crate) const RENDER_PIXELS_MAX: u64 = 256 << 20;
+/// Most pixels that are in memory at once of such a picture, after the first step of making it smaller.
+pub(crate) const KEPT_PIXELS_MAX: u64 = 32 << 20;
+/// Most pixels of all tiles that one request has decoded: tiles may be much larger than what is wanted of them.
+pub(crate) const DECODED_PIXELS_MAX: u64 = 1 << 30;
+/// Longest tile, in bytes, that is sent as it is. What is longer is drawn, on the pool that bounds such work.
+pub(crate) const NATIVE_LEN_MAX: usize = 4 << 20;
 /// Most pixels of one tile or strip: 4096 × 4096 and the like.
 pub(crate) const TILE_PIXELS_MAX: u64 = 16 << 20;
 /// Most images (TIFF directories) in one file.

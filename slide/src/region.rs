@@ -4,7 +4,7 @@
 use crate::{
     Rgb, Slide, SlideError,
     error::Result,
-    limits::{REGION_PIXELS_MAX, RENDER_PIXELS_MAX},
+    limits::{DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX, RENDER_PIXELS_MAX},
     raster::Raster,
     resample::{self, BoxMean},
 };
@@ -70,6 +70,13 @@ pub(crate) fn render(
         )));
     }
     let square = ((window.width / f64::from(width)).min(window.height / f64::from(height)) + 1e-3).floor();
+    let kept = |pixels: &Range<u32>| u64::from((pixels.end - pixels.start).div_ceil((square as u32).max(1)));
+    if kept(&columns) * kept(&rows) > KEPT_PIXELS_MAX {
+        return Err(SlideError::TooLarge(format!(
+            "{width} × {height} pixels drawn from a window of {:.0} × {:.0}: it is too long and thin",
+            window.width, window.height
+        )));
+    }
     let (picture, side) = if square < 2.0 {
         (paste(raster, &columns, &rows, tile)?, 1)
     } else {
@@ -126,8 +133,14 @@ fn tiles_in(
     if columns.is_empty() || rows.is_empty() {
         return Ok(());
     }
-    for row in grid(rows, raster.tile_height) {
-        for column in grid(columns, raster.tile_width) {
+    let (across, down) = (grid(columns, raster.tile_width), grid(rows, raster.tile_height));
+    let tiles = across.len() as u64 * down.len() as u64;
+    let tile_pixels = u64::from(raster.tile_width) * u64::from(raster.tile_height);
+    if tiles.saturating_mul(tile_pixels) > DECODED_PIXELS_MAX {
+        return Err(SlideError::TooLarge(format!("{tiles} tiles of {tile_pixels} pixels would be decoded for it")));
+    }
+    for row in down {
+        for column in across.clone() {
             let across = part(columns, column, raster.tile_width);
             visit(column, row, across, part(rows, row, raster.tile_height))?;
         }

@@ -77,6 +77,11 @@ enum Command {
     Token(token::Token),
 }
 
+/// The arguments do not fit together, which the command sees only when it looks at all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongUsage(&'static str);
+
 /// What a command that talks to a cluster works with.
 pub(crate) struct Context {
     pub(crate) terminal: Terminal,

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often a material is looked at while its copies are made.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -40,10 +41,18 @@ pub(crate) struct Put {
 
 /// Uploads the files, one after the other.
 pub(crate) async fn run(context: &Context, options: Put) -> anyhow::Result<()> {
+    // From here on SIGINT no longer ends the process by itself: whatever takes long must listen for it.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     for path in &options.files {
-        let mut material = put_or_interrupt(context, &options, path).await?;
+        let mut material = put_or_interrupt(context, &options, path, &mut interrupt).await?;
         if options.wait {
-            material = wait_for_copies(context, &material).await?;
+            material = tokio::select! {
+                whole = wait_for_copies(context, &material) => whole?,
+                _ = interrupt.recv() => {
+                    let path = path.display();
+                    bail!("interrupted: {path} is stored as {}, and its copies go on being made", material.id)
+                }
+            };
         }
         if context.terminal.json {
             context.terminal.record(&material)?;
@@ -54,7 +63,12 @@ pub(crate) async fn run(context: &Context, options: Put) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn put_or_interrupt(context: &Context, options: &Put, path: &Path) -> anyhow::Result<Material> {
+async fn put_or_interrupt(
+    context: &Context,
+    options: &Put,
+    path: &Path,
+    interrupt: &mut Signal,
+) -> anyhow::Result<Material> {
     let source = Arc::new(FileSource::open(path)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let progress = Progress::of_bytes(&name, source.size());
@@ -62,8 +76,7 @@ async fn put_or_interrupt(context: &Context, options: &Put, path: &Path) -> anyh
     let upload = Upload { context, options, name, source, file, journal: Journal::of_user(), progress: &progress };
     tokio::select! {
         material = upload.run(path) => material.with_context(|| path.display().to_string()),
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
+        _ = interrupt.recv() => {
             let percent = progress.percent();
             bail!("{} was interrupted at {percent} %: the same command goes on from there", path.display())
         }

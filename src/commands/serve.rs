@@ -1,7 +1,7 @@
 //! `microtome coordinator` and `microtome node`: one server each, until it is told to stop.
 
 use crate::{
-    config::{Flags, Layers, parse_pair},
+    config::{ConfigError, Flags, Layers, parse_pair},
     terminal::Terminal,
 };
 use anyhow::Context as _;
@@ -165,11 +165,10 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-fn log_to_stderr(format: LogFormat) -> anyhow::Result<()> {
+fn log_to_stderr(format: LogFormat) -> Result<(), ConfigError> {
     let filter = match env::var("MICROTOME_LOG") {
-        Ok(text) if !text.is_empty() => {
-            EnvFilter::try_new(&text).with_context(|| format!("MICROTOME_LOG: '{text}' is no filter of the log"))?
-        }
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text)
+            .map_err(|error| ConfigError::at("MICROTOME_LOG", format!("'{text}' is no filter of the log: {error}")))?,
         _ => EnvFilter::new("info,openraft=error"),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -1,7 +1,8 @@
 //! `slide`: the slide reader alone, on files of this machine.
 
+use super::WrongUsage;
 use crate::terminal::{Terminal, output_failed};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Cell;
 use microtome_slide::{FileSource, ReadAt, Rgb, Slide, encode};
@@ -158,14 +159,14 @@ fn tile(terminal: Terminal, options: &Tile) -> anyhow::Result<()> {
 }
 
 fn region(terminal: Terminal, options: &Region) -> anyhow::Result<()> {
-    let (slide, _) = open(&options.file)?;
     let format = match (options.format, extension(&options.output).as_str()) {
         (Some(format), _) => format,
         (None, "png") => Format::Png,
         (None, "jpg" | "jpeg") => Format::Jpg,
         (None, "raw" | "rgb") => Format::Raw,
-        (None, _) => bail!("which format? Say it with --format png, jpg or raw"),
+        (None, _) => return Err(WrongUsage("which format? Say it with --format png, jpg or raw").into()),
     };
+    let (slide, _) = open(&options.file)?;
     let pixels: Rgb = slide.region(options.x, options.y, options.level, options.width, options.height)?;
     let bytes = match format {
         Format::Png => encode::png(&pixels)?,

@@ -26,7 +26,7 @@ use text::{FromText, comma_list};
 pub(crate) struct ConfigError(String);
 
 impl ConfigError {
-    fn at(place: impl fmt::Display, what: impl fmt::Display) -> Self {
+    pub(crate) fn at(place: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self(format!("{place}: {what}"))
     }
 }

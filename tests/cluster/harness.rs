@@ -116,7 +116,7 @@ impl Cluster {
                 })
                 .collect(),
             client: Client::new(urls[..coordinators].to_vec(), None),
-            http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
             dir,
         };
         cluster.coordinators.iter_mut().chain(&mut cluster.nodes).for_each(Server::start);
@@ -310,13 +310,15 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// The folder of real slides, where it is there.
+/// The folder of real slides, where it is there with what the stories need of it.
 pub fn real_slides() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let folder = std::env::var_os("MICROTOME_TEST_DATA").map_or(beside, PathBuf::from);
-    if folder.is_dir() {
+    let needed = ["CMU-1-Small-Region.svs", "truth/CMU-1-Small-Region.svs.json"];
+    if needed.iter().all(|file| folder.join(file).is_file()) {
         return Some(folder);
     }
-    eprintln!("left out: no folder of real slides (MICROTOME_TEST_DATA)");
+    let needed = needed.join(" and ");
+    eprintln!("left out: no {needed} in {} (MICROTOME_TEST_DATA names another folder)", folder.display());
     None
 }

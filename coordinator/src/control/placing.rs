@@ -9,7 +9,10 @@ use crate::core::{
     view::{Typed as _, ViewError},
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, Problem, internal::Reserve, material::Origin, node::Candidate,
+    Code, Generation, MaterialId, NodeId, Problem,
+    internal::Reserve,
+    material::Origin,
+    node::{Availability, Candidate},
 };
 use std::time::Duration;
 
@@ -88,22 +91,36 @@ impl Control {
     }
 
     /// The caller repeats a request: its first answer was lost, maybe before the node was asked. A node that does not
-    /// answer now may have most of the bytes, so the upload stays with it; one that has no room has none of them.
+    /// answer now may have most of the bytes, so the upload stays with it; one that has none of them is replaced.
     async fn reserve_again(&self, material: MaterialId) -> Result<(MaterialId, bool), Problem> {
-        let mut tried = Vec::new();
-        for _ in 0..TRIES_MAX {
-            let Some(assigned) = self.assigned(&material)? else { break };
+        let size = self.record(&material)?.size;
+        let (mut tried, mut refusals) = (Vec::new(), Vec::new());
+        while let Some(assigned) = self.assigned(&material)? {
             match self.reserve(&material, &assigned).await {
-                Err(refusal) if refusal.code == Code::NoSpace => tried.push(assigned.node),
-                _ => break,
+                Ok(()) => break,
+                Err(refusal) if refusal.code != Code::NoSpace && self.may_have_bytes(&material, &assigned.node) => {
+                    break;
+                }
+                Err(refusal) => refusals.push(refusal),
             }
-            let candidates = self.candidates(self.record(&material)?.size)?;
-            match candidates.into_iter().find(|other| !tried.contains(&other.node)) {
+            tried.push(assigned.node);
+            let mut others = self.candidates(size)?.into_iter().filter(|other| !tried.contains(&other.node));
+            match others.next().filter(|_| refusals.len() < TRIES_MAX) {
                 Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
-                None => break,
+                None => return Err(told_by_all(size, &refusals)),
             }
         }
         Ok((material, true))
+    }
+
+    /// Whether a node that receives a material may be about to go on: it is not down, and told of bytes, or has told
+    /// nothing yet since this coordinator leads.
+    fn may_have_bytes(&self, material: &MaterialId, node: &NodeId) -> bool {
+        self.scene(|scene| {
+            let arrived = scene.observed.seen(node).map(|seen| seen.incoming.get(material).map_or(0, |it| it.offset));
+            let is_down = scene.observed.availability(node, scene.now_ms, scene.timing) == Availability::Down;
+            !is_down && arrived.is_none_or(|offset| offset > 0)
+        })
     }
 
     /// Where the upload of a material goes; none where it has arrived.

@@ -113,7 +113,10 @@ impl Page<'_> {
         for (material, generation) in incoming {
             let record = self.view.get_record::<Materials>(material)?;
             let replica = record.as_ref().and_then(|record: &MaterialRecord| record.replica(self.node));
+            let is_found = self.found.iter().any(|held| held.material == *material);
             let stands = match replica.map(|replica| (replica.state, replica.generation)) {
+                // It became whole while the node was counting, and will count.
+                _ if is_found => true,
                 None | Some((ReplicaState::Dropping, _)) => false,
                 // A half one beside a whole one: the order that drops it names its generation.
                 Some((ReplicaState::Verified, _)) => true,

@@ -80,6 +80,12 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
     }
 }
 
+/// The same for what is answered with a redirect: the body is meant for the server that is redirected to.
+pub(super) async fn lead_unread(state: Shared, request: Request, next: Next) -> Response {
+    let (parts, _unread) = request.into_parts();
+    lead(state, Request::from_parts(parts, Body::empty()), next).await
+}
+
 async fn forward(
     app: &super::App,
     leader: &str,

@@ -94,7 +94,6 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/outputs", get(runs::outputs))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
-        .route("/v1/uploads/{id}", any(data::upload))
         .route("/v1/materials/{id}/file", get(data::material))
         .route("/v1/materials/{id}/slide", get(data::material))
         .route("/v1/materials/{id}/associated/{name}", get(data::associated))
@@ -103,11 +102,14 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/dzi/{name}/{*rest}", get(data::deep_zoom_tile))
         .route("/regions/{id}", get(data::material))
         .route_layer(lead.clone());
+    let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
+    let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
     let users = Router::new()
         .route("/v1/uploads", axum::routing::options(uploads::options))
         .route("/v1/pipelines", get(runs::pipelines))
         .route("/v1/pipelines/{id}", get(runs::pipeline))
         .merge(led)
+        .merge(sent_on)
         .layer(middleware::from_fn(never_kept))
         .with_state(Arc::clone(app));
     let servers = Router::new()

@@ -9,7 +9,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, Problem, RunId,
-    limits::{RUN_INPUTS_MAX, RUN_PARAMETERS_LEN_MAX},
+    limits::{RUN_INPUTS_MAX, RUN_PARAMETERS_DEPTH_MAX, RUN_PARAMETERS_LEN_MAX},
     page::{Page, PageQuery},
     run::{CreateRun, Output, Pipeline, Run},
 };
@@ -111,7 +111,21 @@ pub(super) fn check_object(what: &str, value: &serde_json::Value) -> Result<(), 
     if len > RUN_PARAMETERS_LEN_MAX {
         return Err(Problem::new(Code::TooLarge, format!("{what} has {len} bytes: at most {RUN_PARAMETERS_LEN_MAX}")));
     }
+    // serde_json writes any depth and reads 128: what is deeper, with the log's own levels around it, could be written
+    // to the log and never be read again.
+    if depth(value) > RUN_PARAMETERS_DEPTH_MAX {
+        let detail = format!("{what} is nested deeper than {RUN_PARAMETERS_DEPTH_MAX} levels");
+        return Err(Problem::new(Code::BadRun, detail));
+    }
     Ok(())
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +146,10 @@ mod tests {
         assert!(refusal(CreateRun { inputs: vec![input.clone(), input], ..fits.clone() }).contains("twice"));
         assert!(refusal(CreateRun { parameters: json!([]), ..fits.clone() }).contains("object"));
         let large = json!({ "x": "y".repeat(RUN_PARAMETERS_LEN_MAX) });
-        assert!(refusal(CreateRun { parameters: large, ..fits }).contains("at most"));
+        assert!(refusal(CreateRun { parameters: large, ..fits.clone() }).contains("at most"));
+        let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!({ "x": inner }));
+        assert!(check_run(&CreateRun { parameters: nested(RUN_PARAMETERS_DEPTH_MAX), ..fits.clone() }).is_ok());
+        let deeper = CreateRun { parameters: nested(RUN_PARAMETERS_DEPTH_MAX + 1), ..fits };
+        assert!(refusal(deeper).contains("deeper than"));
     }
 }

@@ -114,7 +114,11 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             };
             let applied = serde_json::from_str::<Stamp>(&stamp)?.applied;
             let header = Header::new(applied.map_or(0, |applied| applied.index), frozen.records(), stamp);
-            snapshots.write(&header, || frozen.next())
+            match snapshots.write(&header, || frozen.next()) {
+                // A snapshot from the leader replaced the state meanwhile, and is newer than this one.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => snapshots.newest().ok_or(error),
+                written => written,
+            }
         });
         with_meta(built.await.map_err(io::Error::other)??)
     }

@@ -41,6 +41,10 @@ pub(crate) struct Parts {
 impl Parts {
     /// Opens log, snapshots and state, in this order. Blocks.
     pub(crate) fn open(folder: &Folder) -> Result<Self, StoreError> {
+        if folder.cluster().is_some() && !folder.log().exists() {
+            // Its votes and what it vouched for are gone: it must not take part as if it had never done so.
+            return Err(StoreError::Damaged { path: folder.log(), reason: "it is missing".to_owned() });
+        }
         let log = Log::open(&folder.log())?;
         let unreadable = |error: io::Error| StoreError::Damaged { path: folder.log(), reason: error.to_string() };
         let raft_log = RaftLog::new(log.clone()).map_err(unreadable)?;

@@ -194,8 +194,17 @@ impl Log {
 /// has left on disk nobody knows, so nothing more may be promised.
 fn write_all(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
     let mut batch = Vec::new();
-    while queue.blocking_recv_many(&mut batch, QUEUE_LEN_MAX) > 0 {
-        let result = commit(shared, &batch);
+    while let Some(first) = queue.blocking_recv() {
+        // Looked at before the queue is emptied: what is committed was queued earlier, so it is never on disk without
+        // its entries.
+        let committed = shared.committed.lock().clone();
+        batch.push(first);
+        while batch.len() <= QUEUE_LEN_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
+        let result = commit(shared, &batch, committed.as_deref());
         if let Err(error) = &result {
             tracing::error!(%error, path = %shared.path.display(), "cannot write vote and log");
             let copy = io::Error::new(error.kind(), error.to_string());
@@ -214,7 +223,7 @@ fn write_all(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
     }
 }
 
-fn commit(shared: &Shared, batch: &[Write]) -> io::Result<()> {
+fn commit(shared: &Shared, batch: &[Write], committed: Option<&[u8]>) -> io::Result<()> {
     let mut end = None;
     let transaction = shared.db.begin_write().map_err(failed)?;
     {
@@ -242,8 +251,8 @@ fn commit(shared: &Shared, batch: &[Write]) -> io::Result<()> {
                 }
             }
         }
-        if let Some(committed) = &*shared.committed.lock() {
-            facts.insert(Fact::Committed.key(), committed.as_slice()).map_err(failed)?;
+        if let Some(committed) = committed {
+            facts.insert(Fact::Committed.key(), committed).map_err(failed)?;
         }
     }
     transaction.commit().map_err(failed)?;

@@ -167,7 +167,11 @@ impl Snapshots {
         if let Some(received) = snapshot.received.take() {
             let path = received.keep().map_err(|error| error.error)?;
             durable::rename(&path, &self.folder.join(format!("{:020}.{EXTENSION}", snapshot.header.index)))?;
-            *self.newest.lock() = Some(snapshot.share());
+            let mut newest = self.newest.lock();
+            if newest.as_ref().is_none_or(|newest| newest.header.index <= snapshot.header.index) {
+                *newest = Some(snapshot.share());
+            }
+            drop(newest);
             for path in files(&self.folder)?.into_iter().skip(KEPT) {
                 fs::remove_file(path)?;
             }

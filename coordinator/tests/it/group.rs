@@ -1,13 +1,17 @@
 //! Three coordinators: electing, writing through any of them, losing the leader, catching up.
 
 use crate::common::{
-    Cluster, FakeNode, PATIENCE, Server, code, configs, create, created, eventually, http, read, small,
+    Cluster, FakeNode, PATIENCE, Server, code, configs, create, created, created_on, eventually, http, read, small,
 };
 use microtome_coordinator::{CoordinatorError, Tuning};
 use microtome_proto::{cluster::Cluster as Info, material::Material, node::Node, page::Page};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::time::Instant;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_through_one_is_read_from_all() {
@@ -73,8 +77,8 @@ async fn one_that_was_away_for_long_gets_a_snapshot() {
     let away = (cluster.leader().await + 1) % 3;
     cluster.servers[away].stop().await;
     let leader = cluster.leader().await;
-    FakeNode::join(&cluster.servers[leader], "node a").await;
-    let material: Material = created(&cluster.servers[leader], "slide", "k").await;
+    let node = FakeNode::join(&cluster.servers[leader], "node a").await;
+    let material: Material = created_on(&node, &cluster.servers[leader], "slide", "k").await;
     rename(&cluster.servers[leader], &material, 400).await;
     cluster.servers[away].start_again().await.unwrap();
     cluster.level(400).await;
@@ -97,6 +101,29 @@ async fn rename(server: &Server, material: &Material, times: usize) {
         let changed: Material = read(answer.send().await.unwrap(), StatusCode::OK).await;
         assert_eq!(changed.name, format!("name {n}"));
     }
+}
+
+/// A tus client that kept a coordinator's address for its upload sends it gigabytes: whichever coordinator it is, the bytes
+/// are sent on to the node and not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_coordinator_sends_an_uploads_bytes_on() {
+    let mut cluster = Cluster::start(3, Tuning::default(), |_| ()).await;
+    let leader = cluster.leader().await;
+    let node = FakeNode::join(&cluster.servers[leader], "node a").await;
+    let material: Material = created(&cluster.servers[leader], "slide", "k").await;
+    for server in &cluster.servers {
+        let (address, path) = (server.url.strip_prefix("http://").unwrap(), format!("/v1/uploads/{}", material.id));
+        let head = format!("PATCH {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 3000000\r\n\r\n");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Answered before a byte of the body was sent.
+        let mut answer = [0; 4096];
+        let len = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..len]);
+        assert!(answer.starts_with("HTTP/1.1 307 "), "{answer}");
+        assert!(answer.contains(&format!("{}{path}", node.url)), "{answer}");
+    }
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,7 +63,7 @@ impl Blob {
                 self.read_checking(&opened, groups, buf, offset)
             }
         });
-        read.inspect_err(|error| self.tell(error))
+        read.map_err(cut_short).inspect_err(|error| self.tell(error))
     }
 
     /// Fills `buf` from `offset` on if that needs no wait: the bytes are in the page cache, and have been checked.
@@ -89,7 +89,7 @@ impl Blob {
     /// The leaves' bytes of `groups`, proven. Blocks.
     pub(crate) fn leaves(&self, groups: Range<u64>) -> io::Result<Vec<u8>> {
         let leaves = self.opened().and_then(|opened| opened.proof.leaves(groups));
-        leaves.map(|leaves| tree::to_bytes(&leaves)).inspect_err(|error| self.tell(error))
+        leaves.map(|leaves| tree::to_bytes(&leaves)).map_err(cut_short).inspect_err(|error| self.tell(error))
     }
 
     /// Lets go of the files once nobody reads them any more.
@@ -158,6 +158,11 @@ impl Blob {
             tracing::error!(material = %self.manifest.material, %error, "a copy is damaged on this node's disk");
         }
     }
+}
+
+/// A file on disk that ends before its manifest says so is damaged; the reader had asked for what should be there.
+fn cut_short(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { damaged("the file is cut short") } else { error }
 }
 
 fn part(buf: &mut [u8], range: Range<u64>) -> io::Result<&mut [u8]> {

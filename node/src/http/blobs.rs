@@ -1,6 +1,6 @@
 //! What nodes and coordinators ask of a node: `/internal/v1`.
 
-use super::file;
+use super::{file, uploads::in_task};
 use crate::{
     Node,
     blobs::{Blob, tree},
@@ -33,7 +33,8 @@ pub(super) async fn reserve(
     if !reserve.blake3.as_ref().is_none_or(is_hash) {
         return Err(Problem::new(Code::BadRequest, "'blake3' is not 64 hexadecimal digits"));
     }
-    Uploads::reserve(&node, reserve).await.map(|()| StatusCode::NO_CONTENT)
+    let owner = Arc::clone(&node);
+    in_task(&node, async move { Uploads::reserve(&owner, reserve).await }).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// All leaves of the hash tree.

@@ -13,15 +13,19 @@ pub(crate) use elsewhere::{Locator, elsewhere};
 use crate::Node;
 use axum::{
     Router,
+    body::{Body, HttpBody},
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
     routing::{any, get, post},
 };
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
 use microtome_server::routes::{Ready, assemble};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
 };
 
 /// The whole node.
@@ -54,21 +58,47 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
 
 /// Counts the requests being answered: the coordinators send readers to the nodes that have less to do.
 async fn count_active(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
-    let _active = Active::new(&node.requests_active);
-    next.run(request).await
+    let active = Active::new(node);
+    next.run(request).await.map(|body| Body::new(Counted { body, _active: active }))
 }
 
-struct Active<'a>(&'a AtomicU32);
+struct Active(Arc<Node>);
 
-impl<'a> Active<'a> {
-    fn new(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl Active {
+    fn new(node: Arc<Node>) -> Self {
+        node.requests_active.fetch_add(1, Ordering::Relaxed);
+        Self(node)
     }
 }
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests_active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body whose request counts until it is sent.
+struct Counted {
+    body: Body,
+    _active: Active,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

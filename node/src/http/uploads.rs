@@ -6,7 +6,7 @@
 use super::elsewhere::upload_elsewhere;
 use crate::{
     Node,
-    upload::{Upload, Uploads, disk_problem, too_long},
+    upload::{Uploads, disk_problem, too_long},
 };
 use axum::{
     extract::{Request, State},
@@ -80,7 +80,8 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
         Some(upload) => {
             let expected = upload.expected();
             let (size, name, media_type) = (expected.size, expected.name.clone(), expected.media_type.clone());
-            match upload.offset(node).await {
+            let owner = Arc::clone(node);
+            match in_task(node, async move { upload.offset(&owner).await }).await {
                 // It became a copy just now.
                 Err(problem) if problem.code == Code::Gone => None,
                 offset => Some((offset?, size, name, media_type)),
@@ -129,14 +130,17 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     if length.is_some_and(|length| offset.saturating_add(length) > upload.expected().size) {
         return Err(too_long(&upload));
     }
-    append(node, upload, offset, request).await.map(appended)
+    let owner = Arc::clone(node);
+    in_task(node, async move { upload.append(&owner, offset, request.into_body()).await }).await.map(appended)
 }
 
-/// In a task of its own: what has begun ends properly also when the client goes away.
-async fn append(node: &Arc<Node>, upload: Arc<Upload>, offset: u64, request: Request) -> Result<u64, Problem> {
-    let owner = Arc::clone(node);
-    let appending = node.tasks.spawn(async move { upload.append(&owner, offset, request.into_body()).await });
-    appending.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
+/// In a task of its own: what has begun ends properly also when the client goes away, and one that asks again waits for
+/// the same work.
+pub(super) async fn in_task<T: Send + 'static>(
+    node: &Node,
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    node.tasks.spawn(work).await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
 }
 
 fn appended(offset: u64) -> Response {
@@ -154,8 +158,12 @@ async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response
         Err(error) if !matches!(error.code(), Some(Code::NotFound | Code::Gone)) => return Err(error.into()),
         _ => {}
     }
-    Uploads::end(node, id, Generation(u64::MAX)).await.map_err(|error| disk_problem(&error))?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let (owner, id) = (Arc::clone(node), id.clone());
+    in_task(node, async move {
+        let ended = Uploads::end(&owner, &id, Generation(u64::MAX)).await;
+        ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk_problem(&error))
+    })
+    .await
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {

@@ -15,8 +15,8 @@ pub(crate) fn problem(material: &MaterialId, error: &SlideError) -> Problem {
         SlideError::Io(error) => match error.kind() {
             // The file's own tags point beyond its end.
             io::ErrorKind::UnexpectedEof => Code::DamagedSlide,
-            // This copy does not have the material's hash: another one may be whole.
-            io::ErrorKind::InvalidData => Code::Unavailable,
+            // This copy does not have the material's hash, or was dropped a moment ago: another one may be whole.
+            io::ErrorKind::InvalidData | io::ErrorKind::NotFound => Code::Unavailable,
             _ => Code::Internal,
         },
     };
@@ -42,6 +42,7 @@ mod tests {
             (SlideError::TooLarge("x".into()), Code::TooLarge),
             (io(io::ErrorKind::UnexpectedEof), Code::DamagedSlide),
             (io(io::ErrorKind::InvalidData), Code::Unavailable),
+            (io(io::ErrorKind::NotFound), Code::Unavailable),
             (io(io::ErrorKind::PermissionDenied), Code::Internal),
         ] {
             let problem = problem(&material, &error);

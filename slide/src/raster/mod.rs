@@ -7,7 +7,7 @@ use crate::{
     Compression, ReadAt, Rgb, SlideError, codec,
     error::Result,
     jpeg,
-    limits::{REGION_PIXELS_MAX, TILE_PIXELS_MAX},
+    limits::{NATIVE_LEN_MAX, REGION_PIXELS_MAX, TILE_PIXELS_MAX},
     tiff::{Directory, Table, Tiff, tags},
 };
 use form::{Form, unsupported};
@@ -112,7 +112,7 @@ impl Raster {
     pub(crate) fn native_tile(&self, source: &dyn ReadAt, column: u32, row: u32, out: &mut Vec<u8>) -> Result<bool> {
         let start = out.len();
         let native = match self.extent(source, column, row) {
-            Ok(Some(extent)) if self.is_native() => self.assembled(source, extent, out),
+            Ok(Some(extent)) if self.is_native() && extent.len <= NATIVE_LEN_MAX => self.assembled(source, extent, out),
             Ok(_) => return Ok(false),
             Err(error) => Err(error),
         };
@@ -216,7 +216,7 @@ impl Raster {
             return Ok(None);
         }
         // Packing that fails makes tiles longer, but not without end.
-        if len > raw_len * 2 + (64 << 10) {
+        if len > raw_len + raw_len / 8 + (64 << 10) {
             return Err(SlideError::Damaged(format!(
                 "tile {column}, {row} claims {len} bytes, but has {raw_len} bytes of samples"
             )));

@@ -200,6 +200,35 @@ fn tiles_that_claim_too_much_are_refused() {
     }
 }
 
+/// A window may have few pixels in sum and be too long to be drawn, or touch little of tiles that are huge: a file of a few
+/// kilobytes must not cost gigabytes, or an hour.
+#[test]
+fn shapes_that_would_cost_more_than_they_show_are_refused() {
+    let shaped = |width: u32, height: u32, tile: (u32, u32)| {
+        let mut image = image(FILE, &picture(64, 64), Form::tiles(DEFLATE, 64));
+        image.tiles = vec![vec![1, 2, 3]; (width.div_ceil(tile.0) * height.div_ceil(tile.1)) as usize];
+        for (tag, value) in [(256, width), (257, height), (322, tile.0), (323, tile.1)] {
+            image = image.with(tag, Value::Long(vec![value]));
+        }
+        Slide::open(Arc::new(FILE.write(&[image]))).unwrap()
+    };
+    let too_large = |result: Result<Rgb, SlideError>, part: &str| match result {
+        Err(SlideError::TooLarge(reason)) => assert!(reason.contains(part), "{reason}"),
+        other => panic!("{part}: {:?}", other.map(|picture| (picture.width, picture.height))),
+    };
+    let before = peak();
+    let long = shaped(1 << 28, 16, (1 << 20, 16));
+    let pyramid = DeepZoom::new(&long, None, 0);
+    for level in 0..9 {
+        assert!(matches!(pyramid.tile(&long, level, 0, 0), Err(SlideError::TooLarge(_))), "level {level}");
+    }
+    let thin = shaped(1 << 28, 1, (1 << 24, 1));
+    too_large(DeepZoom::new(&thin, None, 0).tile(&thin, 8, 0, 0), "too long and thin");
+    let tall = shaped(1 << 16, 1, (16, 1 << 20));
+    too_large(tall.region(0, 0, 0, 1 << 16, 1), "would be decoded");
+    assert!(peak() - before < 1 << 30, "{} MiB", (peak() - before) >> 20);
+}
+
 /// Each tile of each level missing: filling one must not walk down all levels.
 #[test]
 fn a_pyramid_of_holes_is_drawn_in_bounded_time() {

@@ -7,7 +7,7 @@ mod ports;
 use super::{every, put::media_type, runs};
 use crate::{
     progress::Progress,
-    terminal::{Terminal, note, size},
+    terminal::{Closed, Terminal, note, size},
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -42,7 +42,7 @@ pub(crate) struct Demo {
     /// The slide to show; one is drawn otherwise
     #[arg(long, value_name = "FILE")]
     slide: Option<PathBuf>,
-    /// Where to keep everything; in a temporary folder that is deleted at the end otherwise
+    /// Where to keep everything; otherwise in a temporary folder that is deleted at the end, unless something fails
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Do it all, kill the node that serves the tiles, see them go on and the copies come back, and end
@@ -61,7 +61,9 @@ pub(crate) struct Shown {
 /// Runs the demonstration until it is interrupted or, with `--check`, done.
 pub(crate) async fn run(terminal: Terminal, options: Demo) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let temporary = match &options.data {
+    // Comes when the terminal is closed.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut temporary = match &options.data {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("microtome-demo-").tempdir().context("no temporary folder")?),
     };
@@ -73,9 +75,19 @@ pub(crate) async fn run(terminal: Terminal, options: Demo) -> anyhow::Result<()>
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut fleet = Fleet::start(&folder, &Ports::choose(&folder)?)?;
     let outcome = tokio::select! {
-        outcome = Box::pin(all(terminal, &options, &folder, &mut fleet)) => outcome,
+        outcome = Box::pin(all(terminal, &options, &folder, &mut fleet)) => {
+            // What failed is told with the name of a log: it must be there when somebody looks.
+            if let (Err(error), Some(temporary)) = (&outcome, &mut temporary)
+                && !error.is::<Closed>()
+            {
+                temporary.disable_cleanup(true);
+                note(&format!("the servers' logs and data are kept in {}", folder.display()));
+            }
+            outcome
+        }
         _ = terminate.recv() => stopped(&options),
         _ = interrupt.recv() => stopped(&options),
+        _ = hangup.recv() => stopped(&options),
     };
     fleet.stop().await;
     outcome

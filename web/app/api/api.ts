@@ -8,17 +8,24 @@ const ANSWER_WITHIN_MS = 8_000;
 /** Answers remembered, to hand out the very same object while nothing changes. */
 const REMEMBERED_MAX = 64;
 
+/** How a server failed a call: without any answer, or with one that says no. */
+type Failure = "silent" | "refused";
+
 export class Api {
-  /** Told when another coordinator has taken over. */
+  /** Told when another coordinator has taken over from one that does not answer. */
   onMoved: (from: string, to: string) => void = () => {};
   private servers: string[];
+  /** Counts what happens, so that it can be told what came after what. */
+  private turn = 0;
+  /** The turn at which a server last answered anything at all, a refusal too. */
+  private readonly heard = new Map<string, number>();
   private readonly remembered = new Map<string, { text: string; value: unknown }>();
 
   constructor(first: string, private readonly send: typeof fetch = (...request) => fetch(...request)) {
     this.servers = [first];
   }
 
-  /** The coordinator that answered last. */
+  /** The coordinator that is asked first. */
   get server(): string {
     return this.servers[0] ?? "";
   }
@@ -27,6 +34,7 @@ export class Api {
   learn(urls: string[]): void {
     const others = urls.map((url) => url.replace(/\/+$/, "")).filter((url) => url !== this.server);
     this.servers = [this.server, ...new Set(others)];
+    for (const url of this.heard.keys()) if (!this.servers.includes(url)) this.heard.delete(url);
   }
 
   /** Reads; the same object as last time while the answer is the same. */
@@ -57,7 +65,10 @@ export class Api {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (key !== undefined) headers["Idempotency-Key"] = key;
     let last = new Problem(0, "unreachable", "No server is known", "this page knows no coordinator", "Load it again.");
+    const began = this.turn;
+    const failed = new Map<string, Failure>();
     for (const server of [...this.servers]) {
+      failed.set(server, "silent");
       try {
         const response = await this.send(server + path, {
           method,
@@ -65,9 +76,11 @@ export class Api {
           body: body === undefined ? null : JSON.stringify(body),
           signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
         });
+        failed.set(server, "refused");
+        this.heard.set(server, (this.turn += 1));
         if (!response.ok) throw await problemFrom(response);
         const text = await response.text();
-        this.answered(server);
+        this.prefer(server, failed, began);
         return text;
       } catch (thrown) {
         last = asProblem(thrown, server);
@@ -77,11 +90,15 @@ export class Api {
     throw last;
   }
 
-  private answered(server: string): void {
+  /** Puts the server first that has answered a call, if the one that stands there has failed the same call. */
+  private prefer(server: string, failed: ReadonlyMap<string, Failure>, began: number): void {
     const before = this.server;
-    if (server === before) return;
+    const failure = failed.get(before);
+    if (server === before || failure === undefined) return;
+    // Another call has heard from it in the meantime: it is there.
+    if (failure === "silent" && (this.heard.get(before) ?? 0) > began) return;
     this.servers = [server, ...this.servers.filter((other) => other !== server)];
-    this.onMoved(before, server);
+    if (failure === "silent") this.onMoved(before, server);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Api } from "../api/api.ts";
 import { asProblem } from "../api/problem.ts";
 import type { Material, SlideInfo } from "../api/types.ts";
 import type { NodeHealth } from "../pixels/replicas.ts";
+import { tooFlat } from "../pixels/pyramid.ts";
 import { MaterialSource } from "../pixels/source.ts";
 import { type Poll, poll } from "./poll.ts";
 import type { State, Store } from "./store.ts";
@@ -60,14 +61,17 @@ export class OpenMaterial {
     this.source.update(material.replicas);
     this.store.patch({ material });
     const { slide, problem } = this.store.state;
-    const settled = slide !== undefined || (problem !== undefined && !problem.retryable);
-    if (!settled && material.replicas.some((replica) => replica.state === "verified")) await this.load(id, signal);
+    if (slide !== undefined || (problem !== undefined && !problem.retryable)) return;
+    // While it arrives nothing can be loaded: what went wrong before must not hide that all goes well now.
+    if (material.replicas.some((replica) => replica.state === "verified")) await this.load(id, signal);
+    else this.store.patch({ problem: undefined });
   }
 
   private async load(id: string, signal: AbortSignal): Promise<void> {
     try {
       const slide = await this.source.json<SlideInfo>(`/v1/materials/${id}/slide`, signal);
-      if (!signal.aborted) this.store.patch({ slide, problem: undefined });
+      const problem = tooFlat(slide);
+      if (!signal.aborted) this.store.patch(problem ? { problem } : { slide, problem: undefined });
     } catch (thrown) {
       if (!signal.aborted) this.store.patch({ problem: asProblem(thrown, "the node") });
     }

@@ -8,6 +8,7 @@ import { bytes } from "../format.ts";
 import { icon } from "../icons.ts";
 import type { OpenMaterial } from "../live/open_material.ts";
 import type { State, Store } from "../live/store.ts";
+import { NO_SMALL_LEVELS } from "../pixels/pyramid.ts";
 import { showBar } from "./material_card.ts";
 import { materialState } from "./material_state.ts";
 import { factRows } from "./slide_panel.ts";
@@ -48,9 +49,11 @@ function chooseCard({ openId, material, slide, problem, offline }: Readonly<Stat
 }
 
 function problemCard(problem: Problem, material: Material | undefined, open: OpenMaterial): HTMLElement {
+  // A browser shows pictures of its own kinds; a flat TIFF of a slide is none, and far too large to be tried.
+  const isPicture = material?.media_type.startsWith("image/") === true && problem.code !== NO_SMALL_LEVELS;
   const children: (HTMLElement | SVGSVGElement)[] = [
     h("div", { class: "emblem" }, icon(problem.retryable ? "warning" : material ? "file" : "search")),
-    h("h1", {}, material?.media_type.startsWith("image/") ? "A picture, not a slide" : problem.title),
+    h("h1", {}, isPicture ? "A picture, not a slide" : problem.title),
     h("p", {}, problem.detail),
     h("p", { class: "way-out" }, problem.wayOut),
   ];
@@ -58,7 +61,7 @@ function problemCard(problem: Problem, material: Material | undefined, open: Ope
   if (material && !problem.retryable) {
     children.push(h("dl", { class: "facts" }, ...factRows(fileFacts(material))));
     const address = open.source.address(`/v1/materials/${material.id}/file`);
-    if (material.media_type.startsWith("image/") && address) {
+    if (isPicture && address) {
       children.push(h("img", { class: "preview", src: address, alt: material.name }));
     }
     if (address) {

@@ -29,6 +29,8 @@ export function createRunsPanel(store: Store<State>, runs: Runs, masks: MaskCont
         start.disabled = false;
       });
   });
+  // One subscription for all rows: rows go with their runs.
+  masks.onChange(() => list.show(store.state.runs));
   const ended = new Map<string, boolean>();
   store.watch(["runs", "slide", "nodes"], (state) => {
     setShown(element, state.slide !== undefined);
@@ -62,7 +64,6 @@ class RunRow {
     const head = h("div", { class: "run-head" }, this.title, this.chip);
     const foot = h("div", { class: "run-foot" }, this.figure, this.mask, this.cancel);
     this.element = h("article", { class: "run" }, head, this.bar, foot, this.detail);
-    masks.onChange(() => this.showMask());
   }
 
   update(run: Run): void {

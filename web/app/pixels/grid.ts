@@ -1,4 +1,4 @@
-// The slide's own grid of tiles: which tiles there are and where they lie. The picture's width counts as 1.
+// A slide's grid of tiles: which tiles there are and where they lie. The picture's width counts as 1.
 
 import type { Level } from "../api/types.ts";
 
@@ -9,9 +9,12 @@ export interface Box {
   height: number;
 }
 
+/** What a grid needs to know of a level. */
+export type GridLevel = Pick<Level, "width" | "height" | "tile_width" | "tile_height" | "columns" | "rows">;
+
 export class Grid {
   /** @param levels largest first, as the API tells them */
-  constructor(private readonly levels: readonly Level[]) {
+  constructor(private readonly levels: readonly GridLevel[]) {
     if (levels.length === 0) throw new Error("a slide has at least one level");
   }
 
@@ -19,7 +22,7 @@ export class Grid {
     return this.levels.length;
   }
 
-  level(index: number): Level {
+  level(index: number): GridLevel {
     const level = this.levels[index];
     if (level === undefined) throw new RangeError(`the slide has no level ${index}`);
     return level;

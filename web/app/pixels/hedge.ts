@@ -3,20 +3,23 @@
 export interface HedgeOptions {
   /** A server that has not answered by then gets company. */
   slowAfterMs: number;
-  /** A server that has not answered by then has failed. */
-  failedAfterMs: number;
+  /** A server whose answer has not begun by then has failed. */
+  headWithinMs: number;
+  /** An answer that has not ended so long after it began has failed. */
+  bodyWithinMs: number;
   signal: AbortSignal;
-  /** The server failed, or was slower than the one asked after it. */
-  onFailed: (url: string, thrown: unknown) => void;
+  /** The server failed; `begun` tells whether it had begun to answer. */
+  onFailed: (url: string, thrown: unknown, begun: boolean) => void;
+  /** The server was slower than one that was asked after it. */
+  onOvertaken: (url: string) => void;
   onAnswered: (url: string) => void;
 }
 
+/** Asks one server; calls `begun` when its answer begins. */
+export type Ask<T> = (url: string, signal: AbortSignal, begun: () => void) => Promise<T>;
+
 /** What the first server to succeed gives. Where all fail, throws what the last one threw. */
-export function hedged<T>(
-  urls: readonly string[],
-  ask: (url: string, signal: AbortSignal) => Promise<T>,
-  options: HedgeOptions,
-): Promise<T> {
+export function hedged<T>(urls: readonly string[], ask: Ask<T>, options: HedgeOptions): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const waiting = [...urls];
     const running = new Map<string, AbortController>();
@@ -49,14 +52,22 @@ export function hedged<T>(
     const start = (url: string): void => {
       const request = new AbortController();
       running.set(url, request);
-      const late = setTimeout(() => request.abort(new DOMException("no answer", "TimeoutError")), options.failedAfterMs);
-      ask(url, request.signal)
+      const limit = (ms: number): ReturnType<typeof setTimeout> =>
+        setTimeout(() => request.abort(new DOMException("no answer", "TimeoutError")), ms);
+      let late = limit(options.headWithinMs);
+      let begun = false;
+      const begin = (): void => {
+        begun = true;
+        clearTimeout(late);
+        late = limit(options.bodyWithinMs);
+      };
+      ask(url, request.signal, begin)
         .then((value) => {
           if (settled) return;
           const overtaken = [...running.keys()].slice(0, [...running.keys()].indexOf(url));
           running.delete(url);
           settle();
-          for (const slower of overtaken) options.onFailed(slower, new Error("slower than the next"));
+          for (const slower of overtaken) options.onOvertaken(slower);
           options.onAnswered(url);
           resolve(value);
         })
@@ -64,7 +75,7 @@ export function hedged<T>(
           if (settled) return;
           running.delete(url);
           last = thrown;
-          options.onFailed(url, thrown);
+          options.onFailed(url, thrown, begun);
           next();
         })
         .finally(() => clearTimeout(late));

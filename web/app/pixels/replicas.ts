@@ -10,6 +10,8 @@ interface Trouble {
   failures: number;
   /** Until then it is asked only when nobody else is left. */
   restUntilMs: number;
+  /** Whether it was told: a node that is only slow is left in peace without a word. */
+  told: boolean;
 }
 
 /** How nodes did lately, seen from this page: the cluster's own word is seconds old. */
@@ -19,16 +21,24 @@ export class NodeHealth {
   private readonly troubled = new Map<string, Trouble>();
   private readonly answers = new Map<string, number>();
 
+  /** It cannot be reached, or does not begin to answer in time. */
   failed(url: string, nowMs: number): void {
-    const failures = (this.troubled.get(url)?.failures ?? 0) + 1;
-    const restMs = Math.min(REST_FIRST_MS * 2 ** (failures - 1), REST_LONGEST_MS);
-    this.troubled.set(url, { failures, restUntilMs: nowMs + restMs });
-    if (failures === 1) this.onChange(url, false);
+    const trouble = this.rest(url, nowMs);
+    if (trouble.told) return;
+    trouble.told = true;
+    this.onChange(url, false);
+  }
+
+  /** It answers, but slower than another one or with a failure of its own: others are asked before it for a while. */
+  lagged(url: string, nowMs: number): void {
+    this.rest(url, nowMs);
   }
 
   answered(url: string, nowMs: number): void {
     this.answers.set(url, nowMs);
-    if (this.troubled.delete(url)) this.onChange(url, true);
+    const trouble = this.troubled.get(url);
+    this.troubled.delete(url);
+    if (trouble?.told) this.onChange(url, true);
   }
 
   isWell(url: string): boolean {
@@ -53,10 +63,28 @@ export class NodeHealth {
   forgive(): void {
     for (const trouble of this.troubled.values()) trouble.restUntilMs = 0;
   }
+
+  private rest(url: string, nowMs: number): Trouble {
+    const before = this.troubled.get(url);
+    const failures = (before?.failures ?? 0) + 1;
+    const restMs = Math.min(REST_FIRST_MS * 2 ** (failures - 1), REST_LONGEST_MS);
+    const trouble = { failures, restUntilMs: nowMs + restMs, told: before?.told ?? false };
+    this.troubled.set(url, trouble);
+    return trouble;
+  }
 }
 
-/** Base URLs to ask for `key`, best first: every verified copy, those not known to answer last. */
-export function replicaOrder(replicas: readonly Replica[], health: NodeHealth, key: string, nowMs: number): string[] {
+/**
+ * Base URLs to ask for `key`, best first: every verified copy, those not known to answer last. `mayTry`: whether a
+ * rested node may be put in front as its trial. Only who tells how it went may do so: the trial is then used up.
+ */
+export function replicaOrder(
+  replicas: readonly Replica[],
+  health: NodeHealth,
+  key: string,
+  nowMs: number,
+  mayTry: boolean,
+): string[] {
   const whole = replicas.filter((replica) => replica.state === "verified");
   const ranked = whole.toSorted((a, b) => weight(key, b.url) - weight(key, a.url));
   const first: string[] = [];
@@ -68,7 +96,7 @@ export function replicaOrder(replicas: readonly Replica[], health: NodeHealth, k
     else last.push(url);
   }
   // A rested node gets one request as its trial, in front: behind the others it would never be asked.
-  const trial = last.find((url) => health.mayTry(url, nowMs));
+  const trial = mayTry ? last.find((url) => health.mayTry(url, nowMs)) : undefined;
   const rest = last.filter((url) => url !== trial);
   return trial === undefined ? [...first, ...second, ...rest] : [trial, ...first, ...second, ...rest];
 }

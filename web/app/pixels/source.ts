@@ -3,11 +3,21 @@
 import { Problem, asProblem, problemFrom } from "../api/problem.ts";
 import { withToken } from "../api/token.ts";
 import type { Replica } from "../api/types.ts";
-import { hedged } from "./hedge.ts";
+import { type Ask, hedged } from "./hedge.ts";
 import { NodeHealth, replicaOrder } from "./replicas.ts";
 
-const SLOW_AFTER_MS = 2_500;
-const FAILED_AFTER_MS = 10_000;
+/** How long a node may take before another one is asked beside it, and before it counts as silent. */
+export interface Patience {
+  slowAfterMs: number;
+  headWithinMs: number;
+}
+
+/** For what lies ready or is soon made. */
+export const SENT: Patience = { slowAfterMs: 2_500, headWithinMs: 10_000 };
+/** For pictures that a node draws from hundreds of tiles, perhaps behind others of the kind. */
+export const DRAWN: Patience = { slowAfterMs: 10_000, headWithinMs: 30_000 };
+/** Time for an answer's bytes once it has begun: a connection may die without a word. */
+const BODY_WITHIN_MS = 30_000;
 
 export class MaterialSource {
   private replicas: readonly Replica[] = [];
@@ -20,25 +30,31 @@ export class MaterialSource {
 
   /** The address of `path` at the best replica: for links and `<img>`. */
   address(path: string): string | undefined {
-    const [first] = replicaOrder(this.replicas, this.health, path, Date.now());
+    // Nobody hears how a link went: it must not be a rested node's trial.
+    const [first] = replicaOrder(this.replicas, this.health, path, Date.now(), false);
     return first === undefined ? undefined : withToken(first + path);
   }
 
   async json<T>(path: string, signal: AbortSignal): Promise<T> {
-    return this.read(path, (response) => response.json() as Promise<T>, signal);
+    return this.read(path, (response) => response.json() as Promise<T>, signal, SENT);
   }
 
   async blob(path: string, signal: AbortSignal): Promise<Blob> {
-    return this.read(path, (response) => response.blob(), signal);
+    return this.read(path, (response) => response.blob(), signal, SENT);
   }
 
   /** A picture, decoded: bytes that do not decode are a failure of the node that sent them. */
-  async picture(path: string, signal: AbortSignal): Promise<HTMLImageElement> {
-    return this.read(path, async (response) => decode(await response.blob()), signal);
+  async picture(path: string, signal: AbortSignal, patience = SENT): Promise<HTMLImageElement> {
+    return this.read(path, async (response) => decode(await response.blob()), signal, patience);
   }
 
-  private async read<T>(path: string, take: (response: Response) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const urls = replicaOrder(this.replicas, this.health, path, Date.now());
+  private async read<T>(
+    path: string,
+    take: (response: Response) => Promise<T>,
+    signal: AbortSignal,
+    patience: Patience,
+  ): Promise<T> {
+    const urls = replicaOrder(this.replicas, this.health, path, Date.now(), true);
     if (urls.length === 0) {
       throw new Problem(
         503,
@@ -48,21 +64,24 @@ export class MaterialSource {
         "This page goes on trying by itself. Start the nodes that hold it.",
       );
     }
-    const ask = async (url: string, abort: AbortSignal): Promise<T> => {
+    const ask: Ask<T> = async (url, abort, begun) => {
       const response = await fetch(withToken(url + path), { signal: abort });
+      begun();
       if (!response.ok) throw await problemFrom(response);
       return take(response);
     };
     try {
       return await hedged(urls, ask, {
-        slowAfterMs: SLOW_AFTER_MS,
-        failedAfterMs: FAILED_AFTER_MS,
+        ...patience,
+        bodyWithinMs: BODY_WITHIN_MS,
         signal,
         onAnswered: (url) => this.health.answered(url, Date.now()),
-        onFailed: (url, thrown) => {
+        onOvertaken: (url) => this.health.lagged(url, Date.now()),
+        onFailed: (url, thrown, begun) => {
           // A node that says why (no such tile, damaged, not a slide) is well; another copy may still be better.
           const refused = thrown instanceof Problem && thrown.status < 500;
-          if (!refused) this.health.failed(url, Date.now());
+          if (!begun) this.health.failed(url, Date.now());
+          else if (!refused) this.health.lagged(url, Date.now());
         },
       });
     } catch (thrown) {

@@ -1,22 +1,26 @@
-// The slide's own pyramid for OpenSeadragon. It asks for nothing but the levels and tiles that the file has, and loads
-// them from whichever node answers. OpenSeadragon counts levels from the smallest, the API from the largest.
+// The slide's pyramid for OpenSeadragon, its tiles loaded from whichever node answers. OpenSeadragon counts levels from
+// the smallest, the API from the largest.
 
 import OpenSeadragon from "openseadragon";
 import { Problem } from "../api/problem.ts";
 import type { SlideInfo } from "../api/types.ts";
 import { Grid } from "./grid.ts";
-import type { MaterialSource } from "./source.ts";
+import { type PyramidLevel, pyramid } from "./pyramid.ts";
+import { DRAWN, type MaterialSource, SENT } from "./source.ts";
 
 /** What stands in a failed tile's message when asking again is of no use. */
 export const FINAL = "final";
 
 export class SlideTileSource extends OpenSeadragon.TileSource {
+  private readonly pyramid: readonly PyramidLevel[];
   private readonly grid: Grid;
 
-  constructor(private readonly slide: SlideInfo, private readonly source: MaterialSource) {
-    const grid = new Grid(slide.levels);
+  constructor(slide: SlideInfo, private readonly source: MaterialSource) {
+    const levels = pyramid(slide);
+    const grid = new Grid(levels);
     const { width, height, tile_width: tileWidth, tile_height: tileHeight } = grid.level(0);
     super({ width, height, tileWidth, tileHeight, tileOverlap: 0, minLevel: 0, maxLevel: grid.count - 1 });
+    this.pyramid = levels;
     this.grid = grid;
   }
 
@@ -62,16 +66,14 @@ export class SlideTileSource extends OpenSeadragon.TileSource {
 
   /** A path: the node is chosen when the tile is loaded, so a loaded tile is known by the same name on every node. */
   override getTileUrl(level: number, x: number, y: number): string {
-    return this.slide.tiles
-      .replace("{level}", String(this.own(level)))
-      .replace("{col}", String(x))
-      .replace("{row}", String(y));
+    return (this.pyramid[this.own(level)]?.tiles ?? "").replace("{col}", String(x)).replace("{row}", String(y));
   }
 
   override downloadTileStart(job: OpenSeadragon.ImageJob): void {
     const abort = new AbortController();
     job.userData.abort = abort;
-    this.source.picture(job.src, abort.signal).then(
+    const drawn = this.pyramid[this.own(job.tile.level)]?.drawn;
+    this.source.picture(job.src, abort.signal, drawn ? DRAWN : SENT).then(
       (image) => job.finish(image, null, "image"),
       (thrown: unknown) => {
         if (abort.signal.aborted) return;

@@ -10,8 +10,8 @@ import type { Position } from "./position.ts";
 const TILES_KEPT_MAX = 1_200;
 /** Requests under way; the browser allows six to each node. */
 const TILES_LOADING_MAX = 18;
-/** Longer than all copies together may take: the page's own limits are meant to end a request, not this one. */
-const TILE_WITHIN_MS = 60_000;
+/** Longer than three copies together may take: the page's own limits are meant to end a request, not this one. */
+const TILE_WITHIN_MS = 90_000;
 /** Tiles that no node gave are asked for again after this. */
 const ASK_AGAIN_MS = 1_000;
 

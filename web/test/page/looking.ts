@@ -16,7 +16,11 @@ export async function photograph(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(PICTURES, `${name}.png`), timeout: PATIENCE_MS });
 }
 
-/** Waits until at least this share of the canvas has colour (glass is grey), and all within the slide is painted. */
+/**
+ * Waits until at least this share of the canvas has colour (glass is grey), and nothing within the slide is unpainted:
+ * no hole lies in the rectangle around all that is painted. What lies beside the slide stays empty, so a whole side of
+ * the view that is still missing is not noticed. The view must be turned by right angles only.
+ */
 export async function waitForTissue(page: Page, canvas: string, share: number): Promise<void> {
   await page.waitForFunction(
     ({ canvas: selector, share: wanted }) => {
@@ -25,13 +29,23 @@ export async function waitForTissue(page: Page, canvas: string, share: number): 
       // Looked at in small: reading every pixel again and again would leave a busy machine no time to paint.
       const small = Object.assign(document.createElement("canvas"), { width: 120, height: 80 });
       const context = small.getContext("2d", { willReadFrequently: true })!;
+      context.imageSmoothingQuality = "medium"; // Means, not samples: a seam between two tiles is no hole.
       context.drawImage(element, 0, 0, small.width, small.height);
       const { data } = context.getImageData(0, 0, small.width, small.height);
-      let coloured = 0;
+      const holes: [number, number][] = [];
+      let [coloured, left, top, right, bottom] = [0, small.width, small.height, 0, 0];
       for (let i = 0; i < data.length; i += 4) {
         const [red = 0, green = 0, blue = 0, alpha = 0] = data.subarray(i, i + 4);
-        if (alpha > 200 && Math.max(red, green, blue) - Math.min(red, green, blue) > 30) coloured += 1;
+        const [x, y] = [(i / 4) % small.width, Math.floor(i / 4 / small.width)];
+        if (alpha < 200 || Math.max(red, green, blue) < 8) {
+          holes.push([x, y]);
+          continue;
+        }
+        [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 30) coloured += 1;
       }
+      // The slide's own edge covers its pixels in part only.
+      if (holes.some(([x, y]) => x > left && x < right && y > top && y < bottom)) return false;
       return coloured / (data.length / 4) >= wanted;
     },
     { canvas, share },

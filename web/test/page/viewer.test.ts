@@ -20,7 +20,9 @@ let lost: string | undefined;
 const errors: string[] = [];
 
 before(async () => {
-  [demo, browser] = await Promise.all([Demo.start(), launchBrowser()]);
+  // One after the other: where the first fails, nothing runs yet that would have to be stopped.
+  browser = await launchBrowser();
+  demo = await Demo.start();
   const holder = demo.material.replicas.find((replica) => replica.state === "verified");
   slide = (await (await fetch(`${holder?.url}/v1/materials/${demo.material.id}/slide`)).json()) as SlideInfo;
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
@@ -29,6 +31,12 @@ before(async () => {
   page.on("pageerror", (error) => errors.push(String(error)));
   tiles = new TileLog(page);
 });
+
+/** To a place, in parts of the slide's width and height. */
+async function goTo(x: number, y: number, zoom: number): Promise<void> {
+  const hash = `#x=${Math.round(slide.width * x)}&y=${Math.round(slide.height * y)}&zoom=${zoom}`;
+  await page.evaluate((there) => (location.hash = there), hash);
+}
 
 after(async () => {
   await browser?.close();
@@ -59,6 +67,9 @@ test("what a pathologist looks for stands around it", async () => {
 });
 
 test("zooming in loads the tiles of the largest level", async () => {
+  // The middle of the slide is glass between two pieces of tissue: into the left one.
+  await goTo(0.25, 0.6, 0.25);
+  await page.locator(".magnification", { hasText: /^5(\.0)?×$/ }).waitFor();
   await page.locator(".steps button").last().click();
   await page.waitForFunction(() => /zoom=1(&|$)/.test(location.hash));
   const wanted = await tilesInView(page, slide);
@@ -74,10 +85,7 @@ test("when the node that serves the tiles is killed, another one goes on, withou
   lost = served;
   demo.kill(served);
   tiles.tiles.clear();
-  await page.evaluate(({ x, y }) => (location.hash = `#x=${x}&y=${y}&zoom=1`), {
-    x: Math.round(slide.width * 0.42),
-    y: Math.round(slide.height * 0.55),
-  });
+  await goTo(0.42, 0.55, 1);
   await page.locator(".notice.warn", { hasText: "does not answer" }).waitFor();
   const wanted = await tilesInView(page, slide);
   await tiles.waitFor(page, wanted);

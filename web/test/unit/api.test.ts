@@ -8,7 +8,7 @@ const [ONE, TWO, THREE] = ["http://one:7400", "http://two:7400", "http://three:7
 // The API reads a token from the tab's storage, which Node does not have.
 Object.assign(globalThis, { sessionStorage: { getItem: () => "t0k3n" } });
 
-type Answer = (url: string, init: RequestInit) => Response;
+type Answer = (url: string, init: RequestInit) => Response | Promise<Response>;
 
 function api(answer: Answer): { api: Api; asked: [string, RequestInit][] } {
   const asked: [string, RequestInit][] = [];
@@ -35,6 +35,64 @@ test("a coordinator that does not answer is left for the next, which then stays 
   assert.deepEqual(asked.map(([url]) => url), [`${ONE}/v1/cluster`, `${TWO}/v1/cluster`, `${TWO}/v1/nodes`]);
   assert.deepEqual(moves, [[ONE, TWO]]);
   assert.equal(made.server, TWO);
+});
+
+/** All that the page would say of a change of coordinator. */
+function movesOf(made: Api): string[][] {
+  const moves: string[][] = [];
+  made.onMoved = (from, to) => moves.push([from, to]);
+  return moves;
+}
+
+// A follower that knew no leader for a moment was told to be dead.
+test("a coordinator that answers with a refusal is passed over without a word", async () => {
+  const { api: made } = api((url) => (url.startsWith(ONE) ? json({}, 503) : json({})));
+  const moves = movesOf(made);
+  await made.get("/v1/cluster");
+  assert.equal(made.server, TWO);
+  assert.deepEqual(moves, []);
+});
+
+test("two calls under way at once tell of one silent coordinator once", async () => {
+  const { api: made } = api((url) => {
+    if (url.startsWith(ONE)) throw new TypeError("failed to fetch");
+    return json({});
+  });
+  const moves = movesOf(made);
+  await Promise.all([made.get("/v1/cluster"), made.get("/v1/nodes")]);
+  assert.deepEqual(moves, [[ONE, TWO]]);
+});
+
+// The slow call ended last, found another coordinator in front than the one it had asked, and called that one dead.
+test("a slow call does not undo what another one has found out", async () => {
+  let slow: (() => void) | undefined;
+  const { api: made } = api((url) => {
+    if (url === `${ONE}/v1/slow`) return new Promise((resolve) => (slow = () => resolve(json({}))));
+    if (url.startsWith(ONE)) throw new TypeError("failed to fetch");
+    return json({});
+  });
+  const moves = movesOf(made);
+  const first = made.get("/v1/slow");
+  await made.get("/v1/cluster");
+  slow?.();
+  await first;
+  assert.equal(made.server, TWO);
+  assert.deepEqual(moves, [[ONE, TWO]]);
+});
+
+test("a coordinator that another call has heard from meanwhile is not called silent", async () => {
+  let fail: (() => void) | undefined;
+  const { api: made } = api((url) => {
+    if (url === `${ONE}/v1/late`) return new Promise((_, reject) => (fail = () => reject(new TypeError("too late"))));
+    return json({});
+  });
+  const moves = movesOf(made);
+  const late = made.get("/v1/late");
+  await made.get("/v1/cluster");
+  fail?.();
+  await late;
+  assert.equal(made.server, ONE);
+  assert.deepEqual(moves, []);
 });
 
 test("a write is sent again with the same key, so that it is done once", async () => {

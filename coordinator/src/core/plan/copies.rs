@@ -43,6 +43,15 @@ impl Round<'_> {
         if record.is_deleted() {
             return;
         }
+        let roster = self.scene.roster;
+        if !record.verified().any(|replica| roster.is(&replica.node, |peer| peer.counts())) {
+            // No holder is expected back soon: what is on its way makes room for copies that have something to copy
+            // from. It is planned anew when a holder is back.
+            for replica in &standing.copying {
+                self.drop(id, replica);
+            }
+            return;
+        }
         self.trim(id, record, &standing);
         if standing.up.is_empty() {
             // Nothing to copy from just now.

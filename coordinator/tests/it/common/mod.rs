@@ -355,9 +355,20 @@ pub async fn created(coordinator: &Server, name: &str, key: &str) -> Material {
     .await
 }
 
+/// A new material, whose upload goes to `node`: it beats until it is heard, also by a leader that has just begun.
+pub async fn created_on(node: &FakeNode, coordinator: &Server, name: &str, key: &str) -> Material {
+    eventually("a new material", || async {
+        node.beat(coordinator).await;
+        let answer = create(coordinator, name, key).await;
+        (answer.status() != Status::SERVICE_UNAVAILABLE).then_some(())
+    })
+    .await;
+    created(coordinator, name, key).await
+}
+
 /// A material with one copy, on `node`.
 pub async fn ready(coordinator: &Server, node: &FakeNode, name: &str) -> Material {
-    let material: Material = created(coordinator, name, name).await;
+    let material: Material = created_on(node, coordinator, name, name).await;
     let generation = material.replicas[0].generation;
     assert_eq!(material.replicas[0].node, node.id);
     node.verified(coordinator, &material.id, generation, 1000).await;

@@ -8,14 +8,18 @@ use std::{
     sync::Arc,
 };
 
+/// What tells the folder from any other that happens to lie there.
+const NEEDED: [&str; 2] = ["CMU-1-Small-Region.svs", "truth/CMU-1-Small-Region.svs.json"];
+
 /// The folder, or nothing, said aloud, where it is not there.
 pub fn folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let folder = std::env::var_os("MICROTOME_TEST_DATA").map_or(beside, PathBuf::from);
-    if folder.join("truth").is_dir() {
+    if NEEDED.iter().all(|file| folder.join(file).is_file()) {
         return Some(folder);
     }
-    eprintln!("skipped: no test data at {} (MICROTOME_TEST_DATA names another place)", folder.display());
+    let needed = NEEDED.join(" and ");
+    eprintln!("skipped: no {needed} in {} (MICROTOME_TEST_DATA names another folder)", folder.display());
     None
 }
 
