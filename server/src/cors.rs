@@ -1,4 +1,5 @@
-//! Cross-origin requests: any origin may read and upload, and sees the headers that viewers and tus clients look at.
+//! Cross-origin requests: any origin may ask, and sees the headers that viewers and tus clients look at. What it may do is
+//! for the token check to say, see [`crate::auth`].
 //!
 //! Only preflight requests are answered here; a plain OPTIONS, which tus gives a meaning of its own, reaches its route.
 

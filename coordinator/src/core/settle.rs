@@ -101,22 +101,25 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// Whether the page tells of a whole copy that is to count from now on.
+    fn is_found(&self, material: &MaterialId) -> bool {
+        self.found.iter().any(|held| held.material == *material)
+    }
+
     /// Uploads and clones under way.
     fn settle_arriving(&mut self, incoming: &BTreeSet<(MaterialId, Generation)>) -> Result<(), ViewError> {
         for entry in self.view.scan_records::<Arriving>(&keys::node(self.node), None) {
             let ((_, material), arriving) = entry?;
-            let is_whole = self.found.iter().any(|held| held.material == material);
-            if !is_whole && !incoming.contains(&(material.clone(), arriving.generation)) {
+            if !self.is_found(&material) && !incoming.contains(&(material.clone(), arriving.generation)) {
                 self.lost.insert(material, arriving.generation);
             }
         }
         for (material, generation) in incoming {
             let record = self.view.get_record::<Materials>(material)?;
             let replica = record.as_ref().and_then(|record: &MaterialRecord| record.replica(self.node));
-            let is_found = self.found.iter().any(|held| held.material == *material);
             let stands = match replica.map(|replica| (replica.state, replica.generation)) {
                 // It became whole while the node was counting, and will count.
-                _ if is_found => true,
+                _ if self.is_found(material) => true,
                 None | Some((ReplicaState::Dropping, _)) => false,
                 // A half one beside a whole one: the order that drops it names its generation.
                 Some((ReplicaState::Verified, _)) => true,

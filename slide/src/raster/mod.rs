@@ -215,8 +215,8 @@ impl Raster {
         if offset == 0 || len == 0 {
             return Ok(None);
         }
-        // Packing that fails makes tiles longer, but not without end.
-        if len > raw_len + raw_len / 8 + (64 << 10) {
+        // Packing that fails makes tiles longer, but not without end: LZW at worst 12 bits for a byte.
+        if len > raw_len * 2 + (64 << 10) {
             return Err(SlideError::Damaged(format!(
                 "tile {column}, {row} claims {len} bytes, but has {raw_len} bytes of samples"
             )));

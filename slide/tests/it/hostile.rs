@@ -200,6 +200,21 @@ fn tiles_that_claim_too_much_are_refused() {
     }
 }
 
+/// The bound on a tile's length must leave room for packing at its worst: LZW makes noise longer, by a third and more.
+#[test]
+fn tiles_that_packing_made_longer_are_read() {
+    let mut state = 1_u32;
+    let mut sample = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let noise = Rgb { width: 512, height: 512, data: (0..512 * 512 * 3).map(|_| sample()).collect() };
+    let image = image(FILE, &noise, Form::tiles(LZW, 512));
+    assert!(image.tiles[0].len() > noise.data.len() * 5 / 4, "{}", image.tiles[0].len());
+    let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
+    assert_eq!(slide.tile(0, 0, 0).unwrap(), noise);
+}
+
 /// A window may have few pixels in sum and be too long to be drawn, or touch little of tiles that are huge: a file of a few
 /// kilobytes must not cost gigabytes, or an hour.
 #[test]
