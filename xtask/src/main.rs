@@ -12,19 +12,14 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo xtask test    format, and lints and tests of the crates that are known to pass them
-cargo xtask all     format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
 cargo xtask page    the page alone
 cargo xtask fix     formats, and applies what clippy can mend";
-
-/// Crates whose lints are clean and whose tests pass. The others join one by one; then there is `all` alone.
-const SETTLED: &[&str] = &["microtome-proto", "microtome-slide", "xtask"];
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => rust(&SETTLED.iter().flat_map(|name| ["--package", name]).collect::<Vec<_>>()),
-        "all" => rust(&["--workspace"]).and_then(|()| page()),
+        "test" => rust().and_then(|()| page()),
         "page" => page(),
         "fix" => fix(),
         _ => {
@@ -46,11 +41,11 @@ fn main() -> ExitCode {
 
 type Outcome = Result<(), String>;
 
-fn rust(packages: &[&str]) -> Outcome {
+fn rust() -> Outcome {
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
-    let lints = ["--all-targets", "--locked", "--", "-D", "warnings"];
-    step("lints", cargo().arg("clippy").args(packages).args(lints))?;
-    step("tests", cargo().arg("test").args(packages).args(["--locked", "--no-fail-fast"]))?;
+    let lints = ["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    step("lints", cargo().arg("clippy").args(lints))?;
+    step("tests", cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))?;
     if has("cargo-deny") {
         step("licences and sources", cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
     } else {
