@@ -3,7 +3,10 @@
 use super::{Context, every};
 use crate::terminal::{note, size, state};
 use comfy_table::{Cell, Color};
-use microtome_proto::node::{Lifecycle, Node, Scheduling};
+use microtome_proto::{
+    cluster::Healing,
+    node::{Lifecycle, Node, Scheduling},
+};
 use std::time::Duration;
 
 /// Lists the storage nodes.
@@ -55,18 +58,8 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
     let healing = if healing.materials == 0 && healing.copies == 0 {
         "nothing".to_owned()
     } else {
-        let left = healing.seconds_left.map(|seconds| {
-            let left = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-            format!(", {} left", indicatif::HumanDuration(left))
-        });
-        format!(
-            "{} materials, {} copies under way, {} to copy at {}/s{}",
-            healing.materials,
-            healing.copies,
-            size(healing.bytes_left),
-            size(healing.bytes_per_s as u64),
-            left.unwrap_or_default()
-        )
+        let (materials, copies, left) = (healing.materials, healing.copies, left(healing));
+        format!("{materials} materials, {copies} copies under way, {left}")
     };
     context.terminal.pairs(&[
         ("cluster", format!("{} ({})", cluster.name, cluster.id)),
@@ -87,4 +80,14 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
     });
     context.terminal.line("")?;
     context.terminal.table(&["COORDINATOR", "STATE", "BEHIND", "URL"], rows.collect(), &[2])
+}
+
+/// What the cluster still has to copy, how fast it does, and how long that takes.
+pub(crate) fn left(healing: &Healing) -> String {
+    let time = healing.seconds_left.map(|seconds| {
+        let left = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        format!(", {} left", indicatif::HumanDuration(left))
+    });
+    let (bytes, rate) = (size(healing.bytes_left), size(healing.bytes_per_s as u64));
+    format!("{bytes} to copy at {rate}/s{}", time.unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! The commands, one file for each group of them, and what all of them take.
 
 mod cluster;
+mod copies;
 mod demo;
 mod materials;
 mod put;

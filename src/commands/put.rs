@@ -1,10 +1,7 @@
 //! `put`: uploads files straight to a node and goes on where an earlier `put` of the same file was stopped.
 
-use super::Context;
-use crate::{
-    progress::Progress,
-    terminal::{note, size},
-};
+use super::{Context, copies};
+use crate::{progress::Progress, terminal::note};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
@@ -15,12 +12,8 @@ use microtome_proto::{
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// How often a material is looked at while its copies are made.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Uploads files.
 #[derive(Debug, Args)]
@@ -47,7 +40,7 @@ pub(crate) async fn run(context: &Context, options: Put) -> anyhow::Result<()> {
         let mut material = put_or_interrupt(context, &options, path, &mut interrupt).await?;
         if options.wait {
             material = tokio::select! {
-                whole = wait_for_copies(context, &material) => whole?,
+                whole = copies::made(&context.cluster, &material, || Ok(())) => whole?,
                 _ = interrupt.recv() => {
                     let path = path.display();
                     bail!("interrupted: {path} is stored as {}, and its copies go on being made", material.id)
@@ -148,19 +141,6 @@ impl Upload<'_> {
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Gone)) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-async fn wait_for_copies(context: &Context, material: &Material) -> anyhow::Result<Material> {
-    let progress = Progress::of_fraction(&format!("copies of {}", material.name));
-    loop {
-        let now = context.cluster.material(&material.id).await?;
-        if now.population_live >= now.population {
-            return Ok(now);
-        }
-        let what = format!("{} of {} ({})", now.population_live, now.population, size(now.size));
-        progress.set_fraction(f64::from(now.population_live) / f64::from(now.population.max(1)), &what);
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! `demo --check`: looks at the slide as a viewer does, kills the node that it looks at, and sees the tiles go on and
 //! the copies come back.
 
-use super::{Shown, fleet::Fleet};
+use super::{super::copies, Shown, fleet::Fleet};
+use crate::progress::Progress;
 use anyhow::{Context as _, bail, ensure};
 use microtome_client::{Cluster, Tile};
 use microtome_proto::{
@@ -117,6 +118,7 @@ pub(crate) async fn run(cluster: &Cluster, fleet: &mut Fleet, shown: &Shown) -> 
     let heal_within = HEAL_WITHIN + Duration::from_secs(shown.material.size / HEAL_BYTES_PER_S_MIN);
     let (mut tiles_meanwhile, mut slowest) = (0, Duration::ZERO);
     let mut looked = Instant::now();
+    let progress = Progress::of_fraction("healing");
     let healed = 'healed: loop {
         for place in &places {
             let begin = Instant::now();
@@ -139,8 +141,10 @@ pub(crate) async fn run(cluster: &Cluster, fleet: &mut Fleet, shown: &Shown) -> 
                 );
             }
             fleet.check()?;
+            copies::show(cluster, &material, &progress).await?;
         }
     };
+    drop(progress);
     let healed_ms = millis(kill.elapsed());
 
     // Every copy, the new one too, answers what the killed one did.

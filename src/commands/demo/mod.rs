@@ -4,7 +4,7 @@ mod check;
 mod fleet;
 mod ports;
 
-use super::{every, put::media_type, runs};
+use super::{copies, every, put::media_type, runs};
 use crate::{
     progress::Progress,
     terminal::{Closed, Terminal, note, size},
@@ -188,17 +188,7 @@ async fn upload(cluster: &Cluster, fleet: &mut Fleet, path: &Path) -> anyhow::Re
             material
         }
     };
-    let progress = Progress::of_fraction("copying");
-    loop {
-        let now = cluster.material(&material.id).await?;
-        if now.population_live >= now.population {
-            return Ok(now);
-        }
-        fleet.check()?;
-        let what = format!("{} of {} copies", now.population_live, now.population);
-        progress.set_fraction(f64::from(now.population_live) / f64::from(now.population), &what);
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    copies::made(cluster, &material, || fleet.check()).await
 }
 
 async fn analyse(cluster: &Cluster, material: &Material) -> anyhow::Result<Run> {
