@@ -79,7 +79,7 @@ async fn a_redirect_that_never_ends_is_given_up() {
         let here = format!("http://{}", ask.header("host"));
         ask.redirect(&here);
     });
-    let error = cluster(&[&fake.url]).with_deadline(Duration::from_secs(3)).material(&id()).await.unwrap_err();
+    let error = cluster(&[&fake.url]).with_deadline(Duration::from_secs(30)).material(&id()).await.unwrap_err();
     assert!(matches!(&error, ClientError::Protocol { what, .. } if what.contains("redirects")), "{error}");
 }
 

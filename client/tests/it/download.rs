@@ -22,7 +22,7 @@ fn serve(ask: Ask, bytes: &[u8], cut: usize) {
 }
 
 fn client(server: &str) -> Cluster {
-    Cluster::new(vec![server.to_owned()], None).with_deadline(Duration::from_millis(800))
+    Cluster::new(vec![server.to_owned()], None).with_deadline(Duration::from_secs(3))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

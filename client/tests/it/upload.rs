@@ -42,7 +42,7 @@ fn client(server: &str) -> Cluster {
 async fn send(cluster: &Cluster, material: &Material, bytes: &[u8]) -> Result<(), ClientError> {
     let source: Arc<dyn Source> = Arc::new(Bytes::copy_from_slice(bytes));
     let upload = Upload::new(cluster, material, source, &|_| ()).unwrap().unwrap();
-    upload.with_standstill_max(Duration::from_millis(800)).finish().await
+    upload.with_standstill_max(Duration::from_secs(3)).finish().await
 }
 
 #[tokio::test]

@@ -186,12 +186,12 @@ impl Control {
     }
 
     fn no_candidate(&self, size: u64) -> Problem {
-        match self.scene(|scene| no_candidate(scene.view, scene.observed, scene.now_ms, scene.timing)) {
+        match self.scene(|scene| no_candidate(scene.view, scene.observed, size, scene.now_ms, scene.timing)) {
             Ok(NoCandidate::Silent) => {
                 Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'")
             }
             Ok(NoCandidate::Settling) => {
-                Problem::new(Code::NotReady, "a storage node has just come up and still tells what it holds")
+                Problem::new(Code::NotReady, "a storage node has just come up, or still tells what it holds")
             }
             Ok(NoCandidate::Full) => {
                 Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left"))

@@ -159,24 +159,27 @@ pub fn candidates(
 pub enum NoCandidate {
     /// No node answers.
     Silent,
-    /// A node that answers takes work in a moment, when it has told what it holds.
+    /// A node that answers takes it in a moment, when it has told what it holds; or it takes it by now, for it may have
+    /// been heard between the two questions.
     Settling,
     /// No node that takes work has room.
     Full,
 }
 
-/// Why an upload has no place to go, where [`candidates`] is empty.
+/// Why an upload of `size` bytes has no place to go, where [`candidates`] was empty.
 ///
 /// # Errors
 /// Where the state cannot be read.
 pub fn no_candidate(
     view: &dyn View,
     observed: &Observed,
+    size: u64,
     now_ms: u64,
     timing: &Timing,
 ) -> Result<NoCandidate, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
-    Ok(if roster.iter().any(|(_, peer)| peer.is_settling()) {
+    let has_room = !Sites::survey(view, &roster)?.with_room(size).is_empty();
+    Ok(if has_room || roster.iter().any(|(_, peer)| peer.is_settling()) {
         NoCandidate::Settling
     } else if roster.iter().any(|(_, peer)| peer.is_up()) {
         NoCandidate::Full

@@ -79,7 +79,7 @@ async fn one_that_was_away_for_long_gets_a_snapshot() {
     let leader = cluster.leader().await;
     let node = FakeNode::join(&cluster.servers[leader], "node a").await;
     let material: Material = created_on(&node, &cluster.servers[leader], "slide", "k").await;
-    rename(&cluster.servers[leader], &material, 400).await;
+    rename(&cluster, &material, 400).await;
     cluster.servers[away].start_again().await.unwrap();
     cluster.level(400).await;
     let snapshots = cluster.servers[away].config.data_dir.join("snapshots");
@@ -94,11 +94,20 @@ async fn one_that_was_away_for_long_gets_a_snapshot() {
     cluster.stop().await;
 }
 
-async fn rename(server: &Server, material: &Material, times: usize) {
+/// Renames a material many times over, wherever the leadership goes meanwhile.
+async fn rename(cluster: &Cluster, material: &Material, times: usize) {
+    let mut leader = cluster.leader().await;
     for n in 0..times {
         let patch = json!({ "name": format!("name {n}") });
-        let answer = http().patch(format!("{}/v1/materials/{}", server.url, material.id)).json(&patch);
-        let changed: Material = read(answer.send().await.unwrap(), StatusCode::OK).await;
+        let answer = loop {
+            let url = format!("{}/v1/materials/{}", cluster.servers[leader].url, material.id);
+            let answer = http().patch(url).json(&patch).send().await.unwrap();
+            if !matches!(answer.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TEMPORARY_REDIRECT) {
+                break answer;
+            }
+            leader = cluster.leader().await;
+        };
+        let changed: Material = read(answer, StatusCode::OK).await;
         assert_eq!(changed.name, format!("name {n}"));
     }
 }

@@ -103,16 +103,19 @@ fn a_proven_copy_counts_though_its_assignment_was_given_up() {
 #[test]
 fn a_cluster_that_has_just_come_up_is_not_called_full() {
     let mut world = World::new();
-    let why = |world: &World| no_candidate(&world.view, &world.observed, world.now_ms, &world.timing).unwrap();
-    assert_eq!(why(&world), NoCandidate::Silent);
+    let why_not =
+        |world: &World, size| no_candidate(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
+    assert_eq!(why_not(&world, 5), NoCandidate::Silent);
     let first = world.node("node-1", None);
-    assert_eq!(why(&world), NoCandidate::Full);
+    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Full);
     world.observed.inventory_began(&first);
-    assert_eq!(why(&world), NoCandidate::Settling);
+    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Settling);
     world.observed.inventory_settled(&first);
-    assert_eq!(why(&world), NoCandidate::Full);
+    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Full);
+    // A leader that had just been elected found nobody, then heard the node, and called it full.
+    assert_eq!(why_not(&world, 5), NoCandidate::Settling);
     world.pass(60, &[]);
-    assert_eq!(why(&world), NoCandidate::Silent);
+    assert_eq!(why_not(&world, 5), NoCandidate::Silent);
 }
 
 #[test]
