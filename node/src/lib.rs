@@ -20,6 +20,7 @@ mod pixels;
 mod reports;
 mod runs;
 mod start;
+mod tasks;
 mod upload;
 
 pub use config::Config;

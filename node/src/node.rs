@@ -14,7 +14,6 @@ use microtome_client::Cluster;
 use microtome_proto::NodeId;
 use microtome_server::{Auth, Metrics};
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64},
@@ -74,14 +73,4 @@ impl Node {
         let layout = self.layout.clone();
         drop(self.tasks.spawn_blocking(move || blobs::empty_trash(&layout)));
     }
-}
-
-/// Runs blocking work on the blocking pool.
-///
-/// # Errors
-/// The work's own, or that it panicked.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -50,3 +50,39 @@ fn done(material: &Material, healing: &Healing) -> f64 {
     let wanted = copies(material.population);
     if wanted == 0 { 0.0 } else { 1.0 - left as f64 / wanted as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microtome_proto::{Timestamp, material::MaterialState};
+
+    fn material(population: u32, population_live: u32) -> Material {
+        Material {
+            id: "m-1".parse().unwrap(),
+            name: "a.svs".to_owned(),
+            size: 100,
+            media_type: "image/tiff".to_owned(),
+            blake3: None,
+            state: MaterialState::Degraded,
+            population,
+            population_live,
+            replicas: Vec::new(),
+            created_at: Timestamp::from_millis(0),
+            origin: None,
+            upload_url: None,
+            view: "/view/m-1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_bar_moves_with_the_bytes_and_never_counts_another_material() {
+        let healing = |bytes_left| Healing { bytes_left, ..Healing::default() };
+        assert_eq!(done(&material(2, 1), &healing(0)), 0.5, "not known yet to be lacking a copy");
+        assert_eq!(done(&material(2, 1), &healing(100)), 0.5);
+        assert_eq!(done(&material(2, 1), &healing(50)), 0.75);
+        assert_eq!(done(&material(2, 1), &healing(100_000)), 0.5, "the rest belongs to others");
+        assert_eq!(done(&material(2, 2), &healing(100_000)), 1.0);
+        assert_eq!(done(&material(2, 3), &healing(0)), 1.0, "a copy too many, for a moment");
+        assert_eq!(done(&material(0, 0), &healing(0)), 0.0);
+    }
+}

@@ -4,7 +4,7 @@
 use super::{Control, unreadable};
 use crate::core::{
     command::{Command, Outcome},
-    placement::{NoCandidate, candidates, no_candidate},
+    placement::{NoCandidate, candidates},
     tables::{MaterialRecord, Materials, Nodes, RequestRecord, Requests},
     view::{Typed as _, ViewError},
 };
@@ -44,12 +44,15 @@ impl Control {
     /// Makes a material and reserves room for its upload. True: the same request had made it before.
     pub(crate) async fn create(&self, new: NewMaterial) -> Result<(MaterialId, bool), Problem> {
         let size = new.size;
-        let mut candidates = self.candidates(size)?.into_iter();
-        // A request that is repeated needs no candidate, only a name for one.
-        let first = match candidates.next() {
-            Some(best) => best.node,
-            None => self.earlier_node(new.request.as_ref())?.ok_or_else(|| self.no_candidate(size))?,
+        let (first, others) = match self.candidates(size)? {
+            Ok(mut best) => (best.remove(0).node, best),
+            // A request that is repeated needs no candidate, only a name for one.
+            Err(why) => match self.earlier_node(new.request.as_ref())? {
+                Some(node) => (node, Vec::new()),
+                None => return Err(no_place(why, size)),
+            },
         };
+        let mut others = others.into_iter();
         let command = Command::CreateMaterial {
             request: new.request,
             name: new.name,
@@ -76,7 +79,7 @@ impl Control {
             let now_ms = self.now_ms();
             self.hear(|observed| observed.replica_failed(&material, &assigned.node, now_ms));
             refusals.push(refusal);
-            match candidates.next().filter(|_| refusals.len() < TRIES_MAX) {
+            match others.next().filter(|_| refusals.len() < TRIES_MAX) {
                 Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
                 None => break,
             }
@@ -104,7 +107,8 @@ impl Control {
                 Err(refusal) => refusals.push(refusal),
             }
             tried.push(assigned.node);
-            let mut others = self.candidates(size)?.into_iter().filter(|other| !tried.contains(&other.node));
+            let candidates = self.candidates(size)?.unwrap_or_default();
+            let mut others = candidates.into_iter().filter(|other| !tried.contains(&other.node));
             match others.next().filter(|_| refusals.len() < TRIES_MAX) {
                 Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
                 None => return Err(told_by_all(size, &refusals)),
@@ -145,7 +149,7 @@ impl Control {
         found.map_err(|error: ViewError| unreadable(&error))
     }
 
-    fn candidates(&self, size: u64) -> Result<Vec<Candidate>, Problem> {
+    fn candidates(&self, size: u64) -> Result<Result<Vec<Candidate>, NoCandidate>, Problem> {
         self.scene(|scene| candidates(scene.view, scene.observed, size, scene.now_ms, scene.timing))
             .map_err(|error| unreadable(&error))
     }
@@ -184,20 +188,15 @@ impl Control {
         let told = answer.json::<Problem>().await;
         Err(told.unwrap_or_else(|_| Problem::new(Code::Unavailable, format!("{} answers {status}", assigned.node))))
     }
+}
 
-    fn no_candidate(&self, size: u64) -> Problem {
-        match self.scene(|scene| no_candidate(scene.view, scene.observed, size, scene.now_ms, scene.timing)) {
-            Ok(NoCandidate::Silent) => {
-                Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'")
-            }
-            Ok(NoCandidate::Settling) => {
-                Problem::new(Code::NotReady, "a storage node has just come up, or still tells what it holds")
-            }
-            Ok(NoCandidate::Full) => {
-                Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left"))
-            }
-            Err(error) => unreadable(&error),
+fn no_place(why: NoCandidate, size: u64) -> Problem {
+    match why {
+        NoCandidate::Silent => Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'"),
+        NoCandidate::Settling => {
+            Problem::new(Code::NotReady, "a storage node has just come up, or still tells what it holds")
         }
+        NoCandidate::Full => Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left")),
     }
 }
 

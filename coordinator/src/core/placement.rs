@@ -132,7 +132,18 @@ fn site(view: &dyn View, id: &NodeId, peer: &Peer<'_>) -> Result<Option<Site>, V
     }))
 }
 
-/// Where an upload of `size` bytes would go, best first; empty where no node has room.
+/// Why an upload has no place to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoCandidate {
+    /// No node answers.
+    Silent,
+    /// A node that answers takes it in a moment, when it has told what it holds.
+    Settling,
+    /// No node that takes work has room.
+    Full,
+}
+
+/// Where an upload of `size` bytes would go, best first and at least one; or why it has no place to go.
 ///
 /// # Errors
 /// Where the state cannot be read.
@@ -142,7 +153,7 @@ pub fn candidates(
     size: u64,
     now_ms: u64,
     timing: &Timing,
-) -> Result<Vec<Candidate>, ViewError> {
+) -> Result<Result<Vec<Candidate>, NoCandidate>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
     let sites = Sites::survey(view, &roster)?;
     let candidates = sites.with_room(size).into_iter().map(|(node, site, score)| Candidate {
@@ -151,39 +162,14 @@ pub fn candidates(
         room: site.room,
         score,
     });
-    Ok(candidates.collect())
-}
-
-/// Why [`candidates`] has nobody to name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoCandidate {
-    /// No node answers.
-    Silent,
-    /// A node that answers takes it in a moment, when it has told what it holds; or it takes it by now, for it may have
-    /// been heard between the two questions.
-    Settling,
-    /// No node that takes work has room.
-    Full,
-}
-
-/// Why an upload of `size` bytes has no place to go, where [`candidates`] was empty.
-///
-/// # Errors
-/// Where the state cannot be read.
-pub fn no_candidate(
-    view: &dyn View,
-    observed: &Observed,
-    size: u64,
-    now_ms: u64,
-    timing: &Timing,
-) -> Result<NoCandidate, ViewError> {
-    let roster = Roster::all(view, observed, now_ms, timing)?;
-    let has_room = !Sites::survey(view, &roster)?.with_room(size).is_empty();
-    Ok(if has_room || roster.iter().any(|(_, peer)| peer.is_settling()) {
-        NoCandidate::Settling
+    let candidates: Vec<_> = candidates.collect();
+    Ok(if !candidates.is_empty() {
+        Ok(candidates)
+    } else if roster.iter().any(|(_, peer)| peer.is_settling()) {
+        Err(NoCandidate::Settling)
     } else if roster.iter().any(|(_, peer)| peer.is_up()) {
-        NoCandidate::Full
+        Err(NoCandidate::Full)
     } else {
-        NoCandidate::Silent
+        Err(NoCandidate::Silent)
     })
 }

@@ -40,5 +40,5 @@ pub(super) async fn candidates(
 ) -> Result<axum::Json<Page<Candidate>>, Problem> {
     let find =
         app.show(|scene| placement::candidates(scene.view, scene.observed, wanted.size, scene.now_ms, scene.timing));
-    Ok(axum::Json(Page { items: find.await?, next_cursor: None }))
+    Ok(axum::Json(Page { items: find.await?.unwrap_or_default(), next_cursor: None }))
 }

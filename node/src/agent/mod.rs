@@ -6,7 +6,7 @@
 mod orders;
 mod report;
 
-use crate::{Node, NodeError, node::blocking};
+use crate::{Node, NodeError, tasks::blocking};
 use microtome_client::ClientError;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId,

@@ -5,8 +5,8 @@ use crate::{
     blobs::Removed,
     clone::Clones,
     incoming::Expected,
-    node::blocking,
     runs::{Job, Runs},
+    tasks::blocking,
     upload::Uploads,
 };
 use microtome_proto::{

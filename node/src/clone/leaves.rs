@@ -8,7 +8,7 @@ use crate::{
         tree::{self, LEAF_LEN, Leaf, SpineBuilder},
     },
     disk,
-    node::blocking,
+    tasks::blocking,
 };
 use std::{io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 

@@ -16,7 +16,7 @@ use crate::{
     blobs::Blob,
     disk::{NoSpace, Promise},
     incoming::{Expected, Incoming},
-    node::blocking,
+    tasks::blocking,
     upload::Uploads,
 };
 use microtome_proto::{

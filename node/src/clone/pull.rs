@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Node,
     blobs::{self, Blob, FILE, Proof, tree},
-    node::blocking,
+    tasks::blocking,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;

@@ -1,10 +1,10 @@
 //! What nodes and coordinators ask of a node: `/internal/v1`.
 
-use super::{file, uploads::in_task};
+use super::file;
 use crate::{
     Node,
     blobs::{Blob, tree},
-    node::blocking,
+    tasks::{blocking, in_task},
     upload::{Uploads, disk_problem},
 };
 use axum::{
@@ -34,7 +34,7 @@ pub(super) async fn reserve(
         return Err(Problem::new(Code::BadRequest, "'blake3' is not 64 hexadecimal digits"));
     }
     let owner = Arc::clone(&node);
-    in_task(&node, async move { Uploads::reserve(&owner, reserve).await }).await.map(|()| StatusCode::NO_CONTENT)
+    in_task(&node.tasks, async move { Uploads::reserve(&owner, reserve).await }).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// All leaves of the hash tree.

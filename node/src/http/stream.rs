@@ -1,6 +1,6 @@
 //! A copy's bytes as a body: read in pieces on the blocking pool, two of them ahead of the network.
 
-use crate::{blobs::Blob, node::blocking};
+use crate::{blobs::Blob, tasks::blocking};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};

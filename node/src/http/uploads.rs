@@ -6,6 +6,7 @@
 use super::elsewhere::upload_elsewhere;
 use crate::{
     Node,
+    tasks::in_task,
     upload::{Uploads, disk_problem, too_long},
 };
 use axum::{
@@ -81,7 +82,7 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
             let expected = upload.expected();
             let (size, name, media_type) = (expected.size, expected.name.clone(), expected.media_type.clone());
             let owner = Arc::clone(node);
-            match in_task(node, async move { upload.offset(&owner).await }).await {
+            match in_task(&node.tasks, async move { upload.offset(&owner).await }).await {
                 // It became a copy just now.
                 Err(problem) if problem.code == Code::Gone => None,
                 offset => Some((offset?, size, name, media_type)),
@@ -131,16 +132,7 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
         return Err(too_long(&upload));
     }
     let owner = Arc::clone(node);
-    in_task(node, async move { upload.append(&owner, offset, request.into_body()).await }).await.map(appended)
-}
-
-/// In a task of its own: what has begun ends properly also when the client goes away, and one that asks again waits for
-/// the same work.
-pub(super) async fn in_task<T: Send + 'static>(
-    node: &Node,
-    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    node.tasks.spawn(work).await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?
+    in_task(&node.tasks, async move { upload.append(&owner, offset, request.into_body()).await }).await.map(appended)
 }
 
 fn appended(offset: u64) -> Response {
@@ -159,7 +151,7 @@ async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response
         _ => {}
     }
     let (owner, id) = (Arc::clone(node), id.clone());
-    in_task(node, async move {
+    in_task(&node.tasks, async move {
         let ended = Uploads::end(&owner, &id, Generation(u64::MAX)).await;
         ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk_problem(&error))
     })

@@ -5,7 +5,7 @@ use super::{
     attempt::{Broken, is_transient},
     pipeline::MadeFile,
 };
-use crate::Node;
+use crate::{Node, tasks::blocking};
 use microtome_client::{ClientError, FileSource};
 use microtome_proto::{
     Code, MaterialId,
@@ -65,7 +65,7 @@ fn given_up(error: &ClientError, output: &str) -> Broken {
 
 async fn measure(file: &MadeFile) -> io::Result<(u64, String)> {
     let path = file.path.clone();
-    crate::node::blocking(move || {
+    blocking(move || {
         let mut hasher = blake3::Hasher::new();
         let size = io::copy(&mut std::fs::File::open(&path)?, &mut hasher)?;
         Ok((size, hasher.finalize().to_hex().to_string()))

@@ -4,7 +4,7 @@ use super::{State, Upload, disk_problem};
 use crate::{
     Node,
     blobs::{self, tree},
-    node::blocking,
+    tasks::blocking,
 };
 use microtome_proto::{Code, Problem, internal::ReplicaReport};
 use std::{io, sync::Arc, time::Duration};

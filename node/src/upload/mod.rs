@@ -17,7 +17,7 @@ use crate::{
     Node,
     disk::Promise,
     incoming::{Expected, Incoming},
-    node::blocking,
+    tasks::blocking,
 };
 use axum::body::Body;
 use microtome_proto::{

@@ -2,6 +2,7 @@
 //! beside both.
 
 use super::{CHECKPOINT_BYTES, Upload, disk_problem, taken_over, turns::Turn, writer::Writer};
+use crate::tasks::blocking;
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -173,7 +174,7 @@ impl Sink {
             }
         };
         let checkpoint = writer.checkpoint(true);
-        match crate::node::blocking(move || checkpoint.commit()).await {
+        match blocking(move || checkpoint.commit()).await {
             Ok(durable) => self.upload.set_durable(durable),
             Err(error) => return (None, Err(error)),
         }

@@ -148,9 +148,10 @@ impl Simulation {
     pub(super) fn upload(&mut self, size: u64, population: u32) {
         let world = &mut self.world;
         let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
-        let Some(best) = found.first() else { return };
-        let (material, generation) = world.upload(size, population, &best.node);
-        self.receive(&best.node, material, generation, size);
+        let Ok(candidates) = found else { return };
+        let best = &candidates[0].node;
+        let (material, generation) = world.upload(size, population, best);
+        self.receive(best, material, generation, size);
     }
 
     fn receive(&mut self, node: &NodeId, material: MaterialId, generation: Generation, size: u64) {

@@ -19,7 +19,7 @@ fn schedule(world: &mut World, node: &NodeId, scheduling: Scheduling) {
 
 fn best(world: &World, size: u64) -> Vec<NodeId> {
     let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
-    found.into_iter().map(|candidate| candidate.node).collect()
+    found.unwrap_or_default().into_iter().map(|candidate| candidate.node).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::core::{
     command::Command,
-    placement::{NoCandidate, no_candidate},
+    placement::{NoCandidate, candidates},
     settle::settle,
 };
 use microtome_proto::{
@@ -103,19 +103,20 @@ fn a_proven_copy_counts_though_its_assignment_was_given_up() {
 #[test]
 fn a_cluster_that_has_just_come_up_is_not_called_full() {
     let mut world = World::new();
-    let why_not =
-        |world: &World, size| no_candidate(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
-    assert_eq!(why_not(&world, 5), NoCandidate::Silent);
+    let found = |world: &World, size| {
+        let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
+        found.map(|best| best.len())
+    };
+    assert_eq!(found(&world, 5), Err(NoCandidate::Silent));
     let first = world.node("node-1", None);
-    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Full);
+    assert_eq!(found(&world, 5), Ok(1));
+    assert_eq!(found(&world, u64::MAX), Err(NoCandidate::Full));
     world.observed.inventory_began(&first);
-    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Settling);
+    assert_eq!(found(&world, 5), Err(NoCandidate::Settling));
     world.observed.inventory_settled(&first);
-    assert_eq!(why_not(&world, u64::MAX), NoCandidate::Full);
-    // A leader that had just been elected found nobody, then heard the node, and called it full.
-    assert_eq!(why_not(&world, 5), NoCandidate::Settling);
+    assert_eq!(found(&world, u64::MAX), Err(NoCandidate::Full));
     world.pass(60, &[]);
-    assert_eq!(why_not(&world, 5), NoCandidate::Silent);
+    assert_eq!(found(&world, 5), Err(NoCandidate::Silent));
 }
 
 #[test]
