@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Node,
     blobs::{self, Blob, FILE, Proof, tree},
+    disk,
     tasks::blocking,
 };
 use futures_util::future::join_all;
@@ -15,7 +16,6 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    os::unix::fs::FileExt as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -186,7 +186,7 @@ impl Pull {
                     return Err(Failure::Lied(tree::group_range(size, index).start));
                 }
             }
-            file.write_all_at(&buffer, at).map_err(Failure::Disk)?;
+            disk::write_at(&file, &buffer, at).map_err(Failure::Disk)?;
             Ok(buffer)
         });
         written.await.map_err(|error| Failure::Disk(io::Error::other(error)))?

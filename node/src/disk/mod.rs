@@ -1,15 +1,18 @@
 //! The folder on disk: crash-safe changes, the room that is left, who may use it.
 //!
-//! It owns the layout, the lock and the reservations. Everything here blocks: asynchronous callers use the blocking pool. It must never know what a material is.
+//! It owns the layout, the lock and the reservations. Everything here blocks: asynchronous callers use the blocking
+//! pool. It must never know what a material is.
 
 mod layout;
 mod limits;
 mod lock;
 mod space;
+mod steady;
 
 pub(crate) use layout::Layout;
 pub(crate) use limits::raise_open_files_max;
 pub(crate) use lock::FolderLock;
 pub(crate) use space::{NoSpace, Promise, Space};
+pub(crate) use steady::write_at;
 
 pub(crate) use microtome_server::durable::{create_folder, rename, sync_folder, write};

@@ -6,6 +6,7 @@
 
 use crate::{
     blobs::tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
+    disk,
     upload::tail::Tail,
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
@@ -45,7 +46,7 @@ impl Writer {
         if bytes.len() as u64 > self.size - self.offset() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "more bytes than were announced"));
         }
-        self.file.write_all_at(bytes, self.offset())?;
+        disk::write_at(&self.file, bytes, self.offset())?;
         let Self { hasher, spine, fresh, .. } = self;
         hasher.update(bytes, |leaf| {
             spine.push(leaf);
