@@ -133,6 +133,9 @@ fn copies(material: &Material) -> String {
 /// Downloads a material.
 pub(crate) async fn get(context: &Context, options: Get) -> anyhow::Result<()> {
     let material = context.cluster.material(&options.id).await?;
+    if material.state == MaterialState::Deleting {
+        bail!("{} was deleted: its copies are being freed", material.id);
+    }
     if options.output.as_deref() == Some(Path::new("-")) {
         let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
         let fetched = context.cluster.fetch(&material, None, &mut tokio::fs::File::from_std(stdout.into())).await;

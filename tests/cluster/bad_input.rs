@@ -64,7 +64,7 @@ async fn a_truncated_slide_is_never_black() {
     let mut refused = 0;
     for (column, row) in (0..level.rows).flat_map(|row| (0..level.columns).map(move |column| (column, row))) {
         let url = format!("{}/tiles/{}/0/{column}_{row}.jpg", cluster.coordinators[0].url, material.id);
-        let answer = cluster.http.get(&url).send().await.unwrap();
+        let answer = cluster.ask(&url).await;
         match answer.status().as_u16() {
             200 => {
                 let mut own = Vec::new();
@@ -109,8 +109,8 @@ async fn a_flipped_byte_is_never_served() {
 async fn what_fits_nowhere_is_refused_before_the_first_byte() {
     let cluster = Cluster::start(1, 2).await;
     let base = &cluster.coordinators[0].url;
-    let create = |body: Value| cluster.http.post(format!("{base}/v1/materials")).json(&body).send();
-    let answer = create(json!({"name": "huge", "size": 1_u64 << 40})).await.unwrap();
+    let create = async |body: Value| cluster.send(&cluster.http.post(format!("{base}/v1/materials")).json(&body)).await;
+    let answer = create(json!({"name": "huge", "size": 1_u64 << 40})).await;
     assert_eq!(answer.status(), 507);
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "no_space");
     for (body, status) in [
@@ -124,7 +124,7 @@ async fn what_fits_nowhere_is_refused_before_the_first_byte() {
         (json!({"name": "x", "size": 1, "colour": "red"}), 400),
         (json!({"name": "x", "size": 1, "blake3": "zz"}), 400),
     ] {
-        let answer = create(body.clone()).await.unwrap();
+        let answer = create(body.clone()).await;
         let got = answer.status().as_u16();
         assert_eq!(got, status, "{body}: {}", answer.text().await.unwrap());
     }

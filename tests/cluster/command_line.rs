@@ -22,8 +22,11 @@ async fn a_first_day() {
     assert!(list.to_string().contains(&id), "{list}");
     let shown = cluster.command_json(&["show", &id]);
     assert_eq!(shown["name"], "drawn.svs");
-    let human = String::from_utf8(cluster.command(&["show", &id]).stdout).unwrap();
-    assert!(human.contains("drawn.svs") && human.contains("copies      2 of 2"), "{human}");
+    eventually("both copies are shown", || async {
+        let human = String::from_utf8(cluster.command(&["show", &id]).stdout).unwrap();
+        (human.contains("drawn.svs") && human.contains("copies      2 of 2")).then_some(())
+    })
+    .await;
     let got = cluster.command(&["get", &id, "-o", "back.svs"]);
     assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
     assert_eq!(fs::read(cluster.dir.path().join("back.svs")).unwrap(), bytes);
@@ -37,10 +40,7 @@ async fn a_first_day() {
     assert!(cluster.command_json(&["cluster"]).to_string().contains("test"));
 
     assert!(cluster.command(&["rm", &id]).status.success());
-    eventually("gone", || async {
-        (!cluster.nodes.iter().any(|node| Cluster::holds(node, &id.parse().unwrap()))).then_some(())
-    })
-    .await;
+    cluster.wait_until_gone(&id.parse().unwrap()).await;
     let missing = cluster.command(&["get", &id]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8(missing.stderr).unwrap().contains(&id));

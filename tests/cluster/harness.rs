@@ -2,7 +2,7 @@
 
 use microtome_client::Cluster as Client;
 use microtome_proto::{
-    MaterialId,
+    Code, MaterialId,
     material::{CreateMaterial, Material, MaterialState, ReplicaState},
     node::Node,
     page::PageQuery,
@@ -54,10 +54,9 @@ impl Server {
         }
     }
 
-    /// Sends a signal, `STOP` and `CONT` say.
+    /// See [`signal`].
     pub fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().expect("it runs").id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        signal(self.child.as_ref().expect("it runs").id(), name);
     }
 
     pub fn runs(&self) -> bool {
@@ -115,8 +114,8 @@ impl Cluster {
                     server(name, coordinators + i, arguments)
                 })
                 .collect(),
-            client: Client::new(urls[..coordinators].to_vec(), None),
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
+            client: client(urls[..coordinators].to_vec()),
+            http: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap(),
             dir,
         };
         cluster.coordinators.iter_mut().chain(&mut cluster.nodes).for_each(Server::start);
@@ -142,7 +141,8 @@ impl Cluster {
         .await;
     }
 
-    /// Uploads bytes as a new material with the tus protocol and returns it once it was acknowledged.
+    /// Uploads bytes as a new material with the tus protocol and returns it once the coordinators know of its copy, too:
+    /// it is acknowledged when it is durable, also where they are slow to hear of it.
     pub async fn put(&self, name: &str, bytes: &[u8], population: u32) -> Material {
         let wanted = CreateMaterial {
             name: name.to_owned(),
@@ -154,12 +154,20 @@ impl Cluster {
         };
         let material = self.client.create_material(&wanted).await.unwrap();
         // What is empty has arrived when it is made.
-        assert_eq!(material.upload_url.is_none(), bytes.is_empty());
-        if let Some(url) = &material.upload_url {
-            let answer = self.patch(url, 0, bytes.to_vec()).await;
+        if !bytes.is_empty() {
+            let answer = self.patch(material.upload_url.as_ref().unwrap(), 0, bytes.to_vec()).await;
             assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
         }
-        self.client.material(&material.id).await.unwrap()
+        self.wait_until_arrived(&material.id).await
+    }
+
+    /// Waits until the coordinators know of the first copy.
+    pub async fn wait_until_arrived(&self, id: &MaterialId) -> Material {
+        eventually(&format!("{id} arrived"), || async {
+            let material = self.client.material(id).await.ok()?;
+            material.blake3.is_some().then_some(material)
+        })
+        .await
     }
 
     /// One tus PATCH.
@@ -179,16 +187,31 @@ impl Cluster {
     pub async fn wait_until_whole(&self, id: &MaterialId) -> Material {
         eventually(&format!("{id} whole"), || async {
             let material = self.client.material(id).await.ok()?;
-            let settled = material.replicas.iter().all(|replica| replica.state == ReplicaState::Verified);
+            let settled = material.replicas.len() == material.population as usize
+                && material.replicas.iter().all(|replica| replica.state == ReplicaState::Verified);
             (material.state == MaterialState::Ready && settled).then_some(material)
         })
         .await
     }
 
-    /// GET as a patient client asks: where a server says to come again (503), it does.
+    /// Waits until a deleted material is forgotten: that is when every holder has said that its bytes are gone.
+    pub async fn wait_until_gone(&self, id: &MaterialId) {
+        eventually(&format!("{id} gone"), || async {
+            self.client.material(id).await.is_err_and(|error| error.code() == Some(Code::NotFound)).then_some(())
+        })
+        .await;
+        assert!(!self.nodes.iter().any(|node| Self::holds(node, id)));
+    }
+
+    /// GET as a patient client asks.
     pub async fn ask(&self, url: &str) -> reqwest::Response {
-        eventually(&format!("an answer from {url}"), || async {
-            let answer = self.http.get(url).send().await.unwrap();
+        self.send(&self.http.get(url)).await
+    }
+
+    /// Sends a request as a patient client does: where a server says to come again (503), it does.
+    pub async fn send(&self, request: &reqwest::RequestBuilder) -> reqwest::Response {
+        eventually("an answer", || async {
+            let answer = request.try_clone().unwrap().send().await.unwrap();
             (answer.status() != 503).then_some(answer)
         })
         .await
@@ -267,10 +290,16 @@ impl Drop for Cluster {
     }
 }
 
+/// A client that is patient, too.
+pub fn client(coordinators: Vec<String>) -> Client {
+    Client::new(coordinators, None).with_deadline(PATIENCE)
+}
+
+/// Silence is noticed soon, but not where a busy machine stands still for a moment.
 fn configuration(coordinators: &[String]) -> String {
     let mut text = String::from(
-        "[cluster]\nname = \"test\"\npopulation = 2\nheartbeat_ms = 200\nunreachable_after_ms = 1000\n\
-         down_after_ms = 3000\n[node]\nreserve = \"16 MiB\"\n",
+        "[cluster]\nname = \"test\"\npopulation = 2\nheartbeat_ms = 200\nunreachable_after_ms = 2000\n\
+         down_after_ms = 6000\n[node]\nreserve = \"16 MiB\"\n",
     );
     for (i, url) in coordinators.iter().enumerate() {
         let _ = write!(text, "[[coordinators]]\nid = {}\nurl = \"{url}\"\n", i + 1);
@@ -282,6 +311,11 @@ fn configuration(coordinators: &[String]) -> String {
 fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// Sends a process a signal, `STOP` and `CONT` say.
+pub fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
 }
 
 /// Asks again and again until there is an answer.

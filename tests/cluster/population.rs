@@ -2,7 +2,6 @@
 
 use crate::harness::{Cluster, blake3, eventually, noise};
 use microtome_proto::{
-    Code,
     material::{MaterialState, PatchMaterial},
     node::Availability,
     page::PageQuery,
@@ -82,13 +81,7 @@ async fn the_population_follows_its_owner() {
         .await;
     }
     cluster.client.delete_material(&material.id).await.unwrap();
-    eventually("nothing left to ask for", || async {
-        let answer = cluster.client.material(&material.id).await;
-        answer.is_err_and(|error| error.code() == Some(Code::NotFound)).then_some(())
-    })
-    .await;
-    // It is forgotten only after every holder has said that its bytes are gone.
-    assert!(!cluster.nodes.iter().any(|node| Cluster::holds(node, &material.id)));
+    cluster.wait_until_gone(&material.id).await;
 }
 
 /// A material is deleted while one of its holders is away. When the node returns with its copy, the copy goes, and the
@@ -118,8 +111,12 @@ async fn a_deleted_material_does_not_return_with_its_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_registers_itself_and_reports_its_disk() {
     let cluster = Cluster::start(3, 1).await;
-    let node = cluster.client.nodes(&PageQuery::default()).await.unwrap().items.remove(0);
-    let report = node.report.expect("an up node has reported");
+    let (node, report) = eventually("the leader has its report", || async {
+        let mut node = cluster.client.nodes(&PageQuery::default()).await.ok()?.items.remove(0);
+        let report = node.report.take()?;
+        Some((node, report))
+    })
+    .await;
     let disk = rustix::fs::statvfs(&cluster.nodes[0].data_dir).unwrap();
     assert_eq!(report.disk_total, disk.f_blocks * disk.f_frsize);
     let free = disk.f_bavail * disk.f_frsize;

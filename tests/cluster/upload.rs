@@ -1,6 +1,6 @@
 //! Uploads: straight to a node, durable when acknowledged, resumed after any interruption.
 
-use crate::harness::{Cluster, blake3, eventually, noise};
+use crate::harness::{Cluster, Server, blake3, eventually, noise, signal};
 use microtome_proto::material::{CreateMaterial, MaterialState};
 use std::{fs, process::Command};
 
@@ -15,15 +15,13 @@ async fn a_plain_tus_client_uploads_in_pieces() {
     assert_eq!(options.headers()["tus-version"], "1.0.0");
     assert!(options.headers()["tus-extension"].to_str().unwrap().contains("creation"));
 
-    let created = cluster
+    let creation = cluster
         .http
         .post(&endpoint)
         .header("Tus-Resumable", "1.0.0")
         .header("Upload-Length", bytes.len())
-        .header("Upload-Metadata", "filename cGllY2VzLmJpbg==")
-        .send()
-        .await
-        .unwrap();
+        .header("Upload-Metadata", "filename cGllY2VzLmJpbg==");
+    let created = cluster.send(&creation).await;
     assert_eq!(created.status(), 201);
     let url = created.headers()["location"].to_str().unwrap().to_owned();
     assert!(url.starts_with(&cluster.nodes[0].url), "the bytes go straight to a node: {url}");
@@ -44,7 +42,7 @@ async fn a_plain_tus_client_uploads_in_pieces() {
     let wrong = cluster.patch(&url, 5, b"late".to_vec()).await;
     assert_eq!(wrong.status(), 409);
     let id = url.rsplit('/').next().unwrap().parse().unwrap();
-    let material = cluster.client.material(&id).await.unwrap();
+    let material = cluster.wait_until_arrived(&id).await;
     assert_eq!((material.name.as_str(), material.size), ("pieces.bin", 100_001));
     assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
     assert_eq!(cluster.get(&format!("{endpoint}/../materials/{id}/file").replace("uploads/../", "")).await, bytes);
@@ -99,20 +97,28 @@ async fn put_goes_on_after_it_was_killed() {
         .env_remove("XDG_STATE_HOME")
         .spawn()
         .unwrap();
-    let id = eventually("some megabytes have arrived", || async {
-        let page = cluster.client.materials(&microtome_proto::page::PageQuery::default()).await.ok()?;
-        let material = page.items.into_iter().next()?;
-        let url = material.upload_url?;
-        let head = cluster.http.head(&url).header("Tus-Resumable", "1.0.0").send().await.ok()?;
-        let offset: u64 = head.headers().get("upload-offset")?.to_str().ok()?.parse().ok()?;
-        (offset > 0).then_some(material.id)
+    let arriving = |node: &Server| {
+        let uploads = fs::read_dir(node.data_dir.join("incoming")).unwrap();
+        let large =
+            |folder: &fs::DirEntry| fs::metadata(folder.path().join("file")).is_ok_and(|file| file.len() > 8 << 20);
+        uploads.flatten().find(large).map(|folder| (node.url.clone(), folder.file_name().into_string().unwrap()))
+    };
+    let (node, id) =
+        eventually("some megabytes have arrived", || async { cluster.nodes.iter().find_map(arriving) }).await;
+    // Stopped first: the node ends a sender that has fallen silent, and tells what is durable of it.
+    signal(put.id(), "STOP");
+    let offset = eventually("the node tells how far it is", || async {
+        let head = cluster.http.head(format!("{node}/v1/uploads/{id}")).header("Tus-Resumable", "1.0.0").send().await;
+        let offset: usize = head.ok()?.headers().get("upload-offset")?.to_str().ok()?.parse().ok()?;
+        (offset > 0).then_some(offset)
     })
     .await;
+    assert!(offset < bytes.len(), "it was over before it could be killed");
     put.kill().unwrap();
     put.wait().unwrap();
     let again = cluster.command_json(&["put", path.to_str().unwrap()]);
-    assert!(again.to_string().contains(id.as_str()), "the same material is finished: {again}");
-    let material = cluster.client.material(&id).await.unwrap();
+    assert!(again.to_string().contains(&id), "the same material is finished: {again}");
+    let material = cluster.wait_until_arrived(&id.parse().unwrap()).await;
     assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
     let page = cluster.client.materials(&microtome_proto::page::PageQuery::default()).await.unwrap();
     assert_eq!(page.items.len(), 1);

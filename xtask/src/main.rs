@@ -12,19 +12,14 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo xtask test    format, and lints and tests of the crates whose tests hold on a busy machine, too
-cargo xtask all     format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
 cargo xtask page    the page alone
 cargo xtask fix     formats, and applies what clippy can mend";
-
-/// Crates whose tests have not failed on a busy machine for long. The others join them; then there is `all` alone.
-const SETTLED: &[&str] = &["microtome-proto", "microtome-slide", "xtask"];
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => rust(&SETTLED.iter().flat_map(|name| ["--package", name]).collect::<Vec<_>>()),
-        "all" => packages().and_then(|()| rust(&["--workspace"])).and_then(|()| page()),
+        "test" => packages().and_then(|()| rust()).and_then(|()| page()),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
         "fix" => fix(),
         _ => {
@@ -54,12 +49,12 @@ fn packages() -> Outcome {
     step("the page's packages and browser", npm().arg("ci").args(["--no-audit", "--no-fund"]))
 }
 
-fn rust(crates: &[&str]) -> Outcome {
+fn rust() -> Outcome {
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     // All targets: the documentation has no examples to be compiled.
-    let all = ["--all-targets", "--locked"];
-    step("lints", cargo().arg("clippy").args(crates).args(all).args(["--", "-D", "warnings"]))?;
-    step("tests", cargo().arg("test").args(crates).args(all).arg("--no-fail-fast"))?;
+    let all = ["--workspace", "--all-targets", "--locked"];
+    step("lints", cargo().arg("clippy").args(all).args(["--", "-D", "warnings"]))?;
+    step("tests", cargo().arg("test").args(all).arg("--no-fail-fast"))?;
     if has("cargo-deny") {
         step("licences and sources", cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
     } else {

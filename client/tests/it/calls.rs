@@ -151,16 +151,17 @@ async fn a_deletion_whose_answer_was_lost_counts_as_done() {
 async fn nobody_there_names_all_servers_and_keeps_to_the_deadline() {
     let (a, b) = (nobody(), nobody());
     let begin = Instant::now();
-    let hasty = cluster(&[&a, &b]).with_refused_max(Duration::from_millis(300));
+    let patient = cluster(&[&a, &b]).with_deadline(Duration::from_secs(600));
+    let hasty = patient.with_refused_max(Duration::from_millis(300));
     let error = hasty.nodes(&PageQuery::default()).await.unwrap_err().to_string();
     assert!(error.contains(&a) && error.contains(&b) && error.contains("refused"), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_up_for_ever_is_given_up_at_the_deadline() {
     let fake = Fake::start(drop);
-    let cluster = cluster(&[&fake.url]).with_deadline(Duration::from_secs(3));
+    let cluster = cluster(&[&fake.url]).with_deadline(Duration::from_secs(10));
     let error = cluster.material(&id()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(fake.asked().len() > 1);

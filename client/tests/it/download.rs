@@ -22,7 +22,7 @@ fn serve(ask: Ask, bytes: &[u8], cut: usize) {
 }
 
 fn client(server: &str) -> Cluster {
-    Cluster::new(vec![server.to_owned()], None).with_deadline(Duration::from_secs(3))
+    Cluster::new(vec![server.to_owned()], None).with_deadline(Duration::from_secs(60))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -61,7 +61,8 @@ async fn a_stopped_download_is_resumed_from_its_part() {
         _ => drop(ask),
     });
     let material = ready(&noise(SIZE), &[&lame.url]);
-    let error = client(&nobody()).download(&material, &to, &|_| ()).await.unwrap_err();
+    let hasty = client(&nobody()).with_deadline(Duration::from_secs(6));
+    let error = hasty.download(&material, &to, &|_| ()).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(!to.exists());
 

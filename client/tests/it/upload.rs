@@ -40,9 +40,18 @@ fn client(server: &str) -> Cluster {
 }
 
 async fn send(cluster: &Cluster, material: &Material, bytes: &[u8]) -> Result<(), ClientError> {
+    send_within(Duration::from_secs(240), cluster, material, bytes).await
+}
+
+async fn send_within(
+    standstill_max: Duration,
+    cluster: &Cluster,
+    material: &Material,
+    bytes: &[u8],
+) -> Result<(), ClientError> {
     let source: Arc<dyn Source> = Arc::new(Bytes::copy_from_slice(bytes));
     let upload = Upload::new(cluster, material, source, &|_| ()).unwrap().unwrap();
-    upload.with_standstill_max(Duration::from_secs(3)).finish().await
+    upload.with_standstill_max(standstill_max).finish().await
 }
 
 #[tokio::test]
@@ -186,7 +195,9 @@ async fn a_node_that_stays_away_ends_the_upload_with_a_way_out() {
         "PATCH" => drop(ask),
         _ => ask.refuse(Code::NotFound),
     });
-    let error = send(&client(&node.url), &receiving(9, &format!("{}/up", node.url)), &noise(9)).await.unwrap_err();
+    let material = receiving(9, &format!("{}/up", node.url));
+    let sent = send_within(Duration::from_secs(3), &client(&node.url), &material, &noise(9)).await;
+    let error = sent.unwrap_err();
     assert!(matches!(error, ClientError::UploadStopped { offset: 0, .. }), "{error}");
     assert!(error.to_string().contains("repeat the command"), "{error}");
 }

@@ -175,7 +175,7 @@ impl Group {
     }
 
     async fn ensure(&self, option: LinearizerOption) -> Result<(), Unavailable> {
-        let ensured = timeout(READ_WITHIN, self.raft.ensure_linearizable(option)).await;
+        let ensured = timeout(READ_WITHIN, self.raft.ensure_linearizable(option.with_wait_timeout(READ_WITHIN))).await;
         match ensured.map_err(|_| Unavailable::NoMajority)? {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(openraft::errors::LinearizableReadError::QuorumNotEnough(_))) => {

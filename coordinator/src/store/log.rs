@@ -29,8 +29,8 @@ const VERSION: u32 = 1;
 const QUEUE_LEN_MAX: usize = 1024;
 /// redb's own page cache, in bytes.
 const CACHE_LEN: usize = 32 << 20;
-/// A process that has just ended may hold the file a little longer.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// What has just ended may hold the file a little longer. Another process never does: the folder's lock is taken first.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Called once a write is durable, or has failed.
 pub(crate) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;

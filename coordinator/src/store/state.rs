@@ -26,8 +26,8 @@ const ABOUT: &[u8] = b"\0about";
 const VERSION: u8 = 1;
 /// sled's page cache, in bytes.
 const CACHE_LEN: u64 = 128 << 20;
-/// A process that has just ended may hold the files a little longer.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// What has just ended may hold the files a little longer. Another process never does: the folder's lock is taken first.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// Records per batch and per step of a walk.
 const CHUNK_LEN: usize = 512;
 

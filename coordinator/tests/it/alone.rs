@@ -1,6 +1,6 @@
 //! One coordinator by itself: starting, starting again, and refusing what cannot work.
 
-use crate::common::{FakeNode, Server, alone, code, created, eventually, http, small};
+use crate::common::{FakeNode, Server, alone, code, created_on, eventually, http, small};
 use microtome_coordinator::{CoordinatorError, StoreError, Tuning};
 use microtome_proto::{cluster::Cluster, material::Material};
 use reqwest::StatusCode;
@@ -15,7 +15,7 @@ async fn it_starts_again_with_what_it_had_acknowledged() {
     let node = FakeNode::join(&server, "node a").await;
     let mut made = Vec::new();
     for n in 0..150 {
-        made.push(created(&server, &format!("slide {n}"), &format!("k{n}")).await);
+        made.push(created_on(&node, &server, &format!("slide {n}"), &format!("k{n}")).await);
     }
     for damage in [None, Some("state"), Some("snapshots")] {
         server.stop().await;

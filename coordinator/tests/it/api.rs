@@ -77,7 +77,9 @@ async fn an_upload_moves_on_when_a_node_refuses_it() {
     let asked = other.reserved.lock().unwrap()[0].clone();
     assert_eq!((asked.material, asked.size, asked.name.as_str()), (material.id.clone(), 1000, "slide"));
     // The same request again: the same material, and the node is asked again, for its first answer may be lost.
-    let again: Material = read(create(&server, "slide", "k1").await, StatusCode::OK).await;
+    let answer = create(&server, "slide", "k1").await;
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let again: Material = read(answer, StatusCode::OK).await;
     assert_eq!(again.id, material.id);
     assert_eq!(other.reserved.lock().unwrap().len(), 2);
     // Nobody takes it: nothing stays behind.

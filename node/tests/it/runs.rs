@@ -1,6 +1,6 @@
 //! Runs as the coordinator sees them.
 
-use crate::support::{FakeCoordinator, TestNode, bytes, material, runs::tissue};
+use crate::support::{FakeCoordinator, TestNode, bytes, coordinator::Seen, material, runs::tissue};
 use microtome_proto::{
     Code, Generation, MaterialId, RunId,
     internal::{Order, RunReport},
@@ -71,6 +71,9 @@ async fn tissue_is_found_and_its_outputs_are_materials() {
     assert_eq!((origin.run, origin.attempt), (RunId::from_counter(1), Generation(5)));
 
     // The order comes again with each heartbeat: what has ended is not carried out again, and nothing is left behind.
+    node.coordinator.wait_for_beats(2).await;
+    let is_idle = |seen: &Seen| seen.last_beat.as_ref().is_some_and(|beat| beat.runs.is_empty());
+    node.coordinator.wait("its folder is gone, and then the run", is_idle).await;
     node.coordinator.wait_for_beats(5).await;
     let reports = node.coordinator.seen().runs.reports.len();
     assert_eq!(reports, 2, "{:?}", node.coordinator.seen().runs.reports);
@@ -109,7 +112,9 @@ async fn failures_are_told_so_that_users_understand() {
     node.coordinator.order(run(3, "stain", &[&id], none.clone()));
     node.coordinator.order(run(4, "tissue", &[&id, &id], none));
     node.coordinator.order(run(5, "tissue", &[&id], serde_json::json!({"speed": 9})));
-    node.coordinator.wait("five reports", |seen| seen.runs.reports.len() >= 5).await;
+    // One whose answer was late is sent again.
+    let told = |seen: &Seen, number| seen.runs.reports.iter().any(|(run, _)| *run == RunId::from_counter(number));
+    node.coordinator.wait("five reports", |seen| (1..=5).all(|number| told(seen, number))).await;
     let reports = node.coordinator.seen().runs.reports.clone();
     let of = |number| &reports.iter().find(|(run, _)| *run == RunId::from_counter(number)).unwrap().1;
     for (number, words) in

@@ -1,11 +1,11 @@
 //! Uploads from outside: tus 1.0.0, and what survives what.
 
-use crate::support::{TestNode, bytes, code, hash, material, number, reserve};
+use crate::support::{HANGS_AFTER, TestNode, bytes, code, hash, material, number, reserve};
 use futures_util::StreamExt as _;
-use microtome_proto::{Generation, internal::ReplicaReport, internal::Reserve};
+use microtome_proto::{Generation, MaterialId, internal::ReplicaReport, internal::Reserve};
 use reqwest::{Body, StatusCode};
 use std::{convert::Infallible, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc};
 
 const MIB: usize = 1 << 20;
 
@@ -19,13 +19,20 @@ fn slow_body() -> (mpsc::Sender<Vec<u8>>, Body) {
     (sender, Body::wrap_stream(pieces.boxed()))
 }
 
-async fn wait_for_offset(node: &TestNode, id: &microtome_proto::MaterialId, wanted: u64) {
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
-        while node.offset(id).await != wanted {
+        while !holds().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(crate::support::HANGS_AFTER, waiting).await.expect("the offset is reached");
+    tokio::time::timeout(HANGS_AFTER, waiting).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+/// Waits until the node has written so many bytes. Asking it instead would end a writer that hears nothing for a second,
+/// with what is still on its way.
+async fn wait_until_written(node: &TestNode, id: &MaterialId, wanted: u64) {
+    let file = node.folder.path().join("incoming").join(id.as_str()).join("file");
+    eventually("the bytes are written", async || std::fs::metadata(&file).is_ok_and(|file| file.len() >= wanted)).await;
 }
 
 #[tokio::test]
@@ -107,17 +114,20 @@ async fn a_connection_that_ends_early_keeps_what_came() {
     let node = TestNode::start().await;
     let (id, data) = (material(4), bytes(4 * MIB, 4));
     node.reserve(&reserve(&id, data.len() as u64)).await;
-    let (sender, body) = slow_body();
-    let sending = tokio::spawn(node.patch(&id, 0, body).send());
-    sender.send(data[..2 * MIB + 11].to_vec()).await.unwrap();
-    // Taken only once the piece before is on its way.
-    sender.send(Vec::new()).await.unwrap();
-    sender.send(Vec::new()).await.unwrap();
-    sending.abort();
-    drop(sender);
-    let _ = sending.await;
-    wait_for_offset(&node, &id, (2 * MIB + 11) as u64).await;
-    node.patch(&id, (2 * MIB + 11) as u64, data[2 * MIB + 11..].to_vec()).send().await.unwrap();
+    let sent = 2 * MIB + 11;
+    let head = format!(
+        "PATCH /v1/uploads/{id} HTTP/1.1\r\nHost: node\r\nContent-Length: {}\r\nTus-Resumable: 1.0.0\r\n\
+         Upload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n\r\n",
+        data.len()
+    );
+    let mut connection = TcpStream::connect(node.url.trim_start_matches("http://")).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&data[..sent]).await.unwrap();
+    // As when its process dies: the system delivers what it has taken.
+    drop(connection);
+    wait_until_written(&node, &id, sent as u64).await;
+    assert_eq!(node.offset(&id).await, sent as u64);
+    node.patch(&id, sent as u64, data[sent..].to_vec()).send().await.unwrap();
     assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
 }
 
@@ -130,8 +140,9 @@ async fn the_newer_writer_takes_over_and_the_older_is_told() {
     let (sender, body) = slow_body();
     let older = tokio::spawn(node.patch(&id, 0, body).send());
     sender.send(data[..MIB].to_vec()).await.unwrap();
+    wait_until_written(&node, &id, MIB as u64).await;
     // HEAD ends a writer that has fallen silent, and tells what is durable then.
-    wait_for_offset(&node, &id, MIB as u64).await;
+    eventually("the older is ended", async || node.offset(&id).await == MIB as u64).await;
     let older = older.await.unwrap().unwrap();
     assert_eq!(older.status(), StatusCode::LOCKED);
 

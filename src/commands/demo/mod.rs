@@ -33,7 +33,9 @@ const DRAWN: synthetic::Options = synthetic::Options { width: 12_000, height: 9_
 const POPULATION: u32 = 2;
 const NODES: u64 = 3;
 /// How long the servers may take to find each other.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_secs(180);
+/// How long they may take for one answer before it is looked whether one of them has ended.
+const QUESTION_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs everything on this machine.
@@ -131,7 +133,7 @@ async fn wait_for_servers(cluster: &Cluster, fleet: &mut Fleet) -> anyhow::Resul
     let begin = Instant::now();
     loop {
         fleet.check()?;
-        let up = match cluster.with_deadline(Duration::from_secs(1)).cluster().await {
+        let up = match cluster.with_deadline(QUESTION_WITHIN).cluster().await {
             Ok(cluster) => cluster.nodes_up,
             Err(_) => 0,
         };

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Material } from "../../app/api/types.ts";
 
 const TARGET = join(import.meta.dirname, "..", "..", "..", "..", "..", "..", "target");
@@ -54,11 +55,11 @@ export class Demo {
   /** Stores a file that is no slide, and tells its material's id. */
   async store(name: string, content: string): Promise<string> {
     const bytes = new TextEncoder().encode(content);
-    const created = await fetch(`${this.server}/v1/materials`, {
+    const created = await patient(() => fetch(`${this.server}/v1/materials`, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": name },
       body: JSON.stringify({ name, size: bytes.length, media_type: "text/plain" }),
-    });
+    }));
     if (!created.ok) throw new Error(`${name} is refused: ${await created.text()}`);
     const material = (await created.json()) as Material & { upload_url: string };
     const sent = await fetch(new URL(material.upload_url, this.server), {
@@ -70,6 +71,17 @@ export class Demo {
     return material.id;
   }
 
+  /** Waits until two verified copies live, none of them at this base URL. */
+  async copiesAreBack(lost: string): Promise<void> {
+    for (;;) {
+      const asked = await patient(() => fetch(`${this.server}/v1/materials/${this.material.id}`));
+      const { replicas } = (await asked.json()) as Material;
+      const live = replicas.filter((replica) => replica.live && replica.state === "verified" && replica.url !== lost);
+      if (live.length >= 2) return;
+      await sleep(250);
+    }
+  }
+
   async stop(): Promise<void> {
     const { program } = this;
     if (program.exitCode === null && program.signalCode === null) {
@@ -78,6 +90,15 @@ export class Demo {
       await ended;
     }
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Where a server says to come again, it does. */
+async function patient(ask: () => Promise<Response>): Promise<Response> {
+  for (;;) {
+    const answer = await ask();
+    if (answer.status !== 503) return answer;
+    await sleep(250);
   }
 }
 

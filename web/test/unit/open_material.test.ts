@@ -12,7 +12,7 @@ Object.assign(globalThis, {
 });
 
 async function until(isSo: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   while (!isSo()) {
     if (signal.aborted) throw new Error(`it never came to ${String(isSo)}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -10,7 +10,7 @@ use microtome_proto::{
     material::Material,
     node::NodeReport,
 };
-use reqwest::{Response, StatusCode as Status};
+use reqwest::{RequestBuilder, Response, StatusCode as Status};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
@@ -126,9 +126,18 @@ impl Server {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
-        let answer = http().get(format!("{}{path}", self.url)).send().await.unwrap();
-        read(answer, Status::OK).await
+        read(send(http().get(format!("{}{path}", self.url))).await, Status::OK).await
     }
+}
+
+/// Sends a request as a patient client does: where the answer is that it may come again (503), it does. A leader that
+/// was not heard for a moment is elected anew, or asks the others first whether it still leads.
+pub async fn send(request: RequestBuilder) -> Response {
+    eventually("an answer", || async {
+        let answer = request.try_clone().unwrap().send().await.unwrap();
+        (answer.status() != Status::SERVICE_UNAVAILABLE).then_some(answer)
+    })
+    .await
 }
 
 /// Checks the status and reads the body.
@@ -320,15 +329,14 @@ impl FakeNode {
 
     pub async fn replica(&self, coordinator: &Server, material: &MaterialId, report: &serde_json::Value) {
         let url = format!("{}/internal/v1/nodes/{}/replicas/{material}", coordinator.url, self.id);
-        let answer = http().post(url).json(report).send().await.unwrap();
+        let answer = send(http().post(url).json(report)).await;
         let status = answer.status();
         assert_eq!(status, Status::NO_CONTENT, "{}", answer.text().await.unwrap());
     }
 }
 
 pub async fn tell<T: DeserializeOwned>(coordinator: &Server, path: &str, body: &impl Serialize) -> T {
-    let answer = http().post(format!("{}{path}", coordinator.url)).json(body).send().await.unwrap();
-    read(answer, Status::OK).await
+    read(send(http().post(format!("{}{path}", coordinator.url)).json(body)).await, Status::OK).await
 }
 
 pub fn report() -> NodeReport {
