@@ -145,7 +145,7 @@ async fn a_report_waits_for_a_leader_and_a_stop_ends_the_waiting() {
     node.coordinator.seen().runs.refuses = Some(Code::NoLeader);
     node.coordinator.order(tissue(1, 5, &[&id]));
     node.coordinator.wait("two tries", |seen| seen.runs.refused >= 2).await;
-    let beat = |seen: &crate::support::coordinator::Seen| seen.last_beat.as_ref().map_or(0, |beat| beat.runs.len());
+    let beat = |seen: &Seen| seen.last_beat.as_ref().map_or(0, |beat| beat.runs.len());
     node.coordinator.wait("the run in a heartbeat", |seen| beat(seen) == 1).await;
 
     node.coordinator.seen().orders = vec![Order::Stop { run: RunId::from_counter(1), attempt: Generation(5) }];
@@ -170,7 +170,7 @@ async fn runs_over_the_slots_wait_and_are_told_of() {
     for run in 1..=3 {
         node.coordinator.order(tissue(run, 1, &[&id]));
     }
-    let labels = |seen: &crate::support::coordinator::Seen| {
+    let labels = |seen: &Seen| {
         let runs = seen.last_beat.iter().flat_map(|beat| &beat.runs);
         runs.filter(|run| run.progress.label == "waiting for a free slot").count()
     };
@@ -180,9 +180,7 @@ async fn runs_over_the_slots_wait_and_are_told_of() {
         })
         .await;
     node.coordinator.seen().runs.refuses = None;
-    let ended = |seen: &crate::support::coordinator::Seen| {
-        seen.runs.reports.iter().filter(|(_, report)| is_done(report)).count()
-    };
+    let ended = |seen: &Seen| seen.runs.reports.iter().filter(|(_, report)| is_done(report)).count();
     node.coordinator.wait("all three", |seen| ended(seen) == 3).await;
 }
 
