@@ -68,6 +68,8 @@ fn rust(crates: &[&str]) -> Outcome {
 
 /// The tests, built by clippy's compiler as `cargo clippy` calls it: one pass over the sources finds what is to be mended
 /// and makes what is to be run. All targets: the documentation has no examples to be compiled.
+///
+/// `CLIPPY_ARGS` is what `cargo clippy -- -D warnings` hands over, each argument with clippy's own mark behind it.
 fn tests(crates: &[&str]) -> Command {
     let mut command = cargo();
     command.arg("test").args(crates).args(["--all-targets", "--locked"]);

@@ -70,7 +70,7 @@ async fn an_upload_moves_on_when_a_node_refuses_it() {
     let best: Page<Candidate> = server.get("/v1/nodes/candidates?size=1000").await;
     let full = nodes.iter().position(|node| node.id == best.items[0].node).unwrap();
     nodes[full].answer(Answer::INSUFFICIENT_STORAGE);
-    let material: Material = created(&server, "slide", "k1").await;
+    let material: Material = read(create(&server, "slide", "k1").await, StatusCode::CREATED).await;
     let other = &nodes[1 - full];
     assert_eq!(material.upload_url, Some(format!("{}/v1/uploads/{}", other.url, material.id)));
     assert_eq!(material.replicas.iter().filter(|replica| replica.node == other.id).count(), 1);
