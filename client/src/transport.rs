@@ -67,6 +67,8 @@ struct Failure {
     refused: bool,
     /// What the server asked to wait.
     wait: Duration,
+    /// Our own deadline cut the try short: it says nothing of the server.
+    hurried: bool,
 }
 
 impl Call {
@@ -152,9 +154,9 @@ impl Cluster {
         let begin = Instant::now();
         let mut backoff = Backoff::new();
         let mut internal_failures = 0;
+        let mut last: Option<Failure> = None;
         loop {
             let round = call.at.as_ref().map_or_else(|| self.servers(), |base| vec![base.clone()]);
-            let mut last = None;
             let mut all_refused = true;
             for server in &round {
                 let left = self.deadline.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));
@@ -172,20 +174,24 @@ impl Cluster {
                 }
                 tracing::debug!(%server, path = call.path, error = %failure.error, "trying again");
                 all_refused &= failure.refused;
-                last = Some(failure);
+                // What was heard before tells more than a try that had no time left.
+                if last.is_none() || !failure.hurried {
+                    last = Some(failure);
+                }
                 if begin.elapsed() >= self.deadline {
                     break;
                 }
             }
-            let Some(last) = last else {
+            let Some(heard) = last.take() else {
                 return Err(ClientError::Address(String::new()));
             };
-            let wait = backoff.next().max(last.wait);
+            let wait = backoff.next().max(heard.wait);
             let limit = if all_refused { self.refused_max } else { self.deadline };
             if call.once || begin.elapsed() + wait >= limit {
-                return Err(given_up(last.error, &round));
+                return Err(given_up(heard.error, &round));
             }
             tokio::time::sleep(wait).await;
+            last = Some(heard);
         }
     }
 
@@ -227,7 +233,7 @@ impl Cluster {
             let response = match head {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => return Err(Failure::connection(&origin, &error, hop == 0)),
-                Err(_) => return Err(Failure::silent(&origin)),
+                Err(_) => return Err(Failure { hurried: within < HEAD_WITHIN, ..Failure::silent(&origin) }),
             };
             let status = response.status();
             if status.is_success() {
@@ -290,6 +296,7 @@ async fn refusal(server: &str, status: StatusCode, response: Response) -> Failur
         Some(problem) => Failure {
             again: problem.is_retryable(),
             refused: false,
+            hurried: false,
             wait: Duration::from_secs(problem.retry_after_s.unwrap_or(0).into()).min(RETRY_AFTER_MAX),
             error: ClientError::Problem(problem),
         },
@@ -341,7 +348,7 @@ impl Failure {
     }
 
     fn lasting(error: ClientError) -> Self {
-        Self { error, again: false, refused: false, wait: Duration::ZERO }
+        Self { error, again: false, refused: false, wait: Duration::ZERO, hurried: false }
     }
 
     fn connection(server: &str, error: &reqwest::Error, first_hop: bool) -> Self {
@@ -353,6 +360,7 @@ impl Failure {
             again: !error.is_builder(),
             refused: refused && first_hop,
             wait: Duration::ZERO,
+            hurried: false,
         }
     }
 

@@ -79,8 +79,25 @@ async fn a_redirect_that_never_ends_is_given_up() {
         let here = format!("http://{}", ask.header("host"));
         ask.redirect(&here);
     });
-    let error = cluster(&[&fake.url]).with_deadline(Duration::from_secs(30)).material(&id()).await.unwrap_err();
+    let error = cluster(&[&fake.url]).material(&id()).await.unwrap_err();
     assert!(matches!(&error, ClientError::Protocol { what, .. } if what.contains("redirects")), "{error}");
+}
+
+#[tokio::test]
+async fn a_try_that_had_no_time_left_does_not_hide_what_was_heard_before() {
+    let asked = AtomicU32::new(0);
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let fake = Fake::start(move |ask| {
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            ask.refuse(Code::NoLeader);
+        } else {
+            let _ = held.lock().unwrap().recv(); // Silent until the test has ended.
+        }
+    });
+    let error = cluster(&[&fake.url]).material(&id()).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::NoLeader), "{error}");
+    drop(hold);
 }
 
 #[tokio::test]
