@@ -167,16 +167,24 @@ export class SlideViewer {
     if (this.missing.size === 0) return;
     for (const tile of this.missing) tile.exists = true;
     this.missing.clear();
-    this.osd.forceRedraw();
-    this.osd.navigator?.forceRedraw();
+    // A view at rest, all of whose tiles have come or failed, counts as complete: a redraw alone asks for nothing more.
+    this.osd.world.update(true);
+    this.osd.navigator?.world.update(true);
   }
 
   private watchFailures(viewer: OpenSeadragon.Viewer): void {
     viewer.addHandler("tile-load-failed", ({ tile, message }) => {
-      if (message.startsWith(FINAL)) return;
-      this.missing.add(tile);
-      this.askAgain ??= setTimeout(() => this.retryMissing(), ASK_AGAIN_MS);
+      if (!message.startsWith(FINAL)) this.miss(tile);
     });
+    // A tile that came but could not be made ready to be drawn is let go with no other word.
+    viewer.addHandler("tile-unloaded", ({ tile }) => {
+      if (!tile.exists) this.miss(tile);
+    });
+  }
+
+  private miss(tile: OpenSeadragon.Tile): void {
+    this.missing.add(tile);
+    this.askAgain ??= setTimeout(() => this.retryMissing(), ASK_AGAIN_MS);
   }
 
   /** OpenSeadragon's zoom 1 shows the picture as wide as the viewer. */

@@ -11,6 +11,7 @@ import { PATIENCE_MS, TileLog, photograph, tilesInView, waitForTissue } from "./
 declare global {
   interface Window {
     told: string[];
+    spoiled: number;
   }
 }
 
@@ -142,6 +143,40 @@ test("a link to a view opens that view", async () => {
   await other.close();
 });
 
+test("tiles that nobody gives and pictures that cannot be drawn are asked for again while the view rests", async () => {
+  const other = await page.context().newPage();
+  await other.addInitScript(() => {
+    // Where memory is short, a picture that has come cannot be made ready.
+    const { drawImage } = CanvasRenderingContext2D.prototype as { drawImage: (...args: unknown[]) => void };
+    window.spoiled = 0;
+    CanvasRenderingContext2D.prototype.drawImage = function spoil(...args: unknown[]): void {
+      if (window.spoiled < 6 && args[0] instanceof HTMLImageElement && !this.canvas.isConnected) {
+        window.spoiled += 1;
+        throw new DOMException("no memory for a picture", "InvalidStateError");
+      }
+      drawImage.apply(this, args);
+    };
+  });
+  // The page and its navigator ask two nodes each: from the fifth time on, somebody asks again.
+  const refused = new Map<string, number>();
+  let again = (): void => {};
+  const askedAgain = new Promise<void>((resolve) => (again = resolve));
+  await other.route(/\/tiles\//, async (route) => {
+    const path = new URL(route.request().url()).pathname;
+    const count = (refused.get(path) ?? 0) + 1;
+    refused.set(path, count);
+    if (count <= 8) return route.abort("connectionrefused");
+    again();
+    return route.continue();
+  });
+  await other.goto(demo.viewer, { timeout: PATIENCE_MS });
+  await within(askedAgain, "no tile was asked for again");
+  await waitForTissue(other, CANVAS, 0.05);
+  await waitForTissue(other, NAVIGATOR, 0.05);
+  assert.equal(await other.evaluate(() => window.spoiled), 6);
+  await other.close();
+});
+
 test("a file that is no slide is shown as what it is, with its way out", async () => {
   const id = await demo.store("letter.txt", "Dear colleague, this is a letter.\n");
   await page.locator(`.list [data-open="${id}"]`).click();
@@ -179,6 +214,15 @@ async function startRun(before: number): Promise<void> {
     if (await begins.then(() => true, () => false)) return;
   }
   throw new Error("no click starts a run");
+}
+
+/** What comes in the time that a busy machine may take. */
+async function within<T>(promise: Promise<T>, otherwise: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(otherwise)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** Keeps what notices say: they go away by themselves, maybe before anybody has looked. */
