@@ -13,18 +13,13 @@ use std::{
 
 const USAGE: &str = "\
 cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
-cargo xtask quick   format, and lints and tests of the crates that are soon built and need no cluster
 cargo xtask page    the page alone
 cargo xtask fix     formats, and applies what clippy can mend";
-
-/// What `quick` leaves out takes most of the time: the control plane, the program and its cluster, the page.
-const QUICK: &[&str] = &["microtome-proto", "microtome-slide", "microtome-client", "microtome-server", "xtask"];
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => packages().and_then(|()| rust(&["--workspace"])).and_then(|()| page()),
-        "quick" => rust(&QUICK.iter().flat_map(|name| ["--package", name]).collect::<Vec<_>>()),
+        "test" => packages().and_then(|()| rust()).and_then(|()| page()),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
         "fix" => fix(),
         _ => {
@@ -54,10 +49,10 @@ fn packages() -> Outcome {
     step("the page's packages and browser", npm().arg("ci").args(["--no-audit", "--no-fund"]))
 }
 
-fn rust(crates: &[&str]) -> Outcome {
+fn rust() -> Outcome {
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
-    step("build with lints", tests(crates).arg("--no-run"))?;
-    step("tests", tests(crates).arg("--no-fail-fast"))?;
+    step("build with lints", tests().arg("--no-run"))?;
+    step("tests", tests().arg("--no-fail-fast"))?;
     if has("cargo-deny") {
         step("licences and sources", cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
     } else {
@@ -70,9 +65,9 @@ fn rust(crates: &[&str]) -> Outcome {
 /// and makes what is to be run. All targets: the documentation has no examples to be compiled.
 ///
 /// `CLIPPY_ARGS` is what `cargo clippy -- -D warnings` hands over, each argument with clippy's own mark behind it.
-fn tests(crates: &[&str]) -> Command {
+fn tests() -> Command {
     let mut command = cargo();
-    command.arg("test").args(crates).args(["--all-targets", "--locked"]);
+    command.args(["test", "--workspace", "--all-targets", "--locked"]);
     command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     command
 }
