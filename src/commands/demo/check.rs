@@ -18,12 +18,12 @@ use std::{
 
 /// Tiles looked at, spread over all levels.
 const TILES_MAX: usize = 96;
-/// How long a viewer waits for one tile, over all replicas.
-const TILE_WITHIN: Duration = Duration::from_secs(15);
+/// After this a tile will not come. How long the slowest one took is told in the end: a crowded machine stalls for long.
+const TILE_WITHIN: Duration = Duration::from_secs(60);
 /// How long it waits for one replica.
 const REPLICA_WITHIN: Duration = Duration::from_secs(2);
-/// How long the copies may take to come back: detection, and a slow disk's time for the bytes.
-const HEAL_WITHIN: Duration = Duration::from_secs(60);
+/// After this the copies will not come back, but for a slow disk's time for the bytes.
+const HEAL_WITHIN: Duration = Duration::from_secs(180);
 const HEAL_BYTES_PER_S_MIN: u64 = 10_000_000;
 
 /// A tile's place.
