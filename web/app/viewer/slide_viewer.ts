@@ -165,7 +165,10 @@ export class SlideViewer {
     clearTimeout(this.askAgain);
     this.askAgain = undefined;
     if (this.missing.size === 0) return;
-    for (const tile of this.missing) tile.exists = true;
+    for (const tile of this.missing) {
+      tile.exists = true;
+      tile.unload(true); // Where it counts as loaded there is nothing in it.
+    }
     this.missing.clear();
     // A view at rest, all of whose tiles have come or failed, counts as complete: a redraw alone asks for nothing more.
     this.osd.world.update(true);
@@ -176,10 +179,12 @@ export class SlideViewer {
     viewer.addHandler("tile-load-failed", ({ tile, message }) => {
       if (!message.startsWith(FINAL)) this.miss(tile);
     });
-    // A tile that came but could not be made ready to be drawn is let go with no other word.
-    viewer.addHandler("tile-unloaded", ({ tile }) => {
-      if (!tile.exists) this.miss(tile);
-    });
+    // A picture that came but could not be made ready to be drawn is told of in no other way.
+    for (const event of ["tile-loaded", "tile-unloaded"] as const) {
+      viewer.addHandler(event, ({ tile }) => {
+        if (!tile.exists) this.miss(tile);
+      });
+    }
   }
 
   private miss(tile: OpenSeadragon.Tile): void {
