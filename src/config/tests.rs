@@ -142,5 +142,5 @@ fn no_text_makes_reading_slow_or_crash() {
     for text in ["[".repeat(10_000), "a=".repeat(1000), "[[node]]\n".to_owned(), "\u{0}".to_owned()] {
         assert!(Layers::of(&text, &[]).is_err());
     }
-    assert!(begin.elapsed().as_secs() < 60);
+    assert!(begin.elapsed().as_secs() < 5);
 }
