@@ -25,6 +25,31 @@ impl Default for Timing {
     }
 }
 
+/// The time that the leader spent listening: the clock by which silence is counted.
+///
+/// A gap between two signs of the leader's own life counts for no more than half of `unreachable_after_ms`: in a longer
+/// one the leader itself was halted (a paused process or machine), and it was the leader who was deaf. A halt so makes no
+/// node look dead that lives, and gives no time again to one that is dead.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Listening {
+    ms: u64,
+    until_ms: u64,
+}
+
+impl Listening {
+    /// How long the leader has listened by now.
+    fn at(&self, now_ms: u64, timing: &Timing) -> u64 {
+        self.ms + now_ms.saturating_sub(self.until_ms).min(timing.unreachable_after_ms / 2)
+    }
+
+    /// The leader is alive now. How long it has listened.
+    fn advance(&mut self, now_ms: u64, timing: &Timing) -> u64 {
+        self.ms = self.at(now_ms, timing);
+        self.until_ms = self.until_ms.max(now_ms);
+        self.ms
+    }
+}
+
 /// How far a copy or an upload was at the last heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
@@ -41,6 +66,8 @@ pub struct Arrival {
 pub struct Seen {
     /// When, by the leader's monotonic clock.
     pub beat_ms: u64,
+    /// How long the leader had listened then, in milliseconds.
+    heard_ms: u64,
     /// When, by the calendar.
     pub beat_at: Timestamp,
     /// Since when it has answered without a longer silence.
@@ -61,23 +88,23 @@ pub struct Observed {
     nodes: BTreeMap<NodeId, Seen>,
     replica_failures: BTreeMap<(MaterialId, NodeId), u64>,
     run_refusals: BTreeMap<(RunId, NodeId), u64>,
-    /// Silence is counted from here at the earliest: nobody listened before.
-    listening_since_ms: u64,
-    ticked_ms: u64,
+    listening: Listening,
 }
 
 impl Observed {
     /// The memory of one that begins to lead.
     pub fn new(now_ms: u64) -> Self {
-        Self { listening_since_ms: now_ms, ticked_ms: now_ms, ..Self::default() }
+        Self { listening: Listening { ms: 0, until_ms: now_ms }, ..Self::default() }
     }
 
     /// A node registered: it has just started and owes its inventory.
-    pub fn registered(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, report: &NodeReport) {
+    pub fn registered(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, report: &NodeReport, timing: &Timing) {
+        let heard_ms = self.listening.advance(now_ms, timing);
         self.nodes.insert(
             node.clone(),
             Seen {
                 beat_ms: now_ms,
+                heard_ms,
                 beat_at: at,
                 up_since_ms: now_ms,
                 report: report.clone(),
@@ -90,9 +117,10 @@ impl Observed {
 
     /// A heartbeat. A node that this leader has not heard before settled with an earlier one.
     pub fn beat(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, beat: &Heartbeat, timing: &Timing) {
+        let heard_ms = self.listening.advance(now_ms, timing);
         let before = self.nodes.remove(node);
         let up_since_ms = match &before {
-            Some(seen) if now_ms.saturating_sub(seen.beat_ms) <= timing.unreachable_after_ms => seen.up_since_ms,
+            Some(seen) if heard_ms.saturating_sub(seen.heard_ms) <= timing.unreachable_after_ms => seen.up_since_ms,
             _ => now_ms,
         };
         let incoming = beat
@@ -111,6 +139,7 @@ impl Observed {
             .collect();
         let seen = Seen {
             beat_ms: now_ms,
+            heard_ms,
             beat_at: at,
             up_since_ms,
             report: beat.report.clone(),
@@ -146,14 +175,10 @@ impl Observed {
         self.run_refusals.insert((run.clone(), node.clone()), now_ms);
     }
 
-    /// To be called before each round of planning, several times in every `down_after_ms`: forgets failures older than
-    /// `failure_pause_ms`, and if the leader itself was halted (a paused process or machine) begins to count silence
-    /// anew, for it was the leader who was deaf.
+    /// The leader is alive: to be called before each round of planning, at least as often as half of
+    /// `unreachable_after_ms`. Forgets failures older than `failure_pause_ms`.
     pub fn tick(&mut self, now_ms: u64, timing: &Timing, failure_pause_ms: u64) {
-        if now_ms.saturating_sub(self.ticked_ms) > timing.down_after_ms / 2 {
-            self.listening_since_ms = now_ms;
-        }
-        self.ticked_ms = now_ms;
+        self.listening.advance(now_ms, timing);
         let recent = |failed_ms: &u64| now_ms.saturating_sub(*failed_ms) < failure_pause_ms;
         self.replica_failures.retain(|_, failed_ms| recent(failed_ms));
         self.run_refusals.retain(|_, failed_ms| recent(failed_ms));
@@ -178,8 +203,8 @@ impl Observed {
     /// make itself heard by this leader.
     pub fn availability(&self, node: &NodeId, now_ms: u64, timing: &Timing) -> Availability {
         let seen = self.nodes.get(node);
-        let heard_ms = seen.map_or(self.listening_since_ms, |seen| seen.beat_ms.max(self.listening_since_ms));
-        let silence_ms = now_ms.saturating_sub(heard_ms);
+        let heard_ms = seen.map_or(0, |seen| seen.heard_ms);
+        let silence_ms = self.listening.at(now_ms, timing).saturating_sub(heard_ms);
         if silence_ms >= timing.down_after_ms {
             Availability::Down
         } else if seen.is_none() || silence_ms >= timing.unreachable_after_ms {

@@ -47,8 +47,8 @@ pub(super) async fn register(
     let Outcome::Node { node: id } = app.group.propose(command).await?.accepted()? else {
         return Err(Problem::new(Code::Internal, "a command had an outcome that is not its own"));
     };
-    let now_ms = app.control.now_ms();
-    app.control.hear(|observed| observed.registered(&id, now_ms, Timestamp::now(), &node.report));
+    let (now_ms, timing) = (app.control.now_ms(), *app.control.timing());
+    app.control.hear(|observed| observed.registered(&id, now_ms, Timestamp::now(), &node.report, &timing));
     app.control.wake();
     Ok(axum::Json(Registered {
         node: id,

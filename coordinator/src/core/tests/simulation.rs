@@ -281,7 +281,7 @@ impl Simulation {
         let (id, name, report) = (node.id.clone(), node.name.clone(), node.report());
         let world = &mut self.world;
         assert_eq!(world.accept(register(&name, None)), Outcome::Node { node: id.clone() });
-        world.observed.registered(&id, world.now_ms, world.at(), &report);
+        world.observed.registered(&id, world.now_ms, world.at(), &report, &world.timing);
         let (command, answer) = settle(&world.view, &id, &inventory).unwrap();
         if let Some(command) = command {
             world.accept(command);

@@ -287,12 +287,32 @@ fn a_leader_that_was_halted_does_not_call_its_nodes_dead() {
     world.stored(5, 2, &[&n[0], &n[1]]);
     world.pass(1, &[&n[0], &n[1], &n[2]]);
     world.now_ms += 60_000;
+    let availability = |world: &World, i: usize| world.observed.availability(&n[i], world.now_ms, &world.timing);
+    assert_eq!(availability(&world, 0), Availability::Up, "also to one who asks before the leader plans again");
+    assert_eq!(world.plan(), []);
     world.observed.tick(world.now_ms, &world.timing, world.knobs.failure_pause_ms);
     assert_eq!(world.plan(), []);
     world.pass(1, &[&n[0], &n[1], &n[2]]);
     assert_eq!(world.plan(), []);
     world.pass(10, &[&n[1], &n[2]]);
     assert_eq!(world.plan().len(), 1, "but a node that stays silent is");
+}
+
+#[test]
+fn a_leader_that_is_halted_again_and_again_still_finds_the_dead_node_and_no_other() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    world.pass(1, &[&n[0], &n[1], &n[2]]);
+    let availability = |world: &World, i: usize| world.observed.availability(&n[i], world.now_ms, &world.timing);
+    for _ in 0..4 {
+        assert_eq!(world.plan(), [], "it was not silent for long enough while the leader listened");
+        world.now_ms += 60_000;
+        assert_eq!(availability(&world, 1), Availability::Up);
+        world.pass(2, &[&n[1], &n[2]]);
+    }
+    assert_eq!(availability(&world, 0), Availability::Down);
+    assert_eq!(world.plan(), [add(&m, &n[2])]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl World {
     /// Registers a node of that name and lets it settle an empty inventory.
     pub(super) fn node(&mut self, name: &str, zone: Option<&str>) -> NodeId {
         let Outcome::Node { node } = self.accept(register(name, zone)) else { panic!() };
-        self.observed.registered(&node, self.now_ms, self.at(), &report(100 * GIB));
+        self.observed.registered(&node, self.now_ms, self.at(), &report(100 * GIB), &self.timing);
         self.observed.inventory_settled(&node);
         node
     }
