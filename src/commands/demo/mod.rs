@@ -123,7 +123,7 @@ async fn all(terminal: Terminal, options: &Demo, folder: &Path, fleet: &mut Flee
         return terminal.document(&serde_json::json!({ "passed": true, "seen": seen, "run": shown.run }));
     }
     let mut pairs = seen.pairs();
-    pairs.push(("analysis", analysis(&shown)));
+    pairs.push(("analysis", analysis(fleet, &shown)));
     terminal.pairs(&pairs)?;
     terminal.line("\nThe check has passed.")
 }
@@ -207,13 +207,14 @@ async fn analyse(cluster: &Cluster, material: &Material) -> anyhow::Result<Run> 
 }
 
 /// What the run has found, where, and at what cost.
-fn analysis(shown: &Shown) -> String {
+fn analysis(fleet: &Fleet, shown: &Shown) -> String {
     let run = &shown.run;
     let fraction = run.result.as_ref().and_then(|result| result.get("fraction")).and_then(serde_json::Value::as_f64);
     let found = fraction.map_or_else(String::new, |found| format!("{:.1} % of the slide is tissue", found * 100.0));
     let drawn = shown.truth.as_ref();
     let drawn = drawn.map(|truth| format!(" ({:.1} % was drawn)", truth.tissue_fraction * 100.0)).unwrap_or_default();
-    let node = run.node.as_ref().map(|node| format!(", computed on {node}")).unwrap_or_default();
+    let node = shown.material.replicas.iter().find(|replica| Some(&replica.node) == run.node.as_ref());
+    let node = node.map(|node| format!(", computed on {}", fleet.name_of(&node.url))).unwrap_or_default();
     format!("{found}{drawn}{node}, {} bytes moved", run.bytes_moved)
 }
 
@@ -235,7 +236,7 @@ fn print(terminal: Terminal, options: &Demo, folder: &Path, fleet: &Fleet, shown
         ("console", format!("{base}/")),
         ("slide", format!("{}, {} × {} pixels, {}", material.name, slide.width, slide.height, size(material.size))),
         ("copies", holders.join(" and ")),
-        ("analysis", analysis(shown)),
+        ("analysis", analysis(fleet, shown)),
         ("data", format!("{}{kept}", folder.display())),
     ])?;
     let server = if base == "http://127.0.0.1:7400" { String::new() } else { format!(" --server {base}") };
