@@ -123,8 +123,9 @@ impl DeepZoom {
             .zip(self.sources.get(level))
             .ok_or_else(|| SlideError::Outside(format!("Deep Zoom level {level}")))?;
         let window = source.window(place, *size);
-        region::render(slide.raster(source.level)?, window, place.width, place.height, |column, row| {
-            slide.tile(source.level, column, row)
+        let grid = &slide.raster(source.level)?.grid;
+        region::render(grid, window, place.width, place.height, |tile, part, picture, at| {
+            slide.draw(source.level, tile, part, picture, at)
         })
     }
 

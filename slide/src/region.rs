@@ -1,11 +1,11 @@
-//! Pixels across tiles: regions at a level's own scale, and windows drawn smaller. Tiles are decoded one after the
-//! other into the picture, so that what is in memory is the picture and one tile.
+//! Pixels across tiles: regions at a level's own scale, and windows drawn smaller. Tiles are drawn one after the other
+//! into the picture, so that what is in memory is the picture and one tile.
 
 use crate::{
     Rgb, Slide, SlideError,
     error::Result,
     limits::{DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX, RENDER_PIXELS_MAX},
-    raster::Raster,
+    raster::{Grid, Part},
     resample::{self, BoxMean},
 };
 use std::ops::Range;
@@ -17,6 +17,13 @@ pub(crate) struct Window {
     pub(crate) y: f64,
     pub(crate) width: f64,
     pub(crate) height: f64,
+}
+
+impl Window {
+    /// The same when each square of `by` pixels a side has become one.
+    fn shrunk(self, by: f64) -> Self {
+        Self { x: self.x / by, y: self.y / by, width: self.width / by, height: self.height / by }
+    }
 }
 
 impl Slide {
@@ -33,14 +40,16 @@ impl Slide {
                 "a region of {width} × {height} pixels; one request may ask for {REGION_PIXELS_MAX}"
             )));
         }
-        let raster = self.raster(level)?;
+        let grid = &self.raster(level)?.grid;
         let downsample = self.levels()[level].downsample;
         // Beyond 2^40 everything is outside, and sums cannot overflow.
         let place = |value: i64| ((value as f64 / downsample).round() as i64).clamp(-1 << 40, 1 << 40);
         let (left, top) = (place(x), place(y));
-        let columns = overlap(left, width, raster.width);
-        let rows = overlap(top, height, raster.height);
-        let inside = paste(raster, &columns, &rows, |column, row| self.tile(level, column, row))?;
+        let columns = overlap(left, width, grid.width);
+        let rows = overlap(top, height, grid.height);
+        let draw =
+            |tile: (u32, u32), part: Part, picture: &mut Rgb, at: (u32, u32)| self.draw(level, tile, part, picture, at);
+        let inside = paste(grid, &columns, &rows, 0, draw)?;
         if (inside.width, inside.height) == (width, height) {
             return Ok(inside);
         }
@@ -51,81 +60,92 @@ impl Slide {
     }
 }
 
-/// Draws `window` of `raster` as a picture of `width` × `height` pixels, each the mean of what it covers. `tile` gives
-/// the raster's tiles.
+/// Draws `window` of an image as a picture of `width` × `height` pixels, each the mean of what it covers. `draw` draws
+/// a part of one of the image's tiles into a picture at a place.
 pub(crate) fn render(
-    raster: &Raster,
+    grid: &Grid,
     window: Window,
     width: u32,
     height: u32,
-    mut tile: impl FnMut(u32, u32) -> Result<Rgb>,
+    mut draw: impl FnMut((u32, u32), Part, &mut Rgb, (u32, u32)) -> Result<()>,
 ) -> Result<Rgb> {
-    let columns = whole(window.x, window.width, raster.width);
-    let rows = whole(window.y, window.height, raster.height);
-    if u64::from(columns.end - columns.start) * u64::from(rows.end - rows.start) > RENDER_PIXELS_MAX {
+    let covered = |grid: &Grid, window: &Window| {
+        (whole(window.x, window.width, grid.width), whole(window.y, window.height, grid.height))
+    };
+    let (columns, rows) = covered(grid, &window);
+    if columns.len() as u64 * rows.len() as u64 > RENDER_PIXELS_MAX {
         return Err(SlideError::TooLarge(format!(
             "{width} × {height} pixels drawn from {} × {}: the slide has no smaller level to draw them from",
-            columns.end - columns.start,
-            rows.end - rows.start
+            columns.len(),
+            rows.len()
         )));
     }
+    // First the mean of whole squares of pixels, which needs no more memory than its result: what tiles do better
+    // themselves, and then the rest.
     let square = ((window.width / f64::from(width)).min(window.height / f64::from(height)) + 1e-3).floor();
-    let kept = |pixels: &Range<u32>| u64::from((pixels.end - pixels.start).div_ceil((square as u32).max(1)));
+    let square = (square as u32).max(1);
+    let kept = |pixels: &Range<u32>| pixels.len().div_ceil(square as usize) as u64;
     if kept(&columns) * kept(&rows) > KEPT_PIXELS_MAX {
         return Err(SlideError::TooLarge(format!(
             "{width} × {height} pixels drawn from a window of {:.0} × {:.0}: it is too long and thin",
             window.width, window.height
         )));
     }
-    let (picture, side) = if square < 2.0 {
-        (paste(raster, &columns, &rows, tile)?, 1)
-    } else {
-        // First the mean of whole squares of pixels, which needs no more memory than its result.
-        let mut mean = BoxMean::new(columns.clone(), rows.clone(), square as u32);
-        tiles_in(raster, &columns, &rows, |column, row, across, down| {
-            let (x, y) = (column * raster.tile_width, row * raster.tile_height);
-            mean.add(&tile(column, row)?, x, y, &across, &down);
-            Ok(())
-        })?;
-        let side = mean.side();
-        (mean.finish(), side)
+    let shrink = grid.shrink(square.ilog2());
+    let (shrunk, window) = (grid.shrunk(shrink), window.shrunk(f64::from(1 << shrink)));
+    let (columns, rows) = covered(&shrunk, &window);
+    let (picture, side) = match square >> shrink {
+        1 => (paste(&shrunk, &columns, &rows, shrink, draw)?, 1),
+        side => {
+            let mut mean = BoxMean::new(columns.clone(), rows.clone(), side);
+            let mut piece = Rgb::white(0, 0);
+            tiles_in(&shrunk, &columns, &rows, shrink, |tile, across, down| {
+                piece.reset(across.len() as u32, down.len() as u32);
+                draw(tile, part(&shrunk, tile, &across, &down, shrink), &mut piece, (0, 0))?;
+                mean.add(&piece, across.start, down.start, &across, &down);
+                Ok(())
+            })?;
+            let side = mean.side();
+            (mean.finish(), side)
+        }
     };
-    let side = f64::from(side);
-    let window = Window {
-        x: (window.x - f64::from(columns.start)) / side,
-        y: (window.y - f64::from(rows.start)) / side,
-        width: window.width / side,
-        height: window.height / side,
-    };
-    Ok(resample::resize(picture, window, width, height))
+    let window = Window { x: window.x - f64::from(columns.start), y: window.y - f64::from(rows.start), ..window };
+    Ok(resample::resize(picture, window.shrunk(f64::from(side)), width, height))
 }
 
-/// The pixels `columns` × `rows` of `raster`, whose tiles `tile` gives.
+/// The pixels `columns` × `rows` of an image whose tiles are drawn `shrink` times halved, as `grid` is.
 fn paste(
-    raster: &Raster,
+    grid: &Grid,
     columns: &Range<u32>,
     rows: &Range<u32>,
-    mut tile: impl FnMut(u32, u32) -> Result<Rgb>,
+    shrink: u32,
+    mut draw: impl FnMut((u32, u32), Part, &mut Rgb, (u32, u32)) -> Result<()>,
 ) -> Result<Rgb> {
-    let mut picture = Rgb::white(columns.end - columns.start, rows.end - rows.start);
-    tiles_in(raster, columns, rows, |column, row, across, down| {
+    let mut picture = Rgb::white(columns.len() as u32, rows.len() as u32);
+    tiles_in(grid, columns, rows, shrink, |tile, across, down| {
         let at = (across.start - columns.start, down.start - rows.start);
-        let tile_at = (across.start - column * raster.tile_width, down.start - row * raster.tile_height);
-        picture.paste(at, &tile(column, row)?, tile_at, (across.end - across.start, down.end - down.start));
-        Ok(())
+        draw(tile, part(grid, tile, &across, &down, shrink), &mut picture, at)
     })?;
     Ok(picture)
+}
+
+/// The pixels `across` × `down` as a part of a tile.
+fn part(grid: &Grid, (column, row): (u32, u32), across: &Range<u32>, down: &Range<u32>, shrink: u32) -> Part {
+    let (left, top) = grid.corner(column, row);
+    let (width, height) = (across.len() as u32, down.len() as u32);
+    Part { x: across.start - left, y: down.start - top, width, height, shrink }
 }
 
 /// Calls `visit` for each tile that has pixels in `columns` × `rows`, with the columns and rows of pixels that it has
 /// there.
 fn tiles_in(
-    raster: &Raster,
+    grid: &Grid,
     columns: &Range<u32>,
     rows: &Range<u32>,
-    mut visit: impl FnMut(u32, u32, Range<u32>, Range<u32>) -> Result<()>,
+    shrink: u32,
+    mut visit: impl FnMut((u32, u32), Range<u32>, Range<u32>) -> Result<()>,
 ) -> Result<()> {
-    let grid = |pixels: &Range<u32>, tile: u32| pixels.start / tile..pixels.end.div_ceil(tile);
+    let touched = |pixels: &Range<u32>, tile: u32| pixels.start / tile..pixels.end.div_ceil(tile);
     let part = |pixels: &Range<u32>, index: u32, tile: u32| {
         let start = index * tile;
         pixels.start.max(start)..pixels.end.min(start.saturating_add(tile))
@@ -133,16 +153,15 @@ fn tiles_in(
     if columns.is_empty() || rows.is_empty() {
         return Ok(());
     }
-    let (across, down) = (grid(columns, raster.tile_width), grid(rows, raster.tile_height));
+    let (across, down) = (touched(columns, grid.tile_width), touched(rows, grid.tile_height));
     let tiles = across.len() as u64 * down.len() as u64;
-    let tile_pixels = u64::from(raster.tile_width) * u64::from(raster.tile_height);
+    let tile_pixels = (u64::from(grid.tile_width) * u64::from(grid.tile_height)) << (2 * shrink);
     if tiles.saturating_mul(tile_pixels) > DECODED_PIXELS_MAX {
         return Err(SlideError::TooLarge(format!("{tiles} tiles of {tile_pixels} pixels would be decoded for it")));
     }
     for row in down {
         for column in across.clone() {
-            let across = part(columns, column, raster.tile_width);
-            visit(column, row, across, part(rows, row, raster.tile_height))?;
+            visit((column, row), part(columns, column, grid.tile_width), part(rows, row, grid.tile_height))?;
         }
     }
     Ok(())

@@ -17,6 +17,13 @@ impl Rgb {
         Self { width, height, data: vec![255; width as usize * height as usize * 3] }
     }
 
+    /// Makes this an image of another size, all white, in the memory that it has.
+    pub(crate) fn reset(&mut self, width: u32, height: u32) {
+        (self.width, self.height) = (width, height);
+        self.data.clear();
+        self.data.resize(width as usize * height as usize * 3, 255);
+    }
+
     /// Copies the rectangle of `from` at `from_at` of the given size to `at`; all are pairs of across and down. What lies
     /// outside of either image is left out.
     pub fn paste(&mut self, at: (u32, u32), from: &Self, from_at: (u32, u32), size: (u32, u32)) {

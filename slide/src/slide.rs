@@ -4,7 +4,7 @@ use crate::{
     ReadAt, Rgb, SlideError,
     error::Result,
     limits::{FILL_RATIO_MAX, ICC_PROFILE_LEN_MAX},
-    raster::Raster,
+    raster::{Part, Raster},
     region::{self, Window},
     tiff::{Tiff, tags},
     vendor,
@@ -62,14 +62,15 @@ pub struct Level {
 impl Level {
     fn new(raster: &Raster, top: &Raster) -> Self {
         let ratio = |top: u32, this: u32| f64::from(top) / f64::from(this);
+        let (grid, top) = (&raster.grid, &top.grid);
         Self {
-            width: raster.width.into(),
-            height: raster.height.into(),
-            downsample: (ratio(top.width, raster.width) + ratio(top.height, raster.height)) / 2.0,
-            tile_width: raster.tile_width,
-            tile_height: raster.tile_height,
-            columns: raster.columns,
-            rows: raster.rows,
+            width: grid.width.into(),
+            height: grid.height.into(),
+            downsample: (ratio(top.width, grid.width) + ratio(top.height, grid.height)) / 2.0,
+            tile_width: grid.tile_width,
+            tile_height: grid.tile_height,
+            columns: grid.columns,
+            rows: grid.rows,
             compression: raster.compression(),
             native: raster.is_native(),
         }
@@ -119,7 +120,11 @@ impl Slide {
         let associated: Vec<Associated> = names
             .into_iter()
             .zip(&associated_rasters)
-            .map(|(name, raster)| Associated { name, width: raster.width.into(), height: raster.height.into() })
+            .map(|(name, raster)| Associated {
+                name,
+                width: raster.grid.width.into(),
+                height: raster.grid.height.into(),
+            })
             .collect();
         let mut slide = Self {
             source,
@@ -207,7 +212,7 @@ impl Slide {
         row: u32,
         out: &mut Vec<u8>,
     ) -> Result<bool> {
-        self.raster(level)?.native_tile(source, column, row, out)
+        self.raster(level)?.native(source, column, row, out)
     }
 
     /// The tile in the file's own grid, decoded, at the whole size of the level's tiles: edge tiles are padded with what
@@ -218,10 +223,26 @@ impl Slide {
     /// `Outside` where there is no such level or tile; `Damaged` or `Unsupported` where its data cannot be decoded.
     pub fn tile(&self, level: usize, column: u32, row: u32) -> Result<Rgb> {
         let raster = self.raster(level)?;
-        match raster.tile(self.source.as_ref(), column, row)? {
+        match raster.pixels(self.source.as_ref(), column, row)? {
             Some(tile) => Ok(tile),
             None => self.fill(level, raster, column, row),
         }
+    }
+
+    /// Draws a part of a tile into `picture` with its corner at `at`.
+    pub(crate) fn draw(
+        &self,
+        level: usize,
+        tile: (u32, u32),
+        part: Part,
+        picture: &mut Rgb,
+        at: (u32, u32),
+    ) -> Result<()> {
+        let raster = self.raster(level)?;
+        if !raster.draw(self.source.as_ref(), tile, part, picture, at)? {
+            part.draw(&self.fill(level, raster, tile.0, tile.1)?, picture, at);
+        }
+        Ok(())
     }
 
     /// The associated image of this name.
@@ -255,29 +276,29 @@ impl Slide {
 
     /// Draws a tile that the file lacks. Holes in the level above stay white, so that the cost has a bound.
     fn fill(&self, level: usize, raster: &Raster, column: u32, row: u32) -> Result<Rgb> {
-        let (width, height) = (raster.tile_width, raster.tile_height);
-        let Some(above) = level.checked_sub(1) else { return Ok(Rgb::white(width, height)) };
+        let grid = &raster.grid;
+        let mut tile = Rgb::white(grid.tile_width, grid.tile_height);
+        let Some(above) = level.checked_sub(1) else { return Ok(tile) };
         let finer = self.raster(above)?;
-        let scale_x = f64::from(finer.width) / f64::from(raster.width);
-        let scale_y = f64::from(finer.height) / f64::from(raster.height);
+        let scale_x = f64::from(finer.grid.width) / f64::from(grid.width);
+        let scale_y = f64::from(finer.grid.height) / f64::from(grid.height);
         if scale_x.max(scale_y) > FILL_RATIO_MAX {
             return Err(SlideError::Damaged(format!("tile {column}, {row} of level {level} is missing")));
         }
         // The part of the tile inside the level; the padding stays white.
-        let (x, y) = (column * width, row * height);
-        let (inside_width, inside_height) = (width.min(raster.width - x), height.min(raster.height - y));
+        let (x, y) = grid.corner(column, row);
+        let (width, height) = (grid.tile_width.min(grid.width - x), grid.tile_height.min(grid.height - y));
         let from = Window {
             x: f64::from(x) * scale_x,
             y: f64::from(y) * scale_y,
-            width: f64::from(inside_width) * scale_x,
-            height: f64::from(inside_height) * scale_y,
+            width: f64::from(width) * scale_x,
+            height: f64::from(height) * scale_y,
         };
-        let drawn = region::render(finer, from, inside_width, inside_height, |column, row| {
-            let stored = finer.tile(self.source.as_ref(), column, row)?;
-            Ok(stored.unwrap_or_else(|| Rgb::white(finer.tile_width, finer.tile_height)))
+        let drawn = region::render(&finer.grid, from, width, height, |tile, part, picture, at| {
+            // What is not drawn stays white, as the picture was.
+            finer.draw(self.source.as_ref(), tile, part, picture, at).map(drop)
         })?;
-        let mut tile = Rgb::white(width, height);
-        tile.paste((0, 0), &drawn, (0, 0), (inside_width, inside_height));
+        tile.paste((0, 0), &drawn, (0, 0), (width, height));
         Ok(tile)
     }
 }

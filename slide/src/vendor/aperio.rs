@@ -26,7 +26,10 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         if Raster::is_tiled(directory) {
             let level = Raster::read(tiff, directory)?;
             // Planes of focus repeat the sizes: the first is the sharpest one's pyramid.
-            if levels.last().is_none_or(|last| level.width < last.width && level.height < last.height) {
+            if levels
+                .last()
+                .is_none_or(|last| level.grid.width < last.grid.width && level.grid.height < last.grid.height)
+            {
                 levels.push(level);
             }
         } else if let Some(name) = associated_name(tiff, directory, index)? {

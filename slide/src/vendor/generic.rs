@@ -21,8 +21,8 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Parts> {
     for directory in children.iter().chain(others).filter(|directory| Raster::is_tiled(directory)) {
         levels.extend(smaller(tiff, directory, &levels[0])?);
     }
-    levels.sort_by_key(|level| std::cmp::Reverse(level.width));
-    levels.dedup_by(|next, last| next.width >= last.width || next.height >= last.height);
+    levels.sort_by_key(|level| std::cmp::Reverse(level.grid.width));
+    levels.dedup_by(|next, last| next.grid.width >= last.grid.width || next.grid.height >= last.grid.height);
     Ok(Parts {
         vendor: "generic-tiff",
         levels,
@@ -38,10 +38,10 @@ fn smaller(tiff: &Tiff<'_>, directory: &Directory, top: &Raster) -> Result<Optio
     let kind = tiff.uint(directory, tags::NEW_SUBFILE_TYPE)?.unwrap_or(0);
     let size = |tag| Ok::<_, SlideError>(tiff.uint(directory, tag)?.unwrap_or(0) as f64);
     let (width, height) = (size(tags::IMAGE_WIDTH)?, size(tags::IMAGE_LENGTH)?);
-    let (across, down) = (f64::from(top.width) / width, f64::from(top.height) / height);
+    let (across, down) = (f64::from(top.grid.width) / width, f64::from(top.grid.height) / height);
     // Writers round sizes in all ways, so the one may be a pixel off where the other is not.
-    let alike = (across * height - f64::from(top.height)).abs() <= 1.5 * across
-        || (down * width - f64::from(top.width)).abs() <= 1.5 * down;
+    let alike = (across * height - f64::from(top.grid.height)).abs() <= 1.5 * across
+        || (down * width - f64::from(top.grid.width)).abs() <= 1.5 * down;
     let is_level = kind & MASK == 0 && width > 0.0 && height > 0.0 && across > 1.0 && down > 1.0 && alike;
     // Without the mark it must be much smaller: pages of one size are a stack, not a pyramid.
     match is_level && (kind & REDUCED != 0 || across > 1.5) {
