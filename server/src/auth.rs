@@ -63,6 +63,15 @@ impl Auth {
         }
     }
 
+    /// Checks what the middleware checks: the token, and where the request comes from.
+    ///
+    /// # Errors
+    /// `unauthorized` or `forbidden`.
+    pub fn check_request(&self, role: Role, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        self.check(headers, uri, role)?;
+        self.check_origin(role, method, headers)
+    }
+
     /// A fresh token for a server's own call, where tokens are checked.
     pub fn server_token(&self, subject: &str) -> Option<String> {
         let now = u64::try_from(Timestamp::now().as_millis() / 1000).unwrap_or(0);
@@ -121,8 +130,7 @@ async fn guarded(auth: &Auth, role: Role, request: Request, next: Next) -> Respo
     if request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
-    let checked = auth.check(request.headers(), request.uri(), role);
-    match checked.and_then(|()| auth.check_origin(role, request.method(), request.headers())) {
+    match auth.check_request(role, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

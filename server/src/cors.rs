@@ -5,7 +5,7 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -35,8 +35,12 @@ pub(crate) async fn allow_any_origin(request: Request, next: Next) -> Response {
         return response;
     }
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    allow(response.headers_mut());
+    response
+}
+
+/// Says in an answer's headers that any origin may read it.
+pub fn allow(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    response
 }

@@ -6,7 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod auth;
-mod cors;
+pub mod cors;
 pub mod durable;
 pub mod extract;
 pub mod listen;
@@ -14,5 +14,5 @@ pub mod metrics;
 pub mod routes;
 
 pub use auth::Auth;
-pub use listen::{ListenError, listen, serve};
-pub use metrics::Metrics;
+pub use listen::{AtHand, ListenError, listen, serve};
+pub use metrics::{Metrics, RouteMetrics};

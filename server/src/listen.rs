@@ -1,13 +1,22 @@
 //! Listening, serving, stopping.
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, TryFutureExt as _, future};
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use std::{
+    convert::Infallible,
     io,
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
@@ -27,6 +36,11 @@ const STILL_MS_MAX: u32 = 120_000;
 const HEAD_LEN_MAX: usize = 64 << 10;
 /// Time that requests under way get to end when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a server answers at once where it can, without a wait and before its router is asked; `None` leaves the request
+/// to the router. It is for the few roads on which the router itself would be most of the cost, and must answer as the
+/// router would.
+pub type AtHand = Arc<dyn Fn(&Request<Incoming>) -> Option<Response<Bytes>> + Send + Sync>;
 
 /// A server cannot listen; the text tells how to go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +69,9 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
     })
 }
 
-/// Serves `router` until `stop` is cancelled, then lets requests under way end for a few seconds.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves what is at hand, and `router` for all else, until `stop` is cancelled; then lets requests under way end for a
+/// few seconds.
+pub async fn serve(listener: TcpListener, at_hand: AtHand, router: Router, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -77,7 +92,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         let _ = stream.set_nodelay(true);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STILL_MS_MAX);
-        let service = TowerToHyperService::new(router.clone());
+        let (at_hand, routed) = (Arc::clone(&at_hand), TowerToHyperService::new(router.clone()));
+        let service = service_fn(move |request| answer(&at_hand, &routed, request));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -88,6 +104,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         });
     }
     let _ = tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await;
+}
+
+type Answer = Result<Response<Either<Full<Bytes>, Body>>, Infallible>;
+
+/// What is at hand, or else what the router answers.
+fn answer(
+    at_hand: &AtHand,
+    router: &TowerToHyperService<Router>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Answer> + Send + use<> {
+    match at_hand(&request) {
+        Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
+        None => router.call(request).map_ok(|routed| routed.map(Either::Right)).right_future(),
+    }
 }
 
 async fn accept(

@@ -14,13 +14,20 @@ use axum::{
     routing::get,
 };
 use microtome_proto::{Code, MaterialId, Problem};
+use microtome_server::AtHand;
 use std::sync::Arc;
+
+/// What is answered without the router: native tiles that are at hand.
+pub(super) fn at_hand(node: &Arc<Node>) -> AtHand {
+    let (node, books) = (Arc::clone(node), node.metrics.route(tiles::ROUTE));
+    Arc::new(move |request| tiles::at_hand(&node, &books, request))
+}
 
 /// The routes, for the users' side of the server.
 pub(crate) fn routes() -> Router<Arc<Node>> {
     Router::new()
         .route("/tiles/{id}/tiles.json", get(info::slide))
-        .route("/tiles/{id}/{level}/{tile}", get(tiles::tile))
+        .route(tiles::ROUTE, get(tiles::tile))
         .route("/dzi/{name}", get(deep_zoom::descriptor))
         .route("/dzi/{name}/{level}/{tile}", get(deep_zoom::tile))
         .route("/regions/{id}", get(regions::region))

@@ -150,6 +150,18 @@ impl Pixels {
         }))
     }
 
+    /// The same where the slide is open and nothing has to be waited for; `None` where it is not so, or where something
+    /// is wrong.
+    pub(crate) fn native_at_hand(&self, blob: &Arc<Blob>, level: usize, column: u32, row: u32) -> Option<Bytes> {
+        let opened = self.slides.at_hand(blob)?;
+        let mut tile = Vec::new();
+        let native = opened.slide.native_tile(&NoWait(blob), level, column, row, &mut tile).ok()?;
+        native.then(|| {
+            self.counts.native.inc();
+            Bytes::from(tile)
+        })
+    }
+
     /// A picture that costs work: from memory where it is ready, else drawn, once for all who ask for it now.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{failure, pool::Pool, source::Waiting};
 use crate::blobs::Blob;
+use futures_util::FutureExt as _;
 use microtome_proto::{MaterialId, Problem};
 use microtome_slide::{ReadAt, Slide, SlideError};
 use moka::{Expiry, future::Cache};
@@ -104,6 +105,12 @@ pub(crate) struct Slides(Cache<MaterialId, Known>);
 impl Slides {
     pub(crate) fn new(slides_max: u64) -> Self {
         Self(Cache::builder().max_capacity(slides_max).expire_after(ForgetFailures).build())
+    }
+
+    /// The slide in `blob` where it is open already.
+    pub(crate) fn at_hand(&self, blob: &Arc<Blob>) -> Option<Arc<Opened>> {
+        let known = self.0.get(&blob.manifest().material).now_or_never()??;
+        Arc::ptr_eq(known.blob(), blob).then(|| known.opened().ok()).flatten()
     }
 
     /// The slide in `blob`.

@@ -1,7 +1,6 @@
 //! Answers with a picture: what names it for caches, and how it was made.
 
 use axum::{
-    body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -46,32 +45,37 @@ impl<'a> Tagged<'a> {
     }
 
     /// The answer with the picture.
-    pub(super) fn picture(&self, media_type: &'static str, bytes: Bytes) -> Response {
+    pub(super) fn picture<B: From<Bytes> + Default>(&self, media_type: &'static str, bytes: Bytes) -> Response<B> {
         // Whoever has any picture of this address wants none: known only now that there is one.
         if self.wanted.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") {
             return self.not_modified();
         }
-        let mut response = Response::new(Body::from(bytes));
+        let mut response = Response::new(B::from(bytes));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         self.name(&mut response);
         response
     }
 
     /// The same for a tile.
-    pub(super) fn tile(&self, media_type: &'static str, bytes: Bytes, made: HeaderValue) -> Response {
+    pub(super) fn tile<B: From<Bytes> + Default>(
+        &self,
+        media_type: &'static str,
+        bytes: Bytes,
+        made: HeaderValue,
+    ) -> Response<B> {
         let mut response = self.picture(media_type, bytes);
         response.headers_mut().insert(TILE, made);
         response
     }
 
-    fn not_modified(&self) -> Response {
-        let mut response = Response::new(Body::empty());
+    fn not_modified<B: Default>(&self) -> Response<B> {
+        let mut response = Response::new(B::default());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         self.name(&mut response);
         response
     }
 
-    fn name(&self, response: &mut Response) {
+    fn name<B>(&self, response: &mut Response<B>) {
         let headers = response.headers_mut();
         headers.insert(header::ETAG, self.tag.clone());
         headers.insert(header::CACHE_CONTROL, CACHE);
