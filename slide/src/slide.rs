@@ -21,8 +21,16 @@ pub enum Compression {
     Lzw,
     /// zlib.
     Deflate,
+    /// PackBits: runs of bytes.
+    PackBits,
+    /// Zstandard.
+    Zstd,
     /// JPEG, with tables in the tile or shared by all.
     Jpeg,
+    /// JPEG 2000.
+    Jpeg2000,
+    /// WebP, lossy or not.
+    WebP,
 }
 
 impl fmt::Display for Compression {
@@ -31,7 +39,11 @@ impl fmt::Display for Compression {
             Self::None => "none",
             Self::Lzw => "lzw",
             Self::Deflate => "deflate",
+            Self::PackBits => "packbits",
+            Self::Zstd => "zstd",
             Self::Jpeg => "jpeg",
+            Self::Jpeg2000 => "jpeg2000",
+            Self::WebP => "webp",
         })
     }
 }

@@ -1,14 +1,15 @@
 //! Horizontal differencing (predictor 2): each sample was stored as its difference to the one left of it.
 
 use super::Samples;
+use crate::tiff::ByteOrder;
 
-/// Undoes it in rows of `row_len` bytes.
-pub(super) fn undo(raw: &mut [u8], row_len: usize, samples: &Samples) {
+/// Undoes it in rows of `row_len` bytes, of pixels of `count` samples.
+pub(super) fn undo(raw: &mut [u8], row_len: usize, samples: &Samples, count: usize) {
     for row in raw.chunks_exact_mut(row_len) {
-        if samples.wide {
-            undo_16(row, samples);
-        } else {
-            undo_8(row, samples.count);
+        match (samples.bits, samples.order) {
+            (16, ByteOrder::Little) => undo_16(row, count, u16::from_le_bytes, u16::to_le_bytes),
+            (16, ByteOrder::Big) => undo_16(row, count, u16::from_be_bytes, u16::to_be_bytes),
+            _ => undo_8(row, count),
         }
     }
 }
@@ -37,10 +38,9 @@ fn undo_8_by<const COUNT: usize>(row: &mut [u8]) {
     }
 }
 
-fn undo_16(row: &mut [u8], samples: &Samples) {
-    for at in (samples.count * 2..row.len().saturating_sub(1)).step_by(2) {
-        let left = at - samples.count * 2;
-        let sum = samples.wide_at(row, left).wrapping_add(samples.wide_at(row, at));
-        samples.set_wide_at(row, at, sum);
+fn undo_16(row: &mut [u8], count: usize, read: fn([u8; 2]) -> u16, write: fn(u16) -> [u8; 2]) {
+    let row = row.as_chunks_mut().0;
+    for at in count..row.len() {
+        row[at] = write(read(row[at - count]).wrapping_add(read(row[at])));
     }
 }

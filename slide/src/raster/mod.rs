@@ -3,7 +3,9 @@
 
 mod form;
 mod grid;
+mod planes;
 mod stored;
+mod turned;
 
 pub(crate) use grid::{Grid, Part};
 
@@ -16,6 +18,7 @@ use crate::{
 };
 use std::fmt;
 use stored::Stored;
+use turned::Turned;
 
 /// Where the tiles of an image come from. Columns and rows that are asked for lie in the grid.
 pub(crate) trait Tiles: fmt::Debug + Send + Sync {
@@ -75,7 +78,10 @@ impl Raster {
     /// Reads what the tags say of the image, but neither its tables nor its pixels.
     pub(crate) fn read(tiff: &Tiff<'_>, directory: &Directory) -> Result<Self> {
         let (grid, stored) = Stored::read(tiff, directory)?;
-        Ok(Self::new(grid, stored))
+        Ok(match stored.form.turn(tiff, directory, !Self::is_tiled(directory))? {
+            None => Self::new(grid, stored),
+            Some(turn) => Self::new(grid, Turned { stored, turn }),
+        })
     }
 
     /// How the tiles are compressed.

@@ -6,7 +6,7 @@ use super::{
     form::{Form, unsupported},
 };
 use crate::{
-    Compression, ReadAt, Rgb, SlideError, codec,
+    Compression, ReadAt, Rgb, SlideError,
     error::Result,
     jpeg,
     limits::{NATIVE_LEN_MAX, TILE_PIXELS_MAX},
@@ -20,14 +20,14 @@ pub(super) struct Stored {
     offsets: Table,
     /// Missing where an old writer of plain samples left it out.
     lengths: Option<Table>,
-    form: Form,
+    pub(super) form: Form,
 }
 
 /// Where a tile's bytes are.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
-    offset: u64,
-    len: usize,
+pub(super) struct Extent {
+    pub(super) offset: u64,
+    pub(super) len: usize,
 }
 
 impl Stored {
@@ -54,7 +54,7 @@ impl Stored {
         }
         let form = Form::read(tiff, directory)?;
         let grid = Grid::new(width, height, tile_width, tile_height);
-        let count = u64::from(grid.columns) * u64::from(grid.rows);
+        let count = u64::from(grid.columns) * u64::from(grid.rows) * form.planes() as u64;
         let table = |tile_tag, strip_tag| match tiff.table(directory, if striped { strip_tag } else { tile_tag })? {
             // libtiff reads tiles whose places are in the tags for strips.
             None if !striped => tiff.table(directory, strip_tag),
@@ -89,9 +89,20 @@ impl Stored {
 
     /// Where the tile is; nothing where the file says that it has none, which it does by a length or a place of 0.
     fn extent(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Extent>> {
-        let index = grid.index(column, row);
+        self.extent_in(grid, source, (column, row), 0)
+    }
+
+    /// The same in one of the planes.
+    pub(super) fn extent_in(
+        &self,
+        grid: &Grid,
+        source: &dyn ReadAt,
+        (column, row): (u32, u32),
+        plane: usize,
+    ) -> Result<Option<Extent>> {
+        let index = plane as u64 * u64::from(grid.columns) * u64::from(grid.rows) + grid.index(column, row);
         let offset = self.offsets.get(source, index)?;
-        let raw_len = u64::from(grid.tile_width) * u64::from(self.height_of(grid, row)) * self.form.pixel_len() as u64;
+        let raw_len = self.form.raw_len(grid.tile_width, self.height_of(grid, row));
         let len = self.lengths.map_or(Ok(raw_len), |lengths| lengths.get(source, index))?;
         if offset == 0 || len == 0 {
             return Ok(None);
@@ -111,7 +122,7 @@ impl Stored {
     }
 
     /// Rows of pixels that the tiles of a row have: fewer in a last strip.
-    fn height_of(&self, grid: &Grid, row: u32) -> u32 {
+    pub(super) fn height_of(&self, grid: &Grid, row: u32) -> u32 {
         match self.striped {
             true => (grid.height - row * grid.tile_height).min(grid.tile_height),
             false => grid.tile_height,
@@ -119,7 +130,7 @@ impl Stored {
     }
 
     /// The heights that a JPEG in this row may have: writers either shorten the last strip or fill it up.
-    fn heights(&self, grid: &Grid, row: u32) -> [u32; 2] {
+    pub(super) fn heights(&self, grid: &Grid, row: u32) -> [u32; 2] {
         [grid.tile_height, self.height_of(grid, row)]
     }
 }
@@ -173,12 +184,17 @@ impl Tiles for Stored {
                 }
                 (pixels, height)
             }
-            Form::Samples { compression, samples, predicted } => {
+            Form::Samples(layout) => {
                 let mut packed = vec![0; extent.len];
                 source.read_exact_at(&mut packed, extent.offset)?;
                 let height = self.height_of(grid, row);
-                let (width, rows) = (grid.tile_width as usize, height as usize);
-                (codec::decode(packed, *compression, samples, *predicted, width, rows)?, height)
+                (layout.rgb(packed, grid.tile_width as usize, height as usize)?, height)
+            }
+            Form::Planes { layout, tables } => {
+                let Some(data) = self.joined((layout, tables.as_ref()), grid, source, (column, row))? else {
+                    return Ok(None);
+                };
+                (data, self.height_of(grid, row))
             }
         };
         if height < grid.tile_height {

@@ -118,6 +118,16 @@ impl<'a> Tiff<'a> {
         .filter(|number| number.is_finite()))
     }
 
+    /// The fractions of a field, where it has exactly so many and none of them is of 0.
+    pub(crate) fn ratios<const COUNT: usize>(&self, directory: &Directory, tag: u16) -> Result<Option<[f32; COUNT]>> {
+        let Some(field) = directory.field(tag).filter(|field| field.kind == 5) else { return Ok(None) };
+        let bytes = self.bytes_of(field, 8 * (COUNT as u64 + 1))?;
+        let order = self.layout.order;
+        let ratio = |pair: &[u8; 8]| (order.uint(&pair[..4]) as f64 / order.uint(&pair[4..]) as f64) as f32;
+        let ratios: Vec<f32> = bytes.as_chunks().0.iter().map(ratio).filter(|ratio| ratio.is_finite()).collect();
+        Ok(ratios.try_into().ok())
+    }
+
     /// The numbers of a field as a table that stays in the file.
     pub(crate) fn table(&self, directory: &Directory, tag: u16) -> Result<Option<Table>> {
         directory.field(tag).map_or(Ok(None), |field| self.table_of(field))

@@ -214,7 +214,7 @@ fn a_damaged_tile_spoils_its_own_place_only() {
 fn planes_of_focus_are_no_levels_and_a_label_that_cannot_be_read_is_left_out() {
     let mut made = made(NONE, false);
     made.images.insert(3, made.images[2].clone());
-    made.images[5] = made.images[5].clone().with(259, Value::Short(vec![50000]));
+    made.images[5] = made.images[5].clone().with(259, Value::Short(vec![34925]));
     let slide = open(&made.images);
     assert_eq!(slide.levels().len(), 3);
     let names: Vec<_> = slide.associated().iter().map(|a| a.name.as_str()).collect();

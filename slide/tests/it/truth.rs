@@ -10,6 +10,7 @@ use std::path::Path;
 
 /// The files in a form that is read.
 const FILES: &[&str] = &[
+    "12bit.cropped.rgb.tiff",
     "BigTIFFMotorola.tif",
     "CMU-1-Small-Region.svs",
     "OS-1-detail.ome.tif",
@@ -22,24 +23,23 @@ const FILES: &[&str] = &[
     "rgb.tiled.jpeg.u1.tif",
     "rgb.tiled.lzw.u1.tif",
     "rgb.tiled.u1.tif",
+    "rgb.tiled.webp.u1.tif",
+    "rgb.tiled.zstd.u1.tif",
     "rgba.tiled.u1.tif",
     "rgba_geotiff.tiff",
+    "tcga-j2k-cut.svs",
     "test_orient1.tif",
+    "test_orient3.tif",
+    "test_orient6.tif",
     "tiled-jpeg-rgb-u8.tif",
     "tiled-rect-rgb-u8.tif",
+    "yb10kx5k.zstd.tiff",
 ];
 
 /// Files with a truth that is for another reader: what they are refused for.
 const REFUSED: &[(&str, &str)] = &[
-    ("12bit.cropped.rgb.tiff", "12 bits"),
     ("hamamatsu-test3-DAPI.ndpi", "Hamamatsu"),
     ("ojpeg-tile.tif", "old-style JPEG"),
-    ("test_orient3.tif", "Orientation 3"),
-    ("test_orient6.tif", "Orientation 6"),
-    ("rgb.tiled.webp.u1.tif", "WebP"),
-    ("rgb.tiled.zstd.u1.tif", "Zstandard"),
-    ("tcga-j2k-cut.svs", "JPEG 2000"),
-    ("yb10kx5k.zstd.tiff", "Zstandard"),
     ("openslide-unopenable.tiff", "52479"),
     ("world.jp2", "JPEG 2000 image"),
     ("ihc.png", "PNG"),
@@ -109,7 +109,10 @@ fn real_files_agree_with_other_readers() {
             let level = number("level") as usize;
             let picture =
                 slide.region(number("x"), number("y"), level, number("w") as u32, number("h") as u32).unwrap();
-            let lossless = slide.levels()[level].compression != Compression::Jpeg;
+            let lossy = [Compression::Jpeg, Compression::Jpeg2000, Compression::WebP];
+            // The other reader of 12 bits takes them for 16, which is darker by a level or two.
+            let darker = *name == "12bit.cropped.rgb.tiff";
+            let lossless = !lossy.contains(&slide.levels()[level].compression) && !darker;
             check_picture(name, &region["kind"].to_string(), &picture, region, &folder, lossless);
         }
         let associated = truth["associated"].as_object().into_iter().flatten();
