@@ -227,4 +227,45 @@ mod tests {
             assert!(matches!(zoom.place(level, column, row), Err(SlideError::Outside(_))), "{level}: {column}, {row}");
         }
     }
+
+    /// Width, height, tile size, overlap: levels and tiles in all; then for some levels: level, tiles across and down, and
+    /// width and height of its first, middle and last tile. Told by openslide-python 1.4's DeepZoomGenerator.
+    const OPENSLIDE: &str = "\
+        2220 2967 254 1: 13 160, 8 1 1 139 186 139 186 139 186, 11 5 6 255 255 256 256 95 215, 12 9 12 255 255 256 256 189 174
+        2220 2967 240 0: 13 190, 8 1 1 139 186 139 186 139 186, 11 5 7 240 240 240 240 150 44, 12 10 13 240 240 240 240 60 87
+        2220 2967 256 0: 13 160, 11 5 6 256 256 256 256 86 204, 12 9 12 256 256 256 256 172 151
+        46000 32914 254 1: 17 31644, 12 12 9 255 255 256 256 82 27, 15 91 65 255 255 256 256 141 202, 16 182 130 255 255 256 256 27 149
+        46000 32914 240 0: 17 35392, 12 12 9 240 240 240 240 235 138, 15 96 69 240 240 240 240 200 137, 16 192 138 240 240 240 240 160 34
+        1 1 254 1: 1 1, 0 1 1 1 1 1 1 1 1
+        255 254 254 1: 9 10, 4 1 1 16 16 16 16 16 16, 7 1 1 128 127 128 127 128 127, 8 2 1 255 254 2 254 2 254
+        255 254 240 0: 9 12, 8 2 2 240 240 15 14 15 14
+        255 254 256 0: 9 9, 8 1 1 255 254 255 254 255 254
+        1000 700 254 1: 11 25, 6 1 1 63 44 63 44 63 44, 9 2 2 255 255 247 97 247 97, 10 4 3 255 255 256 256 239 193
+        1000 700 240 0: 11 31, 9 3 2 240 240 240 110 20 110, 10 5 3 240 240 240 240 40 220
+        100000 3 254 1: 18 800, 13 25 1 255 1 256 1 155 1, 16 197 1 255 2 256 2 217 2, 17 394 1 255 3 256 3 179 3
+        100000 3 240 0: 18 847, 13 27 1 240 1 240 1 10 1, 17 417 1 240 3 240 3 160 3";
+
+    #[test]
+    fn levels_tiles_and_their_sizes_are_openslides() {
+        let numbers = |text: &str| -> Vec<u32> { text.split_whitespace().map(|word| word.parse().unwrap()).collect() };
+        for line in OPENSLIDE.lines() {
+            let (of, told) = line.split_once(':').unwrap();
+            let mut told = told.split(',').map(numbers);
+            let [width, height, tile_size, overlap] = numbers(of)[..] else { panic!("{line}") };
+            let levels = halved(Size { width, height });
+            let zoom = DeepZoom { tile_size, overlap, levels, sources: Vec::new() };
+            let tiles = (0..zoom.levels()).map(|level| zoom.grid(level).unwrap());
+            let all = tiles.map(|(columns, rows)| columns * rows).sum();
+            assert_eq!(told.next(), Some(vec![zoom.levels() as u32, all]), "{of}");
+            for level in told {
+                let (columns, rows) = zoom.grid(level[0] as usize).unwrap();
+                let mut found = vec![level[0], columns, rows];
+                for (column, row) in [(0, 0), (columns / 2, rows / 2), (columns - 1, rows - 1)] {
+                    let place = zoom.place(level[0] as usize, column, row).unwrap();
+                    found.extend([place.width, place.height]);
+                }
+                assert_eq!(found, level, "{of}");
+            }
+        }
+    }
 }

@@ -14,6 +14,9 @@ pub enum SlideError {
     /// The file contradicts itself at this place: truncated, overwritten or crafted.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// The ICC profile is none, or none of RGB pixels.
+    #[error("the ICC profile cannot be used: {0}")]
+    BadProfile(String),
     /// There is no such level, tile or associated image.
     #[error("outside the slide: {0}")]
     Outside(String),

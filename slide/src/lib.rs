@@ -2,7 +2,8 @@
 //!
 //! The way of a tile: a [`ReadAt`] gives bytes, `tiff` finds the images in them, `vendor` says which image is what,
 //! `raster` finds a tile of an image, and `jpeg` or `codec` makes it pixels. [`Slide`] is what all of it looks like from
-//! outside; [`deep_zoom`] cuts it anew for viewers, and [`encode`] writes what was cut.
+//! outside; [`deep_zoom`] and [`iiif`](mod@iiif) cut it anew for viewers, [`icc`] brings its colours to sRGB, and [`encode`]
+//! writes what was cut.
 //!
 //! Nothing here knows networks, clocks, threads or anything else of this project. Files come from outside: every count,
 //! offset and length in them is a claim, and no allocation follows one that was not held against the file's size or a
@@ -13,6 +14,8 @@ mod codec;
 pub mod deep_zoom;
 pub mod encode;
 mod error;
+pub mod icc;
+pub mod iiif;
 mod jpeg;
 mod limits;
 mod raster;

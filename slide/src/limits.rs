@@ -7,6 +7,13 @@ pub(crate) const REGION_PIXELS_MAX: u64 = 64 << 20;
 pub(crate) const RENDER_PIXELS_MAX: u64 = 256 << 20;
 /// Most pixels that are in memory at once of such a picture, after the first step of making it smaller.
 pub(crate) const KEPT_PIXELS_MAX: u64 = 32 << 20;
+/// Most pixels of a picture that the IIIF Image API gives, told as `maxArea`: `max` of any slide that has levels of a
+/// quarter each can be drawn within the limits above.
+pub(crate) const IIIF_PIXELS_MAX: u64 = 16 << 20;
+/// Longest side of such a picture: a JPEG's.
+pub(crate) const IIIF_SIDE_MAX: u32 = 65_535;
+/// Most pixels that are in memory at once while such a picture is drawn, beside those of the picture.
+pub(crate) const IIIF_BAND_PIXELS_MAX: u64 = 4 << 20;
 /// Most pixels of all tiles that one request has decoded: tiles may be much larger than what is wanted of them.
 pub(crate) const DECODED_PIXELS_MAX: u64 = 1 << 30;
 /// Longest tile, in bytes, that is sent as it is. What is longer is drawn, on the pool that bounds such work.

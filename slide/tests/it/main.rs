@@ -9,5 +9,6 @@ mod deep_zoom;
 mod forms;
 mod generic;
 mod hostile;
+mod iiif;
 mod open_cost;
 mod truth;
