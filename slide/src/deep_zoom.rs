@@ -98,16 +98,23 @@ impl DeepZoom {
         self.tile_size
     }
 
+    /// Pixels across and down of a level.
+    ///
+    /// # Errors
+    /// `Outside` where there is no such level.
+    pub fn dimensions(&self, level: usize) -> Result<(u32, u32)> {
+        let size = self.levels.get(level);
+        size.map(|size| (size.width, size.height))
+            .ok_or_else(|| SlideError::Outside(format!("Deep Zoom level {level} of {}", self.levels.len())))
+    }
+
     /// Tiles across and down of a level.
     ///
     /// # Errors
     /// `Outside` where there is no such level.
     pub fn grid(&self, level: usize) -> Result<(u32, u32)> {
-        let size = self
-            .levels
-            .get(level)
-            .ok_or_else(|| SlideError::Outside(format!("Deep Zoom level {level} of {}", self.levels.len())))?;
-        Ok((size.width.div_ceil(self.tile_size), size.height.div_ceil(self.tile_size)))
+        let (width, height) = self.dimensions(level)?;
+        Ok((width.div_ceil(self.tile_size), height.div_ceil(self.tile_size)))
     }
 
     /// Draws a tile. `slide` must be the one that this was made of.

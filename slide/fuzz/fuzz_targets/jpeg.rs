@@ -1,0 +1,11 @@
+//! The splicer of tables and tiles, and JPEG's decoder.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    init: microtome_slide_fuzz::start(),
+    |input: &[u8]| {
+        if let Some(file) = microtome_slide_fuzz::tiff(7, input) {
+            microtome_slide_fuzz::read(file);
+        }
+    }
+);

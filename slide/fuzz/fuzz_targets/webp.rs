@@ -1,0 +1,11 @@
+//! WebP.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    init: microtome_slide_fuzz::start(),
+    |input: &[u8]| {
+        if let Some(file) = microtome_slide_fuzz::tiff(50001, input) {
+            microtome_slide_fuzz::read(file);
+        }
+    }
+);

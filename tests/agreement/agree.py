@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Whether this project's slide reader agrees with OpenSlide, on made slides of every kind.
+
+    cargo xtask agree            all kinds, hundreds of regions each
+    cargo xtask agree --short    what `cargo xtask test` runs
+
+Pixels of lossless slides must be the same; of lossy ones a sample may be 1 apart, and one of a thousand by 2. Vendor,
+levels, properties, associated images, and the figures of Deep Zoom must be the same.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+import numpy as np
+import openslide
+from openslide.deepzoom import DeepZoomGenerator
+
+import slides
+
+#: What a lossy codec's arithmetic leaves open: 1, and 2 for this share of all samples.
+BY_TWO_MAX = 0.001
+#: A hash of the file that only OpenSlide has.
+OURS_ALONE_LACKS = {"openslide.quickhash-1"}
+
+
+class Ours:
+    """The reader under test: slide/examples/regions.rs, one process a slide."""
+
+    def __init__(self, program, path):
+        self.process = subprocess.Popen([program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, question):
+        """The answer's width, height and bytes."""
+        self.process.stdin.write(question.encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline().decode().strip()
+        if not line.startswith("ok "):
+            raise Disagreement(f"{question}: {line or 'the reader has ended'}")
+        width, height, length = (int(word) for word in line.split()[1:])
+        return width, height, self.process.stdout.read(length)
+
+    def json(self, question):
+        return json.loads(self.ask(question)[2])
+
+    def pixels(self, question):
+        width, height, data = self.ask(question)
+        return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Disagreement(Exception):
+    pass
+
+
+class Differences:
+    """How far apart samples were, of all pictures of one slide."""
+
+    def __init__(self):
+        self.counts = np.zeros(256, np.int64)
+        self.regions = 0
+        self.worst = ""
+
+    def add(self, what, have, want):
+        off = np.abs(have.astype(np.int16) - want.astype(np.int16))
+        if off.size and off.max() > self.most:
+            self.worst = what
+        self.counts += np.bincount(off.ravel(), minlength=256)
+        self.regions += 1
+
+    @property
+    def most(self):
+        return int(np.flatnonzero(self.counts).max(initial=0))
+
+    def share(self, least):
+        return self.counts[least:].sum() / max(1, self.counts.sum())
+
+    def check(self, lossless):
+        if (self.most > 0) if lossless else (self.most > 2 or self.share(2) > BY_TWO_MAX):
+            raise Disagreement(f"samples {self.most} apart: {self.worst}; by 1 {self.share(1):.4%}, by 2 {self.share(2):.4%}, "
+                               f"by more {self.share(3):.4%}")
+
+    def __str__(self):
+        return (f"{self.regions:5} pictures, {self.counts.sum() / 1e6:7.1f} M samples: most {self.most}, "
+                f"by 1 {self.share(1):8.4%}, by 2 {self.share(2):8.4%}")
+
+
+def on_white(image):
+    """OpenSlide's picture as it shows on glass: transparent beyond the edge."""
+    rgba = np.asarray(image)
+    return np.where(rgba[..., 3:] == 0, 255, rgba[..., :3]).astype(np.uint8)
+
+
+# ------------------------------------------------------------------ what is compared
+def regions(level, size, downsample, count, dice):
+    """Random rectangles of a level: inside, over edges, beyond, thin and small. Corners in pixels of level 0."""
+    for index in range(count):
+        width, height = dice.randint(1, min(700, size[0] + 60)), dice.randint(1, min(500, size[1] + 60))
+        x, y = dice.randint(-40, size[0]), dice.randint(-40, size[1])
+        match index % 8:
+            case 0:
+                x, y = size[0] - width // 2, size[1] - height // 2
+            case 1:
+                x, y = -dice.randint(1, width), -dice.randint(1, height)
+            case 2:
+                width, height = (1, 300) if index % 16 == 2 else (300, 1)
+            case 3:
+                x, y = size[0] + dice.randint(0, 50), y
+            case 4:
+                x, y = max(0, size[0] - width), max(0, size[1] - height)
+        yield round(x * downsample), round(y * downsample), width, height
+
+
+def shifted(picture, across, down):
+    """A picture whose pixels lie between those of another, which has one more each way: OpenSlide draws such corners so."""
+    picture = picture.astype(np.float32)
+    picture = picture[:, :-1] * (1 - across) + picture[:, 1:] * across
+    return np.rint(picture[:-1] * (1 - down) + picture[1:] * down).astype(np.uint8)
+
+
+def compare_pixels(ours, theirs, count, dice):
+    exact, between = Differences(), Differences()
+    for level, (size, downsample) in enumerate(zip(theirs.level_dimensions, theirs.level_downsamples)):
+        for x, y, width, height in regions(level, size, downsample, count, dice):
+            what = f"region {x} {y} {level} {width} {height}"
+            want = on_white(theirs.read_region((x, y), level, (width, height)))
+            across, down = x / downsample, y / downsample
+            near = lambda place: abs(place - round(place)) < 1e-4
+            have = ours.pixels(what)
+            if near(across) and near(down):
+                exact.add(what, have, want)
+                continue
+            # Between pixels we take the nearest and OpenSlide a mean. That they are the same pixels is seen inside.
+            left, top = int(np.floor(across)), int(np.floor(down))
+            if left < 0 or top < 0 or left + width >= size[0] or top + height >= size[1]:
+                continue
+            corner = (round(left * downsample), round(top * downsample))
+            if (round(corner[0] / downsample), round(corner[1] / downsample)) == (left, top):
+                more = ours.pixels(f"region {corner[0]} {corner[1]} {level} {width + 1} {height + 1}")
+                between.add(what, shifted(more, across - left, down - top), want)
+    return exact, between
+
+
+def compare_images(ours, theirs, lossless):
+    lossy, exact = Differences(), Differences()
+    for name, image in theirs.associated_images.items():
+        (exact if name == "label" else lossy).add(f"image {name}", ours.pixels(f"image {name}"), on_white(image))
+    exact.check(True)
+    lossy.check(lossless)
+
+
+def compare_facts(ours, theirs):
+    info = ours.json("info")
+    same("level dimensions", [tuple(level["size"]) for level in info["levels"]], list(theirs.level_dimensions))
+    for have, want in zip((level["downsample"] for level in info["levels"]), theirs.level_downsamples):
+        same("downsample", abs(have - want) < 1e-9, True)
+    same("associated images", {name: tuple(size) for name, size in info["associated"].items()},
+         {name: image.size for name, image in theirs.associated_images.items()})
+    for key, want in theirs.properties.items():
+        if key in OURS_ALONE_LACKS:
+            continue
+        have = info["properties"].get(key)
+        if have is None or not (have == want or same_number(have, want)):
+            raise Disagreement(f"property {key} is {have!r}, not {want!r}")
+    more = {key for key in info["properties"] if key.startswith("openslide.")} - set(theirs.properties)
+    same("properties of OpenSlide that it has not", more, set())
+    number = lambda key: None if key not in theirs.properties else float(theirs.properties[key])
+    for have, key in zip([*(info["mpp"] or (None, None)), info["objective_power"]],
+                         ("openslide.mpp-x", "openslide.mpp-y", "openslide.objective-power")):
+        want = number(key)
+        if not (have == want or (have and want and abs(have - want) <= 1e-6 * want)):
+            raise Disagreement(f"{key} is {have}, not {want}")
+
+
+def same(what, have, want):
+    if have != want:
+        raise Disagreement(f"{what}: {have}, not {want}")
+
+
+def same_number(have, want):
+    """Whether two texts are one number but for the digits that a 32-bit number has not."""
+    try:
+        return abs(float(have) - float(want)) <= 1e-6 * abs(float(want))
+    except ValueError:
+        return False
+
+
+def compare_zoom(ours, theirs, dice):
+    own = ours.json("zoom 0 0")["tile_size"]
+    for side, overlap in ((254, 1), (own, 0)):
+        want = DeepZoomGenerator(theirs, side, overlap)
+        have = ours.json(f"zoom {side} {overlap}")["levels"]
+        same(f"Deep Zoom {side}, {overlap}: levels", [tuple(level["size"]) for level in have], list(want.level_dimensions))
+        same(f"Deep Zoom {side}, {overlap}: tiles", [tuple(level["tiles"]) for level in have], list(want.level_tiles))
+        for level, (columns, rows) in enumerate(want.level_tiles):
+            for column, row in {(0, 0), (columns - 1, rows - 1), (dice.randrange(columns), dice.randrange(rows))}:
+                width, height, _ = ours.ask(f"zoom {side} {overlap} {level} {column} {row}")
+                same(f"Deep Zoom {side}, {overlap}: tile {level} {column} {row}", (width, height),
+                     want.get_tile_dimensions(level, (column, row)))
+
+
+# ------------------------------------------------------------------ running
+def compare(name, path, program, lossless, count, seed):
+    """One slide; the line to print, and whether all agrees."""
+    ours, theirs = Ours(program, path), openslide.OpenSlide(path)
+    dice = random.Random(zlib.crc32(name.encode()) + seed)
+    failures, figures = [], ""
+    pixels = []
+
+    def compare_regions():
+        pixels.extend(compare_pixels(ours, theirs, count, dice))
+        pixels[0].check(lossless)
+        # Twice rounded, ours then shifted: one more than otherwise.
+        if pixels[1].most > 3:
+            raise Disagreement(f"between pixels: {pixels[1].worst}, {pixels[1]}")
+
+    try:
+        for step in (lambda: compare_facts(ours, theirs), compare_regions,
+                     lambda: compare_images(ours, theirs, False), lambda: compare_zoom(ours, theirs, dice)):
+            try:
+                step()
+            except Disagreement as disagreement:
+                failures.append(str(disagreement))
+        figures = str(pixels[0]) if pixels else ""
+        if pixels and pixels[1].regions:
+            figures += f"; {pixels[1].regions} between pixels: most {pixels[1].most}"
+    finally:
+        ours.close()
+        theirs.close()
+    return figures, failures
+
+
+def mosaics(tool, folder):
+    """Slides like a scanner's, cut from a real one by the collection's own tool, where it is there."""
+    kinds = {
+        "jpeg-rgb": [], "jpeg-rgb-app14": ["--app14"], "jpeg-tile-256": ["--tile", "256"],
+        "ycbcr-444": ["--ycbcr", "--subsampling", "444"], "ycbcr-422": ["--ycbcr", "--subsampling", "422"],
+        "ycbcr-420-classic": ["--ycbcr", "--subsampling", "420", "--classic"],
+        "none": ["--compression", "none"], "deflate": ["--compression", "deflate"],
+        "jp2k-33003": ["--compression", "jp2k", "--ycbcr"], "jp2k-33005": ["--compression", "jp2k"],
+    }
+    for name, options in kinds.items():
+        path = os.path.join(folder, f"mosaic-{name}.svs")
+        size = ["--width", "4321", "--height", "3210", "--types", "4"]
+        subprocess.run([sys.executable, tool, path, *size, *options], check=True, stdout=subprocess.DEVNULL)
+        yield f"mosaic-{name}", path, name in ("none", "deflate")
+
+
+def made(folder, wanted):
+    for kind in slides.kinds():
+        if wanted(kind.name):
+            path = os.path.join(folder, kind.name + (".svs" if kind.aperio else ".tif"))
+            slides.write(kind, path, zlib.crc32(kind.name.encode()))
+            yield kind.name, path, kind.lossless
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("program", help="the built example 'regions' of the slide reader")
+    parser.add_argument("--tool", help="make_big_svs.py of the collection of real slides")
+    parser.add_argument("--short", action="store_true", help="few regions, and no slides by the tool")
+    parser.add_argument("--regions", type=int, help="regions of each level")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="kinds with this in their name")
+    options = parser.parse_args()
+    count = options.regions or (24 if options.short else 160)
+    wanted = lambda name: options.only in name
+    disagreeing, total = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [made(folder, wanted)]
+        if options.tool and not options.short:
+            sources.append(item for item in mosaics(options.tool, folder) if wanted(item[0]))
+        for name, path, lossless in (item for source in sources for item in source):
+            start = time.monotonic()
+            figures, failures = compare(name, path, options.program, lossless, count, options.seed)
+            os.remove(path)
+            total += 1
+            print(f"{name:42} {'disagrees' if failures else 'agrees':9} {figures} ({time.monotonic() - start:.1f} s)", flush=True)
+            for failure in failures:
+                print(f"    {failure}", flush=True)
+            disagreeing += [name] if failures else []
+    print(f"{total - len(disagreeing)} of {total} slides agree with OpenSlide {openslide.__library_version__}")
+    return 1 if disagreeing or not total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
