@@ -134,7 +134,8 @@ def compare_pixels(ours, theirs, count, dice):
             what = f"region {x} {y} {level} {width} {height}"
             want = on_white(theirs.read_region((x, y), level, (width, height)))
             across, down = x / downsample, y / downsample
-            near = lambda place: abs(place - round(place)) < 1e-4
+            # Left of the slide and above it OpenSlide cuts the fraction off, which may move the picture by a pixel.
+            near = lambda place: abs(place - round(place)) < (1e-9 if place < 0 else 1e-4)
             have = ours.pixels(what)
             if near(across) and near(down):
                 exact.add(what, have, want)
@@ -239,7 +240,7 @@ def compare(name, path, program, lossless, count, seed):
     return figures, failures
 
 
-def mosaics(tool, folder):
+def mosaics(tool, folder, wanted):
     """Slides like a scanner's, cut from a real one by the collection's own tool, where it is there."""
     kinds = {
         "jpeg-rgb": [], "jpeg-rgb-app14": ["--app14"], "jpeg-tile-256": ["--tile", "256"],
@@ -249,8 +250,10 @@ def mosaics(tool, folder):
         "jp2k-33003": ["--compression", "jp2k", "--ycbcr"], "jp2k-33005": ["--compression", "jp2k"],
     }
     for name, options in kinds.items():
+        if not wanted(f"mosaic-{name}"):
+            continue
         path = os.path.join(folder, f"mosaic-{name}.svs")
-        size = ["--width", "4321", "--height", "3210", "--types", "4"]
+        size = ["--width", "4336", "--height", "3216", "--types", "4"]
         subprocess.run([sys.executable, tool, path, *size, *options], check=True, stdout=subprocess.DEVNULL)
         yield f"mosaic-{name}", path, name in ("none", "deflate")
 
@@ -278,7 +281,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sources = [made(folder, wanted)]
         if options.tool and not options.short:
-            sources.append(item for item in mosaics(options.tool, folder) if wanted(item[0]))
+            sources.append(mosaics(options.tool, folder, wanted))
         for name, path, lossless in (item for source in sources for item in source):
             start = time.monotonic()
             figures, failures = compare(name, path, options.program, lossless, count, options.seed)

@@ -67,7 +67,8 @@ def kinds():
     yield Kind("generic-lzw-grey", LZW, form="grey", **generic)
     yield Kind("generic-none-grey-inverted", NONE, form="grey-inverted", **generic)
     yield Kind("generic-deflate-rgb16-big-endian-bigtiff", DEFLATE, form="rgb16", big=True, big_endian=True, **generic)
-    yield Kind("generic-deflate-grey16", DEFLATE, form="grey16", **generic)
+    # libtiff reads tiles of 16-bit grey that go beyond the edge at a wrong step, so none does here.
+    yield Kind("generic-deflate-grey16", DEFLATE, form="grey16", aperio=False, levels=(1, 2, 4), tile=(64, 64))
     yield Kind("generic-deflate-palette", DEFLATE, form="palette", **generic)
     yield Kind("generic-deflate-planar", DEFLATE, form="planar", **generic)
 

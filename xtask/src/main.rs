@@ -3,6 +3,9 @@
 //! Checks never write to the source. Each step says what it does, how long it took, and, where a tool is missing, how to
 //! get it.
 
+mod agree;
+mod python;
+
 use std::{
     env,
     ffi::OsStr,
@@ -14,13 +17,15 @@ use std::{
 const USAGE: &str = "\
 cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
 cargo xtask page    the page alone
+cargo xtask agree   the slide reader beside OpenSlide, at length: --only KIND, --regions N, --seed N narrow or widen it
 cargo xtask fix     formats, and applies what clippy can mend";
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => packages().and_then(|()| rust()).and_then(|()| page()),
+        "test" => packages().and_then(|()| rust()).and_then(|()| agree::short()).and_then(|()| page()),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
+        "agree" => agree::all(&env::args().skip(2).collect::<Vec<_>>()),
         "fix" => fix(),
         _ => {
             eprintln!("{USAGE}");
@@ -66,8 +71,14 @@ fn rust() -> Outcome {
 ///
 /// `CLIPPY_ARGS` is what `cargo clippy -- -D warnings` hands over, each argument with clippy's own mark behind it.
 fn tests() -> Command {
-    let mut command = cargo();
+    let mut command = linted();
     command.args(["test", "--workspace", "--all-targets", "--locked"]);
+    command
+}
+
+/// Cargo with clippy's compiler. What one chore built so the other need not build again.
+fn linted() -> Command {
+    let mut command = cargo();
     command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     command
 }

@@ -1,10 +1,10 @@
 //! Opening reads kilobytes, whatever the slide's size, and a tile reads little more than itself.
 
-use crate::common::{File, Image, JPEG, Value, pixels, shared};
-use microtome_slide::{ReadAt, Slide};
+use crate::common::{FILES, File, Form, Image, JPEG, LZW, Value, image, memory::cost, pixels, shared};
+use microtome_slide::{FileSource, ReadAt, Slide};
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, Seek as _, Write as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -141,4 +141,61 @@ fn a_real_slide_opens_with_kilobytes() {
     eprintln!("opened with {reads} reads of {bytes} bytes");
     assert!(bytes < 8 << 10 && reads < 150, "{reads} reads of {bytes} bytes");
     assert_eq!(slide.levels().len(), 1);
+}
+
+/// The same on a disk: a file with holes, whose tables alone would be 19 MB.
+#[test]
+fn a_file_of_24_gb_opens_in_moments_and_shows_its_tile() {
+    let sparse = huge();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(sparse.len).unwrap();
+    for (&at, part) in &sparse.parts {
+        file.seek(io::SeekFrom::Start(at)).unwrap();
+        file.write_all(part).unwrap();
+    }
+    let source = Counting::new(FileSource::open(file.path()).unwrap());
+    let mut out = Vec::new();
+    let (slide, opened) = cost(|| Slide::open(source.clone()).unwrap());
+    let (_, first) = cost(|| slide.native_tile(&*source, 0, COLUMNS as u32 - 1, ROWS as u32 - 1, &mut out).unwrap());
+    let ((bytes, reads), time) = (source.take(), opened.time + first.time);
+    eprintln!(
+        "opened and a tile cut in {time:?} with {reads} reads of {bytes} bytes; the slide holds {} bytes",
+        opened.kept
+    );
+    assert!(bytes < out.len() as u64 + (4 << 10) && reads < 60, "{reads} reads of {bytes} bytes for {}", out.len());
+    assert!(time.as_millis() < 20, "{time:?}");
+}
+
+/// A node keeps the slides that it opened: ten thousand of them with all that a scanner writes must not be felt.
+#[test]
+fn ten_thousand_slides_stay_open_in_less_than_150_mb() {
+    const EACH_MAX: u64 = 15_000;
+    let strips = |name: &str| image(FILES[0], &pixels::picture(12, 9), Form::strips(LZW, 4)).described(name);
+    let level = |side: u32| {
+        let image = image(FILES[0], &pixels::picture(side, side), Form::tiles(JPEG, 16));
+        image.described(&format!("Aperio Image Library v12.0.15\r\n{}", "|Key of some length = a value".repeat(30)))
+    };
+    let pyramid = [
+        level(96),
+        strips("Aperio\nthumbnail"),
+        level(48),
+        level(24),
+        strips("Aperio\nlabel"),
+        strips("Aperio\nmacro"),
+    ];
+    let source = Arc::new(FILES[0].write(&pyramid));
+    let (slides, made) = cost(|| (0..10_000).map(|_| Slide::open(source.clone()).unwrap()).collect::<Vec<_>>());
+    eprintln!("an open slide holds {} bytes", made.kept / 10_000);
+    assert_eq!((slides.len(), slides[9_999].levels().len(), slides[0].associated().len()), (10_000, 3, 3));
+    assert!(made.kept < 10_000 * EACH_MAX, "{} bytes each", made.kept / 10_000);
+
+    // The huge one holds no more, as its tables stay in the file.
+    let source = Arc::new(huge());
+    let (_slide, huge) = cost(|| Slide::open(source.clone()).unwrap());
+    eprintln!("the one of 24 GB {} bytes", huge.kept);
+    assert!(huge.kept < EACH_MAX, "{} bytes", huge.kept);
+    let Some(folder) = shared::folder() else { return };
+    let (_slide, real) = cost(|| Slide::open(shared::source(&folder.join("CMU-1-Small-Region.svs"))).unwrap());
+    eprintln!("a real one {} bytes", real.kept);
+    assert!(real.kept < EACH_MAX, "{} bytes", real.kept);
 }

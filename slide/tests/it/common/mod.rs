@@ -1,6 +1,7 @@
 //! Small TIFFs of every form, written for tests by the book and independently of the reader.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+pub mod memory;
 pub mod pixels;
 pub mod shared;
 

@@ -1,0 +1,47 @@
+//! Whether the slide reader agrees with OpenSlide: `tests/agreement/agree.py` on slides that it makes, with packages of
+//! its own.
+
+use crate::{Outcome, has, linted, python, root, step, target};
+use std::{path::PathBuf, process::Command};
+
+/// What the script needs, from PyPI. The first two are OpenSlide.
+const PACKAGES: &[&str] = &[
+    "openslide-python==1.4.7",
+    "openslide-bin==4.0.1.2",
+    "numpy==2.4.6",
+    "imagecodecs==2026.3.6",
+    "tifffile==2026.3.3",
+];
+
+/// Compares all kinds of slides, hundreds of regions each.
+pub fn all(arguments: &[String]) -> Outcome {
+    compare(arguments)
+}
+
+/// A share that a test run has time for; left out, said aloud, where there is no Python.
+pub fn short() -> Outcome {
+    if !has("python3") {
+        eprintln!("\n== agreement with OpenSlide: left out; it needs python3 with venv");
+        return Ok(());
+    }
+    compare(&["--short".to_owned()])
+}
+
+fn compare(arguments: &[String]) -> Outcome {
+    let example = ["build", "--package", "microtome-slide", "--example", "regions", "--locked"];
+    step("the reader that is compared", linted().args(example))?;
+    let python = python::venv(PACKAGES)?;
+    let mut script = Command::new(python);
+    script.current_dir(root()).arg("tests/agreement/agree.py").arg(target().join("debug/examples/regions"));
+    if let Some(tool) = tool() {
+        script.arg("--tool").arg(tool);
+    }
+    step("agreement with OpenSlide", script.args(arguments))
+}
+
+/// The program beside a collection of real slides that makes large ones of them.
+fn tool() -> Option<PathBuf> {
+    let data = std::env::var_os("MICROTOME_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let tool = data.join("../tools/make_big_svs.py");
+    tool.is_file().then_some(tool)
+}
