@@ -5,11 +5,12 @@
 //! outside; [`deep_zoom`] and [`iiif`](mod@iiif) cut it anew for viewers, [`icc`] brings its colours to sRGB, and [`encode`]
 //! writes what was cut.
 //!
-//! Nothing here knows networks, clocks, threads or anything else of this project. Files come from outside: every count,
-//! offset and length in them is a claim, and no allocation follows one that was not held against the file's size or a
-//! limit.
+//! Nothing here knows networks, clocks or anything else of this project, and nothing starts threads; what is shared by
+//! them is the `cache` of pieces that are dear to decode. Files come from outside: every count, offset and length in them
+//! is a claim, and no allocation follows one that was not held against the file's size or a limit.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod cache;
 mod codec;
 pub mod deep_zoom;
 pub mod encode;

@@ -32,3 +32,15 @@ pub(crate) const JPEG_TABLES_LEN_MAX: u64 = 64 << 10;
 pub(crate) const ICC_PROFILE_LEN_MAX: u64 = 16 << 20;
 /// Most that one level may be smaller than the one before it for a tile missing in it to be filled from there.
 pub(crate) const FILL_RATIO_MAX: f64 = 4.5;
+/// Most pixels of a plain picture, which is decoded as a whole: 192 MiB of RGB.
+pub(crate) const PICTURE_PIXELS_MAX: u64 = 64 << 20;
+/// The same for JPEG 2000, whose decoder takes some 30 bytes for each.
+pub(crate) const JPEG_2000_PICTURE_PIXELS_MAX: u64 = 16 << 20;
+/// Longest file of a plain picture, in bytes: it is read as a whole.
+pub(crate) const PICTURE_LEN_MAX: u64 = 512 << 20;
+/// Most bytes of decoded pieces that the process keeps, of all slides together; more than the largest piece.
+pub(crate) const PIECES_LEN_MAX: usize = 256 << 20;
+/// Pieces of more pixels are decoded one at a time.
+pub(crate) const PIECE_PIXELS_ALONE: u64 = 8 << 20;
+/// Most marker segments or boxes that are passed by on the way to the one that tells a picture's size.
+pub(crate) const PICTURE_SEGMENTS_MAX: usize = 1000;

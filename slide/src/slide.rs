@@ -31,6 +31,8 @@ pub enum Compression {
     Jpeg2000,
     /// WebP, lossy or not.
     WebP,
+    /// A PNG picture as a whole.
+    Png,
 }
 
 impl fmt::Display for Compression {
@@ -44,6 +46,7 @@ impl fmt::Display for Compression {
             Self::Jpeg => "jpeg",
             Self::Jpeg2000 => "jpeg2000",
             Self::WebP => "webp",
+            Self::Png => "png",
         })
     }
 }
@@ -125,7 +128,7 @@ impl Slide {
     /// # Errors
     /// `NotASlide`, `Unsupported` and `Damaged` say what is wrong with the file, `Io` that it could not be read.
     pub fn open(source: Arc<dyn ReadAt>) -> Result<Self> {
-        let parts = vendor::open(&Tiff::open(source.as_ref())?)?;
+        let parts = vendor::open(source.as_ref())?;
         let top = parts.levels.first().ok_or_else(|| SlideError::NotASlide("the file has no level".into()))?;
         let levels: Vec<Level> = parts.levels.iter().map(|raster| Level::new(raster, top)).collect();
         let (names, associated_rasters): (Vec<_>, Vec<_>) = parts.associated.into_iter().unzip();
@@ -178,7 +181,7 @@ impl Slide {
         }
     }
 
-    /// The kind of file: `aperio`, `generic-tiff`.
+    /// The kind of file: `aperio`, `generic-tiff`, `jpeg`, …
     pub fn vendor(&self) -> &str {
         self.vendor
     }
@@ -275,7 +278,11 @@ impl Slide {
     /// # Errors
     /// `Damaged` where it lies outside the file or is over 16 MiB.
     pub fn icc_profile(&self) -> Result<Option<Vec<u8>>> {
-        let tiff = Tiff::open(self.source.as_ref())?;
+        let tiff = match Tiff::open(self.source.as_ref()) {
+            // A plain picture: what profile it has is not looked for.
+            Err(SlideError::NotASlide(_)) => return Ok(None),
+            tiff => tiff?,
+        };
         match tiff.directories.first() {
             Some(first) => tiff.bytes(first, tags::ICC_PROFILE, ICC_PROFILE_LEN_MAX),
             None => Ok(None),

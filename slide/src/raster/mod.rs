@@ -1,13 +1,16 @@
 //! One image as a grid of tiles, wherever its tiles come from: each kind of them has a file here. Knows nothing of
 //! pyramids.
 
+mod cut;
 mod form;
 mod grid;
+mod picture;
 mod planes;
 mod stored;
 mod turned;
 
 pub(crate) use grid::{Grid, Part};
+pub(crate) use picture::{Coding, Picture};
 
 use crate::{
     Compression, ReadAt, Rgb, SlideError,

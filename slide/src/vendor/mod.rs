@@ -1,12 +1,13 @@
-//! One file per maker of slides: each looks whether a TIFF is its own, and says which images are levels, which are
+//! One file per maker of slides: each looks whether a file is its own, and says which images are levels, which are
 //! associated images, and what the scanner wrote besides.
 
 mod aperio;
 mod foreign;
 mod generic;
+mod pictures;
 mod properties;
 
-use crate::{error::Result, raster::Raster, tiff::Tiff};
+use crate::{ReadAt, error::Result, raster::Raster, tiff::Tiff};
 use std::collections::BTreeMap;
 
 /// What a vendor's reader found in a file.
@@ -26,8 +27,26 @@ pub(crate) struct Parts {
     pub(crate) properties: BTreeMap<String, String>,
 }
 
+impl Parts {
+    /// Nothing yet but the vendor's name.
+    fn new(vendor: &'static str) -> Self {
+        Self {
+            vendor,
+            levels: Vec::new(),
+            associated: Vec::new(),
+            mpp: None,
+            objective_power: None,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
 /// Opens the file by the first vendor whose own it is.
-pub(crate) fn open(tiff: &Tiff<'_>) -> Result<Parts> {
+pub(crate) fn open(source: &dyn ReadAt) -> Result<Parts> {
+    if let Some(parts) = pictures::open(source)? {
+        return Ok(parts);
+    }
+    let tiff = &Tiff::open(source)?;
     if let Some(parts) = aperio::open(tiff)? {
         return Ok(parts);
     }

@@ -11,4 +11,5 @@ mod generic;
 mod hostile;
 mod iiif;
 mod open_cost;
+mod pictures;
 mod truth;
