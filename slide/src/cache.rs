@@ -136,6 +136,7 @@ fn again(error: &SlideError) -> SlideError {
         SlideError::Damaged(why) => SlideError::Damaged(why.clone()),
         SlideError::Outside(why) => SlideError::Outside(why.clone()),
         SlideError::TooLarge(why) => SlideError::TooLarge(why.clone()),
+        SlideError::BadProfile(why) => SlideError::BadProfile(why.clone()),
         SlideError::Io(error) => SlideError::Io(std::io::Error::new(error.kind(), error.to_string())),
     }
 }

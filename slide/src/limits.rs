@@ -44,3 +44,7 @@ pub(crate) const PIECES_LEN_MAX: usize = 256 << 20;
 pub(crate) const PIECE_PIXELS_ALONE: u64 = 8 << 20;
 /// Most marker segments or boxes that are passed by on the way to the one that tells a picture's size.
 pub(crate) const PICTURE_SEGMENTS_MAX: usize = 1000;
+/// Longest head of a JPEG of which parts are decoded, in bytes; it is kept.
+pub(crate) const JPEG_HEAD_LEN_MAX: u64 = 64 << 10;
+/// Longest JPEG that is looked through for its restart markers, in bytes: a second or so.
+pub(crate) const RESTART_SCAN_LEN_MAX: u64 = 1 << 30;

@@ -46,6 +46,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Samples that are not packed.
+    pub(crate) fn plain(samples: Samples) -> Self {
+        Self { compression: Compression::None, predicted: false, lowest_first: false, samples }
+    }
+
     /// Bytes of `rows` rows of `width` pixels before they are packed.
     pub(crate) fn raw_len(&self, width: usize, rows: usize) -> usize {
         self.samples.raw_len(Pixels { width, height: rows }, self.samples.count)

@@ -4,7 +4,7 @@
 
 use super::{Grid, Part, Raster, Tiles};
 use crate::{Compression, ReadAt, Rgb, cache::Keeper, error::Result, resample::BoxMean};
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, sync::Arc};
 
 /// Side of the tiles in pixels.
 const SIDE: u32 = 512;
@@ -19,6 +19,20 @@ pub(crate) trait Pieces: fmt::Debug + Send + Sync {
 
     /// Decodes a piece: what of it lies inside the image, or the whole of it.
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb>;
+}
+
+impl<P: Pieces> Pieces for Arc<P> {
+    fn compression(&self) -> Compression {
+        self.as_ref().compression()
+    }
+
+    fn grid(&self) -> Grid {
+        self.as_ref().grid()
+    }
+
+    fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb> {
+        self.as_ref().decode(source, column, row)
+    }
 }
 
 /// The tiles of an image that comes in pieces.

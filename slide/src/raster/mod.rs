@@ -4,13 +4,19 @@
 mod cut;
 mod form;
 mod grid;
+mod halved;
+mod head;
 mod picture;
 mod planes;
+mod restart;
 mod stored;
 mod turned;
 
 pub(crate) use grid::{Grid, Part};
+pub(crate) use halved::{Halved, JpegPieces};
+pub(crate) use head::Head;
 pub(crate) use picture::{Coding, Picture};
+pub(crate) use restart::Restarts;
 
 use crate::{
     Compression, ReadAt, Rgb, SlideError,

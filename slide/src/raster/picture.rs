@@ -1,10 +1,10 @@
 //! A plain picture, a file of its own or a stretch of one, that is decoded as a whole: JPEG, PNG, JPEG 2000. Owns the
 //! decoding; sizes and places come from who found the picture.
 
-use super::{Grid, cut::Pieces};
+use super::{Grid, JpegPieces, cut::Pieces};
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
-    codec::{self, Alpha, Color, Samples},
+    codec::{Alpha, Color, Layout, Samples},
     error::Result,
     jpeg,
     limits::{JPEG_2000_PICTURE_PIXELS_MAX, PICTURE_LEN_MAX, PICTURE_PIXELS_MAX},
@@ -56,14 +56,13 @@ impl Picture {
         Ok(Self { coding, width, height, offset, len: len as usize })
     }
 
-    fn jpeg(&self, source: &dyn ReadAt) -> Result<Rgb> {
+    fn whole_jpeg(&self, source: &dyn ReadAt) -> Result<(Vec<u8>, jpeg::Frame)> {
         let mut whole = Vec::new();
         let read = |bytes: &mut [u8]| Ok(source.read_exact_at(bytes, self.offset)?);
         // A file of its own tells its colours itself.
         let frame = jpeg::assemble(None, jpeg::Tagged::YCbCr, self.len, read, &mut whole)?;
-        let (width, height) = (u32::from(frame.width), u32::from(frame.height));
-        self.check_size(width, height)?;
-        Ok(Rgb { width, height, data: jpeg::decode(&whole, &frame)? })
+        self.check_size(frame.width.into(), frame.height.into())?;
+        Ok((whole, frame))
     }
 
     fn png(&self, source: &dyn ReadAt) -> Result<Rgb> {
@@ -79,18 +78,19 @@ impl Picture {
         let grey = matches!(color, ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16);
         let samples = Samples {
             count: color.channel_count().into(),
-            wide: color.bytes_per_pixel() > color.channel_count(),
+            bits: if color.bytes_per_pixel() > color.channel_count() { 16 } else { 8 },
             order: if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little },
             color: if grey { Color::Grey } else { Color::Rgb },
             alpha: if color.has_alpha() { Alpha::Unassociated } else { Alpha::Ignored },
         };
-        let len = u64::from(width) * u64::from(height) * samples.pixel_len() as u64;
+        let layout = Layout::plain(samples);
+        let len = layout.raw_len(width as usize, height as usize) as u64;
         if decoder.total_bytes() != len {
             return Err(damaged("PNG", "its pixels have another size than its header says"));
         }
         let mut raw = vec![0; len as usize];
         decoder.read_image(&mut raw).map_err(wrong)?;
-        let data = codec::decode(raw, Compression::None, &samples, false, width as usize, height as usize)?;
+        let data = layout.rgb(raw, width as usize, height as usize)?;
         Ok(Rgb { width, height, data })
     }
 
@@ -113,7 +113,7 @@ impl Picture {
             };
             let count = image.color_space().num_channels() + u8::from(image.has_alpha());
             let alpha = if image.has_alpha() { Alpha::Unassociated } else { Alpha::Ignored };
-            let samples = Samples { count: count.into(), wide: false, order: ByteOrder::Big, color, alpha };
+            let samples = Samples { count: count.into(), bits: 8, order: ByteOrder::Big, color, alpha };
             let mut context = DecoderContext::default();
             let decoded = image.decode(&mut context).map_err(|error| wrong(&error.to_string()))?;
             let pixels = width as usize * height as usize;
@@ -123,7 +123,7 @@ impl Picture {
                 return Err(wrong("its components have other sizes than its header says"));
             }
             let raw = decoded.data_u8();
-            let data = codec::decode(raw, Compression::None, &samples, false, width as usize, height as usize)?;
+            let data = Layout::plain(samples).rgb(raw, width as usize, height as usize)?;
             Ok(Rgb { width, height, data })
         };
         // Crafted streams may drive the decoder out of bounds: that is the picture's fault, not the caller's.
@@ -164,10 +164,19 @@ impl Pieces for Picture {
 
     fn decode(&self, source: &dyn ReadAt, _column: u32, _row: u32) -> Result<Rgb> {
         match self.coding {
-            Coding::Jpeg => self.jpeg(source),
+            Coding::Jpeg => {
+                let (whole, frame) = self.whole_jpeg(source)?;
+                Ok(Rgb { width: self.width, height: self.height, data: jpeg::decode(&whole, &frame)? })
+            }
             Coding::Png => self.png(source),
             Coding::Jpeg2000 => self.jpeg_2000(source),
         }
+    }
+}
+
+impl JpegPieces for Picture {
+    fn jpeg(&self, source: &dyn ReadAt, _column: u32, _row: u32) -> Result<(Vec<u8>, jpeg::Frame)> {
+        self.whole_jpeg(source)
     }
 }
 

@@ -1,8 +1,14 @@
 //! A directory of a TIFF: the fields that describe one image. Values stay in the file until they are asked for, except
 //! those that are small enough to lie in the field itself.
 
-use super::header::Layout;
+use super::header::{ByteOrder, Layout, Width};
 use crate::{ReadAt, SlideError, error::Result, limits::FIELDS_MAX};
+
+const ASCII: u16 = 2;
+const LONG: u16 = 4;
+const SLONG: u16 = 9;
+const LONG8: u16 = 16;
+const SLONG8: u16 = 17;
 
 /// One field: a tag and where its values are.
 #[derive(Debug, Clone, Copy)]
@@ -67,16 +73,21 @@ impl Directory {
                 "the TIFF directory at byte {offset} claims {count} fields; 1 to {FIELDS_MAX} are read"
             )));
         }
-        let len = count as usize * layout.field_len() + layout.offset_len();
+        let (fields_len, next_len) = (count as usize * layout.field_len(), layout.next_len());
+        let len = fields_len + next_len + count as usize * layout.upper_len();
         start.checked_add(len as u64).filter(|&end| end <= source.len()).ok_or_else(outside)?;
         let mut bytes = vec![0; len];
         source.read_exact_at(&mut bytes, start)?;
 
-        let (fields, next) = bytes.split_at(len - layout.offset_len());
+        let (fields, rest) = bytes.split_at(fields_len);
+        let (next, upper) = rest.split_at(next_len);
         let mut fields: Vec<Field> = fields
             .chunks_exact(layout.field_len())
             .enumerate()
-            .map(|(index, bytes)| field(layout, bytes, start + (index * layout.field_len()) as u64))
+            .map(|(index, bytes)| {
+                let upper = upper.get(index * layout.upper_len()..(index + 1) * layout.upper_len());
+                field(layout, bytes, start + (index * layout.field_len()) as u64, upper.unwrap_or_default())
+            })
             .collect();
         // Writers must sort them and some do not; of a tag that stands there twice the first one counts, as in libtiff.
         fields.sort_by_key(|field| field.tag);
@@ -85,9 +96,9 @@ impl Directory {
     }
 }
 
-/// Reads one field; `at` is where it stands in the file.
-fn field(layout: Layout, bytes: &[u8], at: u64) -> Field {
-    let (head, value) = bytes.split_at(bytes.len() - layout.offset_len());
+/// Reads one field; `at` is where it stands in the file, `upper` the upper half of its value.
+fn field(layout: Layout, bytes: &[u8], at: u64, upper: &[u8]) -> Field {
+    let (head, value) = bytes.split_at(bytes.len() - layout.value_len());
     let mut field = Field {
         tag: layout.order.uint(&head[..2]) as u16,
         kind: layout.order.uint(&head[2..4]) as u16,
@@ -95,13 +106,24 @@ fn field(layout: Layout, bytes: &[u8], at: u64) -> Field {
         at: at + head.len() as u64,
         inside: None,
     };
-    let len = field.value_len().and_then(|len| len.checked_mul(field.count));
-    if len.is_some_and(|len| len <= value.len() as u64) {
+    let upper = layout.order.uint(upper);
+    let fits =
+        field.value_len().and_then(|len| len.checked_mul(field.count)).is_some_and(|len| len <= value.len() as u64);
+    // NDPI keeps texts outside however short they are.
+    if fits && !(layout.width == Width::Ndpi && field.kind == ASCII) {
         let mut inside = [0; 8];
         inside[..value.len()].copy_from_slice(value);
+        if upper != 0 && matches!(field.kind, LONG | SLONG) {
+            field.kind = if field.kind == LONG { LONG8 } else { SLONG8 };
+            let whole = (upper << 32) | layout.order.uint(value);
+            inside = match layout.order {
+                ByteOrder::Little => whole.to_le_bytes(),
+                ByteOrder::Big => whole.to_be_bytes(),
+            };
+        }
         field.inside = Some(inside);
     } else {
-        field.at = layout.order.uint(value);
+        field.at = (upper << 32) | layout.order.uint(value);
     }
     field
 }

@@ -22,28 +22,49 @@ impl ByteOrder {
     }
 }
 
+/// How wide offsets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// TIFF 6.0: 32 bits.
+    Classic,
+    /// Hamamatsu's NDPI: directories as in classic files, but the offset of the next one has 64 bits, and behind it the
+    /// upper halves of the fields' values and offsets follow, 32 bits for each field.
+    Ndpi,
+    /// BigTIFF: 64 bits.
+    Big,
+}
+
 /// How the numbers and offsets of a file are laid out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) order: ByteOrder,
-    /// BigTIFF: 64-bit offsets.
-    pub(crate) big: bool,
+    pub(crate) width: Width,
 }
 
 impl Layout {
-    /// Bytes of an offset, which is also the room for values inside a field.
-    pub(crate) fn offset_len(self) -> usize {
-        if self.big { 8 } else { 4 }
+    /// Bytes of the room for values or their offset inside a field.
+    pub(crate) fn value_len(self) -> usize {
+        if self.width == Width::Big { 8 } else { 4 }
     }
 
     /// Bytes of the number of fields at the start of a directory.
     pub(crate) fn directory_count_len(self) -> usize {
-        if self.big { 8 } else { 2 }
+        if self.width == Width::Big { 8 } else { 2 }
     }
 
     /// Bytes of one field of a directory.
     pub(crate) fn field_len(self) -> usize {
-        if self.big { 20 } else { 12 }
+        if self.width == Width::Big { 20 } else { 12 }
+    }
+
+    /// Bytes of the offset of the next directory.
+    pub(crate) fn next_len(self) -> usize {
+        if self.width == Width::Classic { 4 } else { 8 }
+    }
+
+    /// Bytes at a directory's end that belong to each field.
+    pub(crate) fn upper_len(self) -> usize {
+        if self.width == Width::Ndpi { 4 } else { 0 }
     }
 }
 
@@ -58,9 +79,9 @@ pub(crate) fn read(source: &dyn ReadAt) -> Result<(Layout, u64)> {
         _ => return Err(no_tiff(&head[..have])),
     };
     match (order.uint(&head[2..4]), have) {
-        (42, 8..) => Ok((Layout { order, big: false }, order.uint(&head[4..8]))),
+        (42, 8..) => Ok((Layout { order, width: Width::Classic }, order.uint(&head[4..8]))),
         (43, 16) if order.uint(&head[4..6]) == 8 && order.uint(&head[6..8]) == 0 => {
-            Ok((Layout { order, big: true }, order.uint(&head[8..16])))
+            Ok((Layout { order, width: Width::Big }, order.uint(&head[8..16])))
         }
         _ => Err(no_tiff(&head[..have])),
     }
@@ -89,15 +110,15 @@ mod tests {
 
     #[test]
     fn both_orders_and_both_sizes_are_told_apart() {
-        let cases: [(&[u8], ByteOrder, bool, u64); 4] = [
-            (b"II*\0\x10\0\0\0", ByteOrder::Little, false, 16),
-            (b"MM\0*\0\0\0\x10", ByteOrder::Big, false, 16),
-            (b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", ByteOrder::Little, true, 16),
-            (b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10", ByteOrder::Big, true, 16),
+        let cases: [(&[u8], ByteOrder, Width, u64); 4] = [
+            (b"II*\0\x10\0\0\0", ByteOrder::Little, Width::Classic, 16),
+            (b"MM\0*\0\0\0\x10", ByteOrder::Big, Width::Classic, 16),
+            (b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", ByteOrder::Little, Width::Big, 16),
+            (b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10", ByteOrder::Big, Width::Big, 16),
         ];
-        for (bytes, order, big, first) in cases {
+        for (bytes, order, width, first) in cases {
             let (layout, offset) = read(&bytes.to_vec()).unwrap();
-            assert_eq!((layout.order, layout.big, offset), (order, big, first), "{bytes:?}");
+            assert_eq!((layout.order, layout.width, offset), (order, width, first), "{bytes:?}");
         }
     }
 

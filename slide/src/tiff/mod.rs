@@ -16,7 +16,7 @@ use crate::{
     limits::{DIRECTORIES_MAX, TEXT_LEN_MAX},
 };
 use directory::Field;
-use header::Layout;
+use header::{Layout, Width};
 use std::collections::HashSet;
 
 /// A TIFF while it is being opened.
@@ -30,7 +30,8 @@ pub(crate) struct Tiff<'a> {
 impl<'a> Tiff<'a> {
     /// Reads the header and all directories, but none of the values outside them.
     pub(crate) fn open(source: &'a dyn ReadAt) -> Result<Self> {
-        let (layout, mut offset) = header::read(source)?;
+        let (layout, offset) = header::read(source)?;
+        let (layout, mut offset) = ndpi(source, layout)?.unwrap_or((layout, offset));
         let (mut directories, mut seen) = (Vec::new(), HashSet::new());
         while offset != 0 {
             if !seen.insert(offset) {
@@ -67,6 +68,21 @@ impl<'a> Tiff<'a> {
         let len = field.value_len().filter(|_| field.is_uint()).ok_or_else(|| strange(field))?;
         let bytes = self.bytes_of(field, len)?;
         Ok(Some(self.layout.order.uint(&bytes)))
+    }
+
+    /// The first number of a field that may be below zero.
+    pub(crate) fn int(&self, directory: &Directory, tag: u16) -> Result<Option<i64>> {
+        let Some(field) = directory.field(tag).filter(|field| field.count > 0) else { return Ok(None) };
+        let bits = match field.kind {
+            6 => 8,
+            8 => 16,
+            9 => 32,
+            17 => 64,
+            _ => return Ok(self.uint(directory, tag)?.and_then(|number| i64::try_from(number).ok())),
+        };
+        let number = self.layout.order.uint(&self.bytes_of(field, bits / 8)?);
+        // The sign is the highest bit of as many as there are.
+        Ok(Some((number << (64 - bits)) as i64 >> (64 - bits)))
     }
 
     /// All numbers of a field, of which there may be `count_max`; none where the field is missing.
@@ -163,6 +179,22 @@ impl<'a> Tiff<'a> {
                 field.tag, field.count, field.at
             ))
         })
+    }
+}
+
+/// Looks whether a classic file is an NDPI: its first directory's offset, taken with 64 bits, must lead to one that has
+/// Hamamatsu's mark.
+fn ndpi(source: &dyn ReadAt, layout: Layout) -> Result<Option<(Layout, u64)>> {
+    if layout.width != Width::Classic || source.len() < 12 {
+        return Ok(None);
+    }
+    let mut offset = [0; 8];
+    source.read_exact_at(&mut offset, 4)?;
+    let (layout, offset) = (Layout { width: Width::Ndpi, ..layout }, layout.order.uint(&offset));
+    match Directory::read(source, layout, offset) {
+        Ok((first, _)) if first.has(tags::NDPI_FORMAT) => Ok(Some((layout, offset))),
+        Err(SlideError::Io(error)) => Err(error.into()),
+        _ => Ok(None),
     }
 }
 

@@ -42,5 +42,18 @@ pub(crate) const XMP: u16 = 700;
 pub(crate) const IMAGE_DEPTH: u16 = 32997;
 pub(crate) const COPYRIGHT: u16 = 33432;
 pub(crate) const ICC_PROFILE: u16 = 34675;
-/// Hamamatsu's mark on every directory of an NDPI file.
+/// Hamamatsu's mark on every directory of an NDPI file. This and the following from OpenSlide's reader.
 pub(crate) const NDPI_FORMAT: u16 = 65420;
+/// The objective's magnification, scaled like the level; -1 marks the macro image, -2 a map of the scanned area.
+pub(crate) const NDPI_SOURCE_LENS: u16 = 65421;
+/// Nanometres from the slide's centre.
+pub(crate) const NDPI_X_OFFSET: u16 = 65422;
+pub(crate) const NDPI_Y_OFFSET: u16 = 65423;
+/// 0 for the plane in the middle.
+pub(crate) const NDPI_FOCAL_PLANE: u16 = 65424;
+/// Where each restart interval begins, in bytes from the JPEG's start: the lower and the upper 32 bits.
+pub(crate) const NDPI_MCU_STARTS_LOW: u16 = 65426;
+pub(crate) const NDPI_REFERENCE: u16 = 65427;
+pub(crate) const NDPI_MCU_STARTS_HIGH: u16 = 65432;
+/// Lines of `key=value`.
+pub(crate) const NDPI_PROPERTIES: u16 = 65449;

@@ -11,9 +11,7 @@ use crate::{
 pub(super) fn refuse(tiff: &Tiff<'_>) -> Result<()> {
     let Some(first) = tiff.directories.first() else { return Ok(()) };
     let has = |tag, part: &str| Ok::<_, SlideError>(tiff.text(first, tag)?.is_some_and(|text| text.contains(part)));
-    let maker = if first.has(tags::NDPI_FORMAT) {
-        "Hamamatsu NDPI"
-    } else if has(tags::IMAGE_DESCRIPTION, "www.leica-microsystems.com/scn")? {
+    let maker = if has(tags::IMAGE_DESCRIPTION, "www.leica-microsystems.com/scn")? {
         "Leica SCN"
     } else if has(tags::XMP, "<iScan")? || has(tags::XMP, "<EncodeInfo")? {
         "Ventana BIF"

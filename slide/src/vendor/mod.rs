@@ -4,6 +4,7 @@
 mod aperio;
 mod foreign;
 mod generic;
+mod hamamatsu;
 mod pictures;
 mod properties;
 
@@ -48,6 +49,9 @@ pub(crate) fn open(source: &dyn ReadAt) -> Result<Parts> {
     }
     let tiff = &Tiff::open(source)?;
     if let Some(parts) = aperio::open(tiff)? {
+        return Ok(parts);
+    }
+    if let Some(parts) = hamamatsu::open(source, tiff)? {
         return Ok(parts);
     }
     foreign::refuse(tiff)?;

@@ -10,6 +10,7 @@ mod forms;
 mod generic;
 mod hostile;
 mod iiif;
+mod ndpi;
 mod open_cost;
 mod pictures;
 mod truth;

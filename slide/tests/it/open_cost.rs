@@ -135,7 +135,7 @@ fn a_slide_of_24_gb_opens_with_a_few_small_reads() {
 #[test]
 fn a_real_slide_opens_with_kilobytes() {
     let Some(folder) = shared::folder() else { return };
-    let source = Counting::new(microtome_slide::FileSource::open(folder.join("CMU-1-Small-Region.svs")).unwrap());
+    let source = Counting::new(FileSource::open(folder.join("CMU-1-Small-Region.svs")).unwrap());
     let slide = Slide::open(source.clone()).unwrap();
     let (bytes, reads) = source.take();
     eprintln!("opened with {reads} reads of {bytes} bytes");
