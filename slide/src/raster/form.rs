@@ -80,11 +80,11 @@ impl Form {
                 return Self::jpeg(tiff, directory, photometric, count);
             }
         }
-        let color = color(tiff, directory, photometric, bits)?;
-        let color = match method {
-            APERIO_YCBCR => Color::YCbCr(Box::new(YCbCr::full())),
-            APERIO_RGB => Color::Rgb,
-            _ => color,
+        let color = match (method, compression, photometric) {
+            (APERIO_RGB, ..) => Color::Rgb,
+            // Its components come with as many samples each, whatever the tags say of them.
+            (APERIO_YCBCR, ..) | (_, Compression::Jpeg2000, 6) => Color::YCbCr(Box::new(YCbCr::full())),
+            _ => color(tiff, directory, photometric, bits)?,
         };
         let own_bits = matches!(compression, Compression::Jpeg2000 | Compression::WebP);
         check(&color, compression, count, bits, planar)?;

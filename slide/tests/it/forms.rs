@@ -1,8 +1,9 @@
 //! Every form of pixels that is read comes out as it went in; every other is refused by its name.
 
 use crate::common::{
-    DEFLATE, FILES, File, Form, Image, JPEG, LZW, NONE, OLD_DEFLATE, Value, compress, image,
-    pixels::{difference, jpeg, picture},
+    DEFLATE, FILES, File, Form, Image, JPEG, LZW, NONE, OLD_DEFLATE, PACKBITS, Value, WEBP, ZSTD, compress, image,
+    jpeg2000,
+    pixels::{at, difference, jpeg, picture},
 };
 use microtome_slide::{Rgb, Slide, SlideError};
 use std::sync::Arc;
@@ -20,11 +21,11 @@ fn whole(slide: &Slide) -> Rgb {
 fn lossless_pixels_come_back_exactly_from_every_form() {
     let picture = picture(150, 101);
     for file in FILES {
-        for compression in [NONE, LZW, DEFLATE, OLD_DEFLATE] {
-            for (predictor, wide) in [(false, false), (true, false), (false, true), (true, true)] {
+        for compression in [NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD] {
+            for switches in 0..8 {
                 for form in [Form::tiles(compression, 64), Form::strips(compression, 17)] {
-                    let predictor = predictor && compression != NONE;
-                    let form = Form { predictor, wide, ..form };
+                    let predictor = switches & 1 != 0 && !matches!(compression, NONE | PACKBITS);
+                    let form = Form { predictor, wide: switches & 2 != 0, planar: switches & 4 != 0, ..form };
                     let slide = open(file.write(&[image(file, &picture, form)])).unwrap();
                     assert_eq!(whole(&slide), picture, "{file:?} {form:?}");
                     assert_eq!(slide.vendor(), "generic-tiff");
@@ -98,6 +99,142 @@ fn grey_inverted_and_transparent_pixels_become_rgb() {
     assert_eq!(first(samples(4, 8, 2, &rgba, 16)), [200, 100, 50], "alpha of no meaning");
     let unassociated = samples(4, 8, 2, &rgba, 16).with(338, Value::Short(vec![2]));
     assert_eq!(first(unassociated), [199, 99, 49], "multiplied and divided in 8 bits, as OpenSlide");
+}
+
+#[test]
+fn webp_without_loss_comes_back_exactly() {
+    let picture = picture(150, 101);
+    for form in [Form::tiles(WEBP, 64), Form::strips(WEBP, 17)] {
+        let slide = open(FILES[0].write(&[image(FILES[0], &picture, form)])).unwrap();
+        assert_eq!(whole(&slide), picture, "{form:?}");
+        assert_eq!(slide.levels()[0].compression.to_string(), "webp");
+        assert!(!slide.levels()[0].native);
+    }
+}
+
+#[test]
+fn jpeg_planes_come_back_nearly() {
+    let picture = picture(150, 101);
+    for form in [Form::tiles(JPEG, 64), Form::strips(JPEG, 16)] {
+        let form = Form { planar: true, ..form };
+        let slide = open(FILES[1].write(&[image(FILES[1], &picture, form)])).unwrap();
+        let off = difference(&whole(&slide), &picture);
+        assert!(off < 2.0, "{form:?}: {off}");
+        assert!(!slide.levels()[0].native, "a plane alone is no picture");
+    }
+}
+
+/// One tile of 16 × 16 pixels: its first pixels.
+fn first_pixels(image: Image) -> Vec<u8> {
+    whole(&open(FILES[0].write(&[image])).unwrap()).data[..12].to_vec()
+}
+
+#[test]
+fn samples_of_few_and_of_twelve_bits_are_scaled() {
+    let grey = |levels: [u8; 4]| levels.map(|level| [level; 3]).concat();
+    let rows = |row: &[u8]| row.repeat(16);
+    assert_eq!(first_pixels(samples(1, 1, 1, &rows(&[0b1010_0000, 0]), 16)), grey([255, 0, 255, 0]));
+    assert_eq!(first_pixels(samples(1, 1, 0, &rows(&[0b1010_0000, 0]), 16)), grey([0, 255, 0, 255]));
+    assert_eq!(first_pixels(samples(1, 2, 1, &rows(&[0b0001_1011, 0, 0, 0]), 16)), grey([0, 85, 170, 255]));
+    let four = rows(&[0x0f, 0x81, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(first_pixels(samples(1, 4, 1, &four, 16)), grey([0, 255, 136, 17]));
+    let twelve = rows(&[&[0xff, 0xf8, 0x00, 0x00, 0xf7, 0xff][..], &[0; 66]].concat());
+    assert_eq!(first_pixels(samples(3, 12, 2, &twelve, 16))[..6], [255, 128, 1, 127, 0, 0]);
+    let reversed = samples(1, 1, 1, &[], 16).with(266, Value::Short(vec![2])).with(259, Value::Short(vec![NONE]));
+    let reversed = Image { tiles: vec![rows(&[0b0000_0101, 0])], ..reversed };
+    assert_eq!(first_pixels(reversed), grey([255, 0, 255, 0]), "the lowest bit first");
+}
+
+#[test]
+fn palettes_inks_and_subsampled_chroma_become_rgb() {
+    let mut map = vec![0; 3 * 16];
+    (map[3], map[16 + 3], map[32 + 3], map[32 + 15]) = (0xff00, 0x80ff, 0x0100, 0xffff);
+    let palette = samples(1, 4, 3, &[0x3f, 0x30, 0, 0, 0, 0, 0, 0].repeat(16), 16).with(320, Value::Short(map));
+    assert_eq!(first_pixels(palette), [255, 128, 1, 0, 0, 255, 255, 128, 1, 0, 0, 0]);
+    let narrow: Vec<u16> = (0..768).map(|index| index / 3).collect();
+    let eight = samples(1, 8, 3, &[200; 256], 16).with(320, Value::Short(narrow));
+    assert_eq!(first_pixels(eight)[..3], [66, 152, 237], "a map that fills 8 of its 16 bits");
+    let cmyk = samples(4, 8, 5, &[0, 255, 51, 51].repeat(256), 16);
+    assert_eq!(first_pixels(cmyk)[..3], [204, 0, 163]);
+    // Units of 2 × 2 pixels: four of luma, Cb, Cr.
+    let units = [[16, 32, 48, 64, 128, 128], [100, 100, 100, 100, 128, 255]].concat().repeat(32);
+    let ycbcr = samples(3, 8, 6, &units, 16).with(530, Value::Short(vec![2, 2]));
+    let picture = whole(&open(FILES[0].write(&[ycbcr])).unwrap());
+    assert_eq!(
+        [at(&picture, 0, 0), at(&picture, 1, 0), at(&picture, 0, 1), at(&picture, 1, 1)],
+        [[16; 3], [32; 3], [48; 3], [64; 3]]
+    );
+    assert_eq!(at(&picture, 2, 1), [255, 9, 100]);
+}
+
+#[test]
+fn jpeg_2000_shows_the_colours_that_its_compression_number_stands_for() {
+    let tile = |stream: &str, compression: u16, photometric: u16, count: u16| {
+        let image = samples(count, 8, photometric, &[], 16).with(259, Value::Short(vec![compression]));
+        let image = image.with(257, Value::Long(vec![12])).with(323, Value::Long(vec![12]));
+        open(FILES[0].write(&[Image { tiles: vec![jpeg2000::bytes(stream)], ..image }])).unwrap()
+    };
+    let rgb = jpeg2000::picture();
+    for compression in [33004, 33005, 34712] {
+        let slide = tile(jpeg2000::RGB, compression, 2, 3);
+        assert_eq!(whole(&slide).data, rgb, "{compression}");
+        assert_eq!(slide.levels()[0].compression.to_string(), "jpeg2000");
+        assert!(!slide.levels()[0].native);
+    }
+    assert_eq!(whole(&tile(jpeg2000::PLAIN, 33005, 2, 3)).data, rgb);
+    let grey: Vec<u8> = rgb.iter().step_by(3).flat_map(|&level| [level; 3]).collect();
+    assert_eq!(whole(&tile(jpeg2000::GREY, 33004, 1, 1)).data, grey);
+    // The same components as YCbCr, by the equations of ITU-R BT.601.
+    for (compression, photometric) in [(33003, 2), (33004, 6)] {
+        let slide = tile(jpeg2000::PLAIN, compression, photometric, 3);
+        for (have, from) in whole(&slide).data.chunks_exact(3).zip(rgb.chunks_exact(3)) {
+            let [y, cb, cr] = [f64::from(from[0]), f64::from(from[1]) - 128.0, f64::from(from[2]) - 128.0];
+            let want = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
+            for (have, want) in have.iter().zip(want) {
+                assert!((f64::from(*have) - want.clamp(0.0, 255.0)).abs() <= 1.0, "{from:?}");
+            }
+        }
+    }
+    let wrong = samples(3, 8, 2, &[], 16).with(259, Value::Short(vec![33005]));
+    let wrong = open(FILES[0].write(&[Image { tiles: vec![jpeg2000::bytes(jpeg2000::RGB)], ..wrong }])).unwrap();
+    assert!(matches!(wrong.tile(0, 0, 0), Err(SlideError::Damaged(_))), "12 rows in a tile of 16");
+}
+
+/// As OpenSlide shows them: what libtiff decodes is mirrored inside its tile, as far as that lies in the image; what
+/// OpenSlide decodes by itself is not.
+#[test]
+fn tiles_that_run_the_other_way_are_mirrored_one_by_one() {
+    let (picture, file) = (picture(100, 70), FILES[0]);
+    let turned = |form: Form, orientation: u16| {
+        open(file.write(&[image(file, &picture, form).with(274, Value::Short(vec![orientation]))]))
+    };
+    for (orientation, across, down) in [
+        (0, false, false),
+        (1, false, false),
+        (2, true, false),
+        (3, true, true),
+        (4, false, true),
+        (5, false, false),
+        (6, true, false),
+        (7, true, true),
+        (8, false, true),
+    ] {
+        let shown = whole(&turned(Form::tiles(DEFLATE, 64), orientation).unwrap());
+        let mirrored = |at: u32, side: u32, mirror: bool| {
+            let (start, end) = (at / 64 * 64, (at / 64 * 64 + 64).min(side));
+            if mirror { start + end - 1 - at } else { at }
+        };
+        for (x, y) in [(0, 0), (1, 63), (63, 5), (64, 0), (99, 69), (70, 66)] {
+            let from = (mirrored(x, 100, across), mirrored(y, 70, down));
+            assert_eq!(at(&shown, x, y), at(&picture, from.0, from.1), "{orientation}: {x}, {y}");
+        }
+        let jpeg = turned(Form::tiles(JPEG, 64), orientation).unwrap();
+        assert!(jpeg.levels()[0].native && difference(&whole(&jpeg), &picture) < 2.0, "{orientation}");
+    }
+    match turned(Form::strips(DEFLATE, 16), 3) {
+        Err(SlideError::Unsupported(why)) => assert!(why.contains("Orientation 3"), "{why}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

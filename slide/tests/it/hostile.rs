@@ -2,9 +2,9 @@
 //! pixels, soon, and without the memory that they claim.
 
 use crate::common::{
-    DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, compress, field_at, image,
+    DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, PACKBITS, Value, WEBP, ZSTD, compress, field_at, image, jpeg2000,
     memory::{Cost, cost},
-    pixels::{picture, smaller},
+    pixels::{picture, smaller, webp},
     shared,
 };
 use microtome_slide::{Rgb, Slide, SlideError, deep_zoom::DeepZoom};
@@ -60,11 +60,18 @@ fn level(compression: u16) -> Image {
 /// A file with all that the reader knows, small enough to be damaged at every byte.
 fn rich(compression: u16) -> Vec<u8> {
     let top = picture(40, 30);
-    let small = image(FILE, &smaller(&top, 2), Form::tiles(compression, 16));
+    let level = |picture: &Rgb| match compression {
+        33005 => {
+            let image = image(FILE, picture, Form { tile_height: 12, ..Form::tiles(compression, 16) });
+            Image { tiles: vec![jpeg2000::bytes(jpeg2000::RGB); image.tiles.len()], ..image }
+        }
+        _ => image(FILE, picture, Form::tiles(compression, 16)),
+    };
+    let small = level(&smaller(&top, 2));
     let associated =
         |name: &str| image(FILE, &picture(12, 9), Form::strips(LZW, 4)).described(&format!("Aperio\n{name}"));
     FILE.write(&[
-        image(FILE, &top, Form::tiles(compression, 16)).described("Aperio Library |MPP = 0.5"),
+        level(&top).described("Aperio Library |MPP = 0.5"),
         associated("1x1 -> 1x1"),
         small,
         associated("label"),
@@ -75,7 +82,7 @@ fn rich(compression: u16) -> Vec<u8> {
 #[test]
 fn a_file_cut_off_anywhere_is_an_error_or_a_smaller_file() {
     for file in FILES {
-        for compression in [NONE, LZW, DEFLATE, JPEG] {
+        for compression in [NONE, LZW, DEFLATE, JPEG, PACKBITS, ZSTD, WEBP] {
             let images = [image(file, &picture(40, 30), Form::tiles(compression, 16))];
             let bytes = file.write(&images);
             use_all(&bytes).unwrap();
@@ -93,7 +100,8 @@ fn damage_anywhere_neither_panics_nor_hangs_nor_takes_memory() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (seed >> 33) as usize % below
     };
-    for compression in [NONE, LZW, DEFLATE, JPEG] {
+    let jpeg_2000 = 33005;
+    for compression in [NONE, LZW, DEFLATE, JPEG, PACKBITS, ZSTD, WEBP, jpeg_2000] {
         let whole = rich(compression);
         use_all(&whole).unwrap();
         for round in 0..1500 {
@@ -181,11 +189,17 @@ fn tiles_that_claim_too_much_are_refused() {
         refused(&FILE.write(&[image]), part);
     }
     // A few bytes that claim to be a large tile.
-    for compression in [NONE, LZW, DEFLATE, JPEG] {
+    for compression in [NONE, LZW, DEFLATE, JPEG, PACKBITS, ZSTD, WEBP] {
         let mut image = level(compression).with(256, Value::Long(vec![4096])).with(257, Value::Long(vec![4096]));
         image = image.with(322, Value::Long(vec![4096])).with(323, Value::Long(vec![4096]));
         image.tiles.truncate(1);
-        if compression != JPEG {
+        if compression == WEBP {
+            image.tiles[0] = webp(&Rgb::white(64, 64));
+            // 14 bits each for the sides, less one, after the signature of what is without loss.
+            let header = u32::from_le_bytes(image.tiles[0][21..25].try_into().unwrap());
+            let header = header >> 28 << 28 | 4095 << 14 | 4095;
+            image.tiles[0][21..25].copy_from_slice(&header.to_le_bytes());
+        } else if compression != JPEG {
             image.tiles[0] = compress(&[0; 3000], compression);
         } else {
             let tile = &mut image.tiles[0];

@@ -1,6 +1,8 @@
 //! JPEG 2000 tiles, as codestreams or as JP2 files. What their samples mean is for the TIFF's tags to say.
 
 mod codestream;
+#[cfg(test)]
+mod tests;
 
 use super::{Pixels, room_for, with_count};
 use codestream::Claims;

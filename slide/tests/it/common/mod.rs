@@ -1,6 +1,7 @@
 //! Small TIFFs of every form, written for tests by the book and independently of the reader.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+pub mod jpeg2000;
 pub mod memory;
 pub mod pixels;
 pub mod shared;
@@ -14,7 +15,10 @@ pub const NONE: u16 = 1;
 pub const LZW: u16 = 5;
 pub const JPEG: u16 = 7;
 pub const DEFLATE: u16 = 8;
+pub const PACKBITS: u16 = 32773;
 pub const OLD_DEFLATE: u16 = 32946;
+pub const ZSTD: u16 = 50000;
+pub const WEBP: u16 = 50001;
 
 /// The values of a field.
 #[derive(Debug, Clone)]
@@ -181,6 +185,8 @@ pub struct Form {
     pub wide: bool,
     /// Whether JPEG tiles hold YCbCr 4:2:0, and not RGB.
     pub ycbcr: bool,
+    /// Whether red, green and blue have tiles of their own.
+    pub planar: bool,
 }
 
 impl Form {
@@ -193,6 +199,7 @@ impl Form {
             predictor: false,
             wide: false,
             ycbcr: false,
+            planar: false,
         }
     }
 
@@ -205,17 +212,28 @@ impl Form {
 pub fn image(file: File, picture: &Rgb, form: Form) -> Image {
     let tile_width = if form.striped { picture.width } else { form.tile_width };
     let (mut tiles, mut tables) = (Vec::new(), None);
-    for y in (0..picture.height).step_by(form.tile_height as usize) {
-        for x in (0..picture.width).step_by(tile_width as usize) {
-            let rows = if form.striped { form.tile_height.min(picture.height - y) } else { form.tile_height };
-            let tile = stretched(picture, x, y, tile_width, rows);
-            if form.compression == JPEG {
-                let (shared, body) = pixels::jpeg_tile(&tile, form.ycbcr);
-                assert!(tables.is_none() || tables.as_ref() == Some(&shared));
-                tables = Some(shared);
-                tiles.push(body);
-            } else {
-                tiles.push(pack(file, &tile, form));
+    let planes = if form.planar { 3 } else { 1 };
+    for plane in 0..planes {
+        for y in (0..picture.height).step_by(form.tile_height as usize) {
+            for x in (0..picture.width).step_by(tile_width as usize) {
+                let rows = if form.striped { form.tile_height.min(picture.height - y) } else { form.tile_height };
+                let tile = stretched(picture, x, y, tile_width, rows);
+                if form.compression == JPEG {
+                    let (shared, body) = match form.planar {
+                        true => pixels::jpeg_plane(&tile, plane),
+                        false => pixels::jpeg_tile(&tile, form.ycbcr),
+                    };
+                    assert!(tables.is_none() || tables.as_ref() == Some(&shared));
+                    tables = Some(shared);
+                    tiles.push(body);
+                } else if form.compression == WEBP {
+                    tiles.push(pixels::webp(&tile));
+                } else if form.planar {
+                    let samples: Vec<u8> = tile.data.iter().copied().skip(plane).step_by(3).collect();
+                    tiles.push(pack(file, &samples, (tile.width as usize, 1), form));
+                } else {
+                    tiles.push(pack(file, &tile.data, (tile.width as usize, 3), form));
+                }
             }
         }
     }
@@ -227,6 +245,9 @@ pub fn image(file: File, picture: &Rgb, form: Form) -> Image {
         .with(259, short(form.compression))
         .with(262, short(if form.ycbcr { 6 } else { 2 }))
         .with(277, short(3));
+    if form.planar {
+        image = image.with(284, short(2));
+    }
     image = match form.striped {
         true => image.with(278, Value::Long(vec![form.tile_height])),
         false => image.with(322, Value::Long(vec![tile_width])).with(323, Value::Long(vec![form.tile_height])),
@@ -251,14 +272,13 @@ fn stretched(picture: &Rgb, x: u32, y: u32, width: u32, height: u32) -> Rgb {
     Rgb { width, height, data }
 }
 
-fn pack(file: File, tile: &Rgb, form: Form) -> Vec<u8> {
-    let row_len = tile.width as usize * 3;
+fn pack(file: File, samples: &[u8], (width, count): (usize, usize), form: Form) -> Vec<u8> {
     let mut raw = Vec::new();
-    for row in tile.data.chunks_exact(row_len) {
+    for row in samples.chunks_exact(width * count) {
         // 257 × v is the 16-bit sample that comes back as v.
         let samples: Vec<u16> = row.iter().map(|&v| if form.wide { u16::from(v) * 257 } else { v.into() }).collect();
         for (index, &sample) in samples.iter().enumerate() {
-            let left = if form.predictor && index >= 3 { samples[index - 3] } else { 0 };
+            let left = if form.predictor && index >= count { samples[index - count] } else { 0 };
             let stored = sample.wrapping_sub(left);
             raw.extend(
                 file.number(u64::from(if form.wide { stored } else { stored & 0xff }), if form.wide { 2 } else { 1 }),
@@ -276,8 +296,28 @@ pub fn compress(raw: &[u8], compression: u16) -> Vec<u8> {
             encoder.write_all(raw).unwrap();
             encoder.finish().unwrap()
         }
+        PACKBITS => packbits(raw),
+        ZSTD => ruzstd::encoding::compress_to_vec(raw, ruzstd::encoding::CompressionLevel::Fastest),
         _ => raw.to_vec(),
     }
+}
+
+/// Runs of what repeats, and the rest in pieces as it is.
+fn packbits(raw: &[u8]) -> Vec<u8> {
+    let (mut packed, mut rest) = (Vec::new(), raw);
+    while let Some(first) = rest.first() {
+        let same = rest.iter().take(128).take_while(|byte| *byte == first).count();
+        let differing = rest.windows(2).take(127).take_while(|pair| pair[0] != pair[1]).count().max(1);
+        if same > 1 {
+            packed.extend([(257 - same) as u8, *first]);
+            rest = &rest[same..];
+        } else {
+            packed.push(differing as u8 - 1);
+            packed.extend(&rest[..differing]);
+            rest = &rest[differing..];
+        }
+    }
+    packed
 }
 
 /// Where a value of a field lies in a little-endian classic file: for tests that overwrite it.

@@ -52,7 +52,28 @@ pub fn jpeg(picture: &Rgb, ycbcr: bool) -> Vec<u8> {
 
 /// A tile as Aperio's scanners write it: the shared tables, and a JPEG without tables and APPn markers.
 pub fn jpeg_tile(picture: &Rgb, ycbcr: bool) -> (Vec<u8>, Vec<u8>) {
-    let jpeg = jpeg(picture, ycbcr);
+    split(&jpeg(picture, ycbcr))
+}
+
+/// The same of one of the picture's channels alone.
+pub fn jpeg_plane(picture: &Rgb, channel: usize) -> (Vec<u8>, Vec<u8>) {
+    let samples: Vec<u8> = picture.data.iter().copied().skip(channel).step_by(3).collect();
+    let mut out = Vec::new();
+    let encoder = Encoder::new(&mut out, 92);
+    encoder.encode(&samples, picture.width as u16, picture.height as u16, ColorType::Luma).unwrap();
+    split(&out)
+}
+
+/// A WebP without loss.
+pub fn webp(picture: &Rgb) -> Vec<u8> {
+    let mut out = Vec::new();
+    let encoder = image_webp::WebPEncoder::new(&mut out);
+    encoder.encode(&picture.data, picture.width, picture.height, image_webp::ColorType::Rgb8).unwrap();
+    out
+}
+
+/// The tables of a JPEG from SOI to EOI, and the JPEG without them.
+fn split(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut tables, mut body, mut at) = (vec![0xff, 0xd8], vec![0xff, 0xd8], 2);
     loop {
         let (marker, len) = (jpeg[at + 1], 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]])));
