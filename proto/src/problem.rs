@@ -60,6 +60,9 @@ codes! {
     /// The tile, level or associated image lies outside what the slide has.
     OutsideSlide = "outside_slide", 404, "The slide has no such tile, level or image",
         "Ask /v1/materials/{id}/slide for its levels, tile grids and associated images.";
+    /// The slide carries no ICC profile.
+    NoIccProfile = "no_icc_profile", 404, "The slide has no ICC profile",
+        "Take its pixels as they are; sRGB is what viewers assume.";
     /// The path is served, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405, "This method is not served here",
         "Use one of the methods in the Allow header.";
@@ -99,6 +102,9 @@ codes! {
     /// The slide's own data is damaged at this place.
     DamagedSlide = "damaged_slide", 422, "The slide is damaged at this place",
         "Other places may be whole; scan the slide again or export it anew.";
+    /// The slide's ICC profile is damaged, or none of RGB pixels.
+    BadIccProfile = "bad_icc_profile", 422, "The slide's ICC profile cannot be used",
+        "Leave 'icc=srgb' out: the pixels come as the file has them.";
     /// The bytes that arrived do not have the hash that was announced.
     HashMismatch = "hash_mismatch", 422, "The bytes do not have the announced hash",
         "Check the file at its source and upload it again.";
@@ -114,6 +120,9 @@ codes! {
     /// Something in the server went wrong; its log tells more.
     Internal = "internal", 500, "The server failed",
         "Send it again; if it fails again, look in the server's log at this time.";
+    /// The request is sound, and asks for what is not done here.
+    NotImplemented = "not_implemented", 501, "This is not done here",
+        "Ask for what the detail names instead.";
     /// No coordinator leads just now.
     NoLeader = "no_leader", 503, "No coordinator leads just now",
         "Send it again in a moment; if it goes on, start the missing coordinators: more than half must run.";

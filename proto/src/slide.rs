@@ -40,6 +40,19 @@ pub struct Associated {
     pub url: String,
 }
 
+/// The ICC profile that tells what the slide's colours mean. Tiles and regions come without it, their pixels as the file
+/// has them; with `icc=srgb` they are converted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IccProfile {
+    /// Its length in bytes.
+    pub size: u64,
+    /// What it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Where it is, a path on the node.
+    pub url: String,
+}
+
 /// A slide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlideInfo {
@@ -70,6 +83,12 @@ pub struct SlideInfo {
     pub tiles: String,
     /// The Deep Zoom descriptor's address, a path.
     pub deep_zoom: String,
+    /// The base URI of the slide as an image service of the IIIF Image API 3, a path; version 2 is at `/iiif/2/…`.
+    #[serde(default)]
+    pub iiif: String,
+    /// The ICC profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icc: Option<IccProfile>,
     /// What the scanner wrote besides.
     pub properties: BTreeMap<String, String>,
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "content-digest, content-range, accept-ranges, etag, location, microtome-tile, microtome-width, microtome-height, \
+    "content-digest, content-range, accept-ranges, etag, link, location, microtome-tile, microtome-width, microtome-height, \
      retry-after, tus-resumable, \
      tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-metadata, upload-expires, \
      upload-concat",

@@ -1,7 +1,7 @@
 //! Whether the slide reader agrees with OpenSlide: `tests/agreement/agree.py` on slides that it makes, with packages of
 //! its own.
 
-use crate::{Outcome, has, linted, python, root, step, target};
+use crate::{Outcome, linted, python, root, step, target};
 use std::{path::PathBuf, process::Command};
 
 /// What the script needs, from PyPI. The first two are OpenSlide.
@@ -20,8 +20,8 @@ pub fn all(arguments: &[String]) -> Outcome {
 
 /// A share that a test run has time for; left out, said aloud, where there is no Python.
 pub fn short() -> Outcome {
-    if !has("python3") {
-        eprintln!("\n== agreement with OpenSlide: left out; it needs python3 with venv");
+    if !python::is_there() {
+        eprintln!("\n== agreement with OpenSlide: left out; it needs python3 with its venv module");
         return Ok(());
     }
     compare(&["--short".to_owned()])

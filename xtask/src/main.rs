@@ -4,6 +4,7 @@
 //! get it.
 
 mod agree;
+mod iiif;
 mod python;
 
 use std::{
@@ -15,7 +16,9 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the page in a browser
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the IIIF validators, the page in
+                    a browser
+cargo xtask iiif    the IIIF validators alone
 cargo xtask page    the page alone
 cargo xtask agree   the slide reader beside OpenSlide, at length: --only KIND, --regions N, --seed N narrow or widen it
 cargo xtask fix     formats, and applies what clippy can mend";
@@ -23,7 +26,8 @@ cargo xtask fix     formats, and applies what clippy can mend";
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let result = match chore.as_str() {
-        "test" => packages().and_then(|()| rust()).and_then(|()| agree::short()).and_then(|()| page()),
+        "test" => packages().and_then(|()| rust()).and_then(|()| peers()).and_then(|()| page()),
+        "iiif" => program().and_then(|()| iiif::check()),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
         "agree" => agree::all(&env::args().skip(2).collect::<Vec<_>>()),
         "fix" => fix(),
@@ -81,6 +85,12 @@ fn linted() -> Command {
     let mut command = cargo();
     command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     command
+}
+
+/// Other people's programs, beside ours.
+fn peers() -> Outcome {
+    agree::short()?;
+    iiif::check()
 }
 
 /// The program with its page; the Rust tests build it, too. With all crates at once their dependencies are the same.

@@ -9,7 +9,7 @@ use axum::{
 use microtome_proto::{Code, MaterialId, Problem, internal::Located};
 use microtome_server::extract::Path;
 
-/// `/v1/materials/{id}/file`, `/v1/materials/{id}/slide`, `/regions/{id}`.
+/// `/v1/materials/{id}/file`, `/v1/materials/{id}/slide`, `/v1/materials/{id}/icc`, `/regions/{id}`.
 pub(super) async fn material(
     State(app): Shared,
     OriginalUri(uri): OriginalUri,
@@ -54,6 +54,24 @@ pub(super) async fn deep_zoom_tile(
     app.to_holder(&named(&name, "_files")?, &uri).await
 }
 
+/// `/iiif/{version}/{id}`.
+pub(super) async fn iiif(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    app.to_holder(&identified(&id)?, &uri).await
+}
+
+/// `/iiif/{version}/{id}/…`.
+pub(super) async fn iiif_rest(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    Path((_, id, _)): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    app.to_holder(&identified(&id)?, &uri).await
+}
+
 /// `/v1/uploads/{id}`: the node that receives it, or that has received it.
 pub(super) async fn upload(
     State(app): Shared,
@@ -92,6 +110,11 @@ fn unavailable(id: &MaterialId) -> Problem {
 fn redirect(node: &str, uri: &Uri) -> Response {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("{node}{path}"))]).into_response()
+}
+
+/// The IIIF Image API wants 404 for identifiers of nothing, whatever they look like.
+fn identified(id: &str) -> Result<MaterialId, Problem> {
+    id.parse().map_err(|_| Problem::new(Code::NotFound, format!("'{id}' is no material's id")))
 }
 
 fn named(name: &str, ending: &str) -> Result<MaterialId, Problem> {

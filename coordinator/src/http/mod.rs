@@ -96,10 +96,13 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/materials/{id}/file", get(data::material))
         .route("/v1/materials/{id}/slide", get(data::material))
+        .route("/v1/materials/{id}/icc", get(data::material))
         .route("/v1/materials/{id}/associated/{name}", get(data::associated))
         .route("/tiles/{id}/{*rest}", get(data::tile))
         .route("/dzi/{name}", get(data::deep_zoom))
         .route("/dzi/{name}/{*rest}", get(data::deep_zoom_tile))
+        .route("/iiif/{version}/{id}", get(data::iiif))
+        .route("/iiif/{version}/{id}/{*rest}", get(data::iiif_rest))
         .route("/regions/{id}", get(data::material))
         .route_layer(lead.clone());
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);

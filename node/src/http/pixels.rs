@@ -1,6 +1,8 @@
-//! Tiles, Deep Zoom, regions, associated images and the slide's description, as viewers ask for them.
+//! Tiles, Deep Zoom, IIIF pictures, regions, associated images and the slide's description, as viewers ask for them.
 
+mod address;
 mod deep_zoom;
+mod iiif;
 mod info;
 mod regions;
 mod tagged;
@@ -15,6 +17,8 @@ use axum::{
 };
 use microtome_proto::{Code, MaterialId, Problem};
 use microtome_server::AtHand;
+use microtome_slide::icc::ToSrgb;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// What is answered without the router: native tiles that are at hand.
@@ -30,9 +34,38 @@ pub(crate) fn routes() -> Router<Arc<Node>> {
         .route(tiles::ROUTE, get(tiles::tile))
         .route("/dzi/{name}", get(deep_zoom::descriptor))
         .route("/dzi/{name}/{level}/{tile}", get(deep_zoom::tile))
+        .route("/iiif/{version}/{id}", get(iiif::base))
+        .route("/iiif/{version}/{id}/info.json", get(iiif::info))
+        .route("/iiif/{version}/{id}/{region}/{size}/{rotation}/{picture}", get(iiif::picture))
         .route("/regions/{id}", get(regions::region))
         .route("/v1/materials/{id}/slide", get(info::slide))
+        .route("/v1/materials/{id}/icc", get(info::icc_profile))
         .route("/v1/materials/{id}/associated/{name}", get(info::associated))
+}
+
+/// Which colours are wanted, where not those that the file has: `icc=srgb`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Icc {
+    Srgb,
+}
+
+impl Icc {
+    /// What tells the wanted colours apart in the names of pictures.
+    const fn tag(wanted: Option<Self>) -> &'static str {
+        match wanted {
+            Some(Self::Srgb) => "-srgb",
+            None => "",
+        }
+    }
+}
+
+/// The way to the wanted colours; nothing where the slide's pixels are to be sent as they are, also for want of a profile.
+async fn srgb(node: &Node, blob: &Blob, opened: &Arc<Opened>, wanted: Option<Icc>) -> Result<Option<ToSrgb>, Refusal> {
+    match wanted {
+        Some(Icc::Srgb) => read(blob, node.pixels.to_srgb(opened).await),
+        None => Ok(None),
+    }
 }
 
 /// Why there is no picture in the answer.

@@ -10,6 +10,7 @@ pub(crate) fn problem(material: &MaterialId, error: &SlideError) -> Problem {
         SlideError::NotASlide(_) => Code::NotASlide,
         SlideError::Unsupported(_) => Code::UnsupportedSlide,
         SlideError::Damaged(_) => Code::DamagedSlide,
+        SlideError::BadProfile(_) => Code::BadIccProfile,
         SlideError::Outside(_) => Code::OutsideSlide,
         SlideError::TooLarge(_) => Code::TooLarge,
         SlideError::Io(error) => match error.kind() {
@@ -38,6 +39,7 @@ mod tests {
             (SlideError::NotASlide("x".into()), Code::NotASlide),
             (SlideError::Unsupported("x".into()), Code::UnsupportedSlide),
             (SlideError::Damaged("x".into()), Code::DamagedSlide),
+            (SlideError::BadProfile("x".into()), Code::BadIccProfile),
             (SlideError::Outside("x".into()), Code::OutsideSlide),
             (SlideError::TooLarge("x".into()), Code::TooLarge),
             (io(io::ErrorKind::UnexpectedEof), Code::DamagedSlide),

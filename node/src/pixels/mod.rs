@@ -2,9 +2,10 @@
 //!
 //! Three roads, cheapest first: a *native* tile is the file's own bytes behind a prefix, read straight from the page
 //! cache on the asking thread; a *rendered* picture is decoded, resampled and encoded on a bounded pool and kept in a
-//! bounded cache; a region is cut for its asker alone. It owns the opened slides and those bounds. It must never know
+//! bounded cache; a region, or another picture as large, is cut for its asker alone. It owns the opened slides and those bounds. It must never know
 //! where a copy came from, nor speak HTTP.
 
+mod colours;
 #[cfg(test)]
 pub(crate) mod drawn;
 mod failure;
@@ -20,12 +21,14 @@ pub(crate) use slides::Opened;
 
 use crate::blobs::Blob;
 use bytes::Bytes;
+use colours::Colours;
 use microtome_proto::Problem;
 use microtome_server::Metrics;
-use microtome_slide::SlideError;
+use microtome_slide::{SlideError, icc::ToSrgb, iiif::Plan};
 use pool::Pool;
 use prometheus_client::metrics::counter::Counter;
 use ready::ReadyCache;
+use region::Cut;
 use slides::Slides;
 use source::NoWait;
 use std::{io, num::NonZero, sync::Arc};
@@ -35,6 +38,8 @@ use tokio::sync::Semaphore;
 pub(crate) const JPEG_QUALITY: u8 = 85;
 /// Requests that may wait for each processor.
 const WAITING_PER_PROCESSOR_MAX: usize = 256;
+/// Most pixels of a picture that is kept; what is larger is seldom asked for twice.
+const READY_PIXELS_MAX: u64 = 1 << 20;
 /// Reads that may wait for the disk at once: it sorts them better than one after the other.
 const DISK_READS_MAX: usize = 64;
 /// Reads that may wait for such a place.
@@ -68,6 +73,7 @@ impl Default for PixelLimits {
 pub(crate) struct Pixels {
     slides: Slides,
     ready: ReadyCache,
+    colours: Colours,
     processors: Pool,
     disk: Pool,
     region_room: Arc<Semaphore>,
@@ -81,7 +87,7 @@ pub(crate) struct Counts {
     native: Counter,
     /// Tiles and associated images that were drawn; those answered from memory are not among them.
     drawn: Counter,
-    /// Regions cut.
+    /// Regions and other large pictures cut.
     regions: Counter,
 }
 
@@ -93,6 +99,7 @@ impl Pixels {
         Self {
             slides: Slides::new(limits.slides_max),
             ready: ReadyCache::new(limits.ready_bytes_max, counts.drawn.clone()),
+            colours: Colours::default(),
             processors: Pool::new("a processor", workers, workers * WAITING_PER_PROCESSOR_MAX),
             disk: Pool::new("the disk", DISK_READS_MAX, DISK_READS_WAITING_MAX),
             region_room: region::room(limits.region_bytes_max),
@@ -106,7 +113,7 @@ impl Pixels {
         metrics.register(|registry| {
             registry.register("tiles_native", "Tiles answered with the file's own bytes", native);
             registry.register("pictures_drawn", "Tiles and associated images decoded and encoded", drawn);
-            registry.register("regions_cut", "Regions decoded and encoded", regions);
+            registry.register("regions_cut", "Regions and other large pictures decoded and encoded", regions);
         });
     }
 
@@ -162,21 +169,76 @@ impl Pixels {
         })
     }
 
-    /// A picture that costs work: from memory where it is ready, else drawn, once for all who ask for it now.
+    /// A picture that costs work, in the colours that the file has: from memory where it is ready, else drawn, once for all
+    /// who ask for it now.
     ///
     /// # Errors
     /// `outside_slide`, `damaged_slide`, `too_large`, or that there is too much to do.
     pub(crate) async fn picture(&self, opened: &Arc<Opened>, picture: Picture) -> Result<Bytes, Problem> {
-        self.ready.get(opened, picture, &self.processors).await
+        self.coloured(opened, picture, None).await
+    }
+
+    /// The same, its colours converted where `to_srgb` says how.
+    ///
+    /// # Errors
+    /// The same, or `bad_icc_profile`.
+    pub(crate) async fn coloured(
+        &self,
+        opened: &Arc<Opened>,
+        picture: Picture,
+        to_srgb: Option<ToSrgb>,
+    ) -> Result<Bytes, Problem> {
+        self.ready.get(opened, picture, to_srgb, &self.processors).await
+    }
+
+    /// A picture of the IIIF Image API: kept as others are where it is small, cut as a region where it is large.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub(crate) async fn iiif(
+        &self,
+        opened: &Arc<Opened>,
+        plan: Plan,
+        to_srgb: Option<ToSrgb>,
+    ) -> Result<Bytes, Problem> {
+        match region::pixels(&plan) {
+            ..=READY_PIXELS_MAX => self.coloured(opened, Picture::Iiif(plan), to_srgb).await,
+            _ => self.cut(opened, Cut::Iiif(plan), to_srgb).await,
+        }
     }
 
     /// A region, drawn for its asker. The bytes count against the bound on regions until they are dropped.
     ///
     /// # Errors
-    /// `outside_slide`, `damaged_slide`, `too_large`, or that there is too much to do.
-    pub(crate) async fn region(&self, opened: &Arc<Opened>, region: Region) -> Result<Bytes, Problem> {
-        let bytes = region::cut(opened, region, &self.region_room, &self.processors).await?;
+    /// `outside_slide`, `damaged_slide`, `too_large`, `bad_icc_profile`, or that there is too much to do.
+    pub(crate) async fn region(
+        &self,
+        opened: &Arc<Opened>,
+        region: Region,
+        to_srgb: Option<ToSrgb>,
+    ) -> Result<Bytes, Problem> {
+        self.cut(opened, Cut::Region(region), to_srgb).await
+    }
+
+    async fn cut(&self, opened: &Arc<Opened>, cut: Cut, to_srgb: Option<ToSrgb>) -> Result<Bytes, Problem> {
+        let bytes = region::cut(opened, cut, to_srgb, &self.region_room, &self.processors).await?;
         self.counts.regions.inc();
         Ok(bytes)
+    }
+
+    /// The slide's ICC profile as the file has it.
+    ///
+    /// # Errors
+    /// `damaged_slide`, or that there is too much to do.
+    pub(crate) async fn icc_profile(&self, opened: &Arc<Opened>) -> Result<Option<Vec<u8>>, Problem> {
+        colours::profile(opened, &self.disk).await
+    }
+
+    /// The way from the slide's colours to sRGB; nothing where it has no profile.
+    ///
+    /// # Errors
+    /// `bad_icc_profile`, `damaged_slide`, or that there is too much to do.
+    pub(crate) async fn to_srgb(&self, opened: &Arc<Opened>) -> Result<Option<ToSrgb>, Problem> {
+        self.colours.get(opened, &self.disk).await
     }
 }

@@ -5,7 +5,7 @@
 use super::{JPEG_QUALITY, Opened, pool::Pool};
 use bytes::Bytes;
 use microtome_proto::Problem;
-use microtome_slide::{Rgb, SlideError, deep_zoom::DeepZoom, encode};
+use microtome_slide::{Rgb, SlideError, deep_zoom::DeepZoom, encode, icc::ToSrgb, iiif::Plan};
 use moka::future::Cache;
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
@@ -59,25 +59,33 @@ pub(crate) enum Picture {
     Tile { level: usize, column: u32, row: u32 },
     /// A tile of a Deep Zoom pyramid.
     DeepZoom { tile_size: Option<u32>, overlap: u32, level: usize, column: u32, row: u32, format: Format },
+    /// A picture of the IIIF Image API.
+    Iiif(Plan),
     /// An associated image.
     Associated { name: String, format: Format },
 }
 
 impl Picture {
-    fn draw(&self, opened: &Opened) -> Result<Vec<u8>, SlideError> {
+    fn draw(&self, opened: &Opened, to_srgb: Option<&ToSrgb>) -> Result<Vec<u8>, SlideError> {
         let slide = &opened.slide;
+        let coloured = |mut picture: Rgb| match to_srgb {
+            Some(to_srgb) => to_srgb.apply(&mut picture).map(|()| picture),
+            None => Ok(picture),
+        };
         match self {
-            Self::Tile { level, column, row } => Format::Jpeg.encode(&slide.tile(*level, *column, *row)?),
+            Self::Tile { level, column, row } => Format::Jpeg.encode(&coloured(slide.tile(*level, *column, *row)?)?),
             Self::DeepZoom { tile_size, overlap, level, column, row, format } => {
                 let pyramid = DeepZoom::new(slide, *tile_size, *overlap);
-                format.encode(&pyramid.tile(slide, *level, *column, *row)?)
+                format.encode(&coloured(pyramid.tile(slide, *level, *column, *row)?)?)
             }
-            Self::Associated { name, format } => format.encode(&slide.associated_image(name)?),
+            Self::Iiif(plan) => plan.encode(coloured(plan.draw(slide)?)?, JPEG_QUALITY),
+            Self::Associated { name, format } => format.encode(&coloured(slide.associated_image(name)?)?),
         }
     }
 }
 
-type Key = (Arc<str>, Picture);
+/// The file, what is drawn of it, and whether its colours are brought to sRGB.
+type Key = (Arc<str>, Picture, bool);
 
 /// The pictures that are ready.
 pub(crate) struct ReadyCache {
@@ -92,12 +100,19 @@ impl ReadyCache {
         Self { ready: Cache::builder().max_capacity(bytes_max).weigher(weigh).build(), drawn }
     }
 
-    /// The picture, drawn on the pool where it is not ready. Who asks for one that is being drawn waits for it.
-    pub(crate) async fn get(&self, opened: &Arc<Opened>, picture: Picture, pool: &Pool) -> Result<Bytes, Problem> {
-        let key = (opened.content(), picture);
+    /// The picture, in the colours that the file has or by `to_srgb`, drawn on the pool where it is not ready. Who asks for
+    /// one that is being drawn waits for it.
+    pub(crate) async fn get(
+        &self,
+        opened: &Arc<Opened>,
+        picture: Picture,
+        to_srgb: Option<ToSrgb>,
+        pool: &Pool,
+    ) -> Result<Bytes, Problem> {
+        let key = (opened.content(), picture, to_srgb.is_some());
         let draw = async {
             let (opened, picture, drawn) = (Arc::clone(opened), key.1.clone(), self.drawn.clone());
-            let draw = move || match picture.draw(&opened) {
+            let draw = move || match picture.draw(&opened, to_srgb.as_ref()) {
                 // A box has no spare room, which the cache would not count.
                 Ok(bytes) => {
                     drawn.inc();

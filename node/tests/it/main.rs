@@ -8,6 +8,8 @@ mod drawn;
 mod support;
 
 mod clones;
+mod colours;
+mod iiif;
 mod pixels;
 mod reads;
 mod runs;

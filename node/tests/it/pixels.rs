@@ -11,7 +11,7 @@ use std::{
 };
 
 /// An Aperio-style slide whose tiles are JPEG. Its sides are no multiples of the tiles'.
-fn synthetic_slide() -> &'static [u8] {
+pub(crate) fn synthetic_slide() -> &'static [u8] {
     static SLIDE: OnceLock<Vec<u8>> = OnceLock::new();
     SLIDE.get_or_init(|| {
         let path = tempfile::NamedTempFile::new().unwrap();
@@ -21,40 +21,40 @@ fn synthetic_slide() -> &'static [u8] {
     })
 }
 
-fn read(slide: &[u8]) -> Slide {
+pub(crate) fn read(slide: &[u8]) -> Slide {
     Slide::open(Arc::new(slide.to_vec())).unwrap()
 }
 
 /// An uncompressed slide: none of its tiles can be passed through.
-fn plain_slide() -> Vec<u8> {
+pub(crate) fn plain_slide() -> Vec<u8> {
     drawn::tiff(&[(300, 200), (150, 100)], |x, y| [(x / 2) as u8, y as u8, 99])
 }
 
 /// A node that holds `slide`.
-async fn holding(slide: &[u8]) -> (TestNode, MaterialId) {
+pub(crate) async fn holding(slide: &[u8]) -> (TestNode, MaterialId) {
     let (node, id) = (TestNode::start().await, material(1));
     node.put(&id, slide).await;
     (node, id)
 }
 
-async fn get(node: &TestNode, path: &str) -> Response {
+pub(crate) async fn get(node: &TestNode, path: &str) -> Response {
     node.request("GET", path).send().await.unwrap()
 }
 
-async fn refused(node: &TestNode, path: &str) -> (u16, String) {
+pub(crate) async fn refused(node: &TestNode, path: &str) -> (u16, String) {
     let response = get(node, path).await;
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json", "{path}");
     (response.status().as_u16(), code(response).await)
 }
 
-fn decoded(png: &[u8]) -> Rgb {
+pub(crate) fn decoded(png: &[u8]) -> Rgb {
     let image = image::load_from_memory_with_format(png, image::ImageFormat::Png).unwrap().into_rgb8();
     Rgb { width: image.width(), height: image.height(), data: image.into_raw() }
 }
 
 /// A counter in the metrics.
-async fn counted(node: &TestNode, name: &str) -> u64 {
+pub(crate) async fn counted(node: &TestNode, name: &str) -> u64 {
     let text = get(node, "/metrics").await.text().await.unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("microtome_{name}_total ")));
     line.unwrap_or_else(|| panic!("{name} is not in the metrics")).parse().unwrap()

@@ -249,6 +249,8 @@ mod tests {
             associated: Vec::new(),
             tiles: String::new(),
             deep_zoom: String::new(),
+            iiif: String::new(),
+            icc: None,
             properties: BTreeMap::new(),
         }
     }

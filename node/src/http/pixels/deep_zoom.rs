@@ -3,7 +3,7 @@
 //! Viewers copy the descriptor's query to each tile's address: the tiles' size and overlap travel with it.
 
 use super::{
-    Refusal, bad_request, held, number, opened, read, reply,
+    Icc, Refusal, bad_request, held, number, opened, read, reply, srgb,
     tagged::{NATIVE, RENDERED, Tagged},
     tile_name,
 };
@@ -36,6 +36,8 @@ pub(super) struct Grid {
     tile_size: Option<u32>,
     #[serde(default)]
     overlap: u32,
+    /// The colours of the tiles.
+    icc: Option<Icc>,
 }
 
 impl Grid {
@@ -65,7 +67,7 @@ pub(super) async fn descriptor(
 async fn describe(node: &Node, name: &str, grid: Grid, headers: &HeaderMap) -> Result<Response, Refusal> {
     let id =
         name.strip_suffix(".dzi").ok_or_else(|| Problem::new(Code::NotFound, format!("'{name}' is not ID.dzi")))?;
-    let Grid { tile_size, overlap } = grid.checked()?;
+    let Grid { tile_size, overlap, .. } = grid.checked()?;
     let blob = held(node, id)?;
     let tagged =
         Tagged::new(&blob.manifest().blake3, format_args!("dzi-{}-{overlap}", tile_size.unwrap_or(0)), headers)?;
@@ -99,11 +101,16 @@ async fn cut(
     let level = number(level).ok_or_else(nonsense)? as usize;
     let (column, row, suffix) = tile_name(tile).ok_or_else(nonsense)?;
     let format = Format::of_suffix(suffix).ok_or_else(nonsense)?;
-    let Grid { tile_size, overlap } = grid.checked()?;
+    let Grid { tile_size, overlap, icc } = grid.checked()?;
     let blob = held(node, id)?;
     let tagged = Tagged::new(
         &blob.manifest().blake3,
-        format_args!("dz-{}-{overlap}-{level}-{column}-{row}-{}", tile_size.unwrap_or(0), format.suffix()),
+        format_args!(
+            "dz-{}-{overlap}-{level}-{column}-{row}-{}{}",
+            tile_size.unwrap_or(0),
+            format.suffix(),
+            Icc::tag(icc)
+        ),
         headers,
     )?;
     if let Some(unchanged) = tagged.unchanged() {
@@ -111,13 +118,15 @@ async fn cut(
     }
     let slide = opened(node, &blob).await?;
     node.tiles_served.fetch_add(1, Ordering::Relaxed);
+    let to_srgb = srgb(node, &blob, &slide, icc).await?;
     if format == Format::Jpeg
+        && to_srgb.is_none()
         && let Some((level, column, row)) = DeepZoom::new(&slide.slide, tile_size, overlap).native(level, column, row)
         && let Some(tile) = read(&blob, node.pixels.native(&slide, level, column, row).await)?
     {
         return Ok(tagged.tile(format.media_type(), tile, NATIVE));
     }
     let picture = Picture::DeepZoom { tile_size, overlap, level, column, row, format };
-    let tile = read(&blob, node.pixels.picture(&slide, picture).await)?;
+    let tile = read(&blob, node.pixels.coloured(&slide, picture, to_srgb).await)?;
     Ok(tagged.tile(format.media_type(), tile, RENDERED))
 }

@@ -1,6 +1,6 @@
-//! The slide's description, and its associated images.
+//! The slide's description, its ICC profile, and its associated images.
 
-use super::{Refusal, held, opened, read, reply, tagged::Tagged};
+use super::{Icc, Refusal, held, opened, read, reply, srgb, tagged::Tagged};
 use crate::{
     Node,
     pixels::{Format, Opened, Picture},
@@ -10,13 +10,20 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
 use microtome_proto::{
     Code, Problem,
-    slide::{Associated, Level, SlideInfo},
+    slide::{Associated, IccProfile, Level, SlideInfo},
 };
-use microtome_server::extract::Path;
+use microtome_server::extract::{Path, Query};
+use microtome_slide::icc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// The associated image that was scanned as the levels were; the others come from a camera of their own, of whose colours
+/// the profile says nothing.
+const SCANNED_ALIKE: &str = "thumbnail";
 
 /// What stays as it is in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -32,7 +39,17 @@ pub(super) async fn slide(
 async fn describe(node: &Node, id: &str) -> Result<Response, Refusal> {
     let blob = held(node, id)?;
     let slide = opened(node, &blob).await?;
-    let info = info(&slide);
+    let mut info = info(&slide);
+    // A profile beyond reading is told where it is asked for; the slide is there all the same.
+    let profile = match node.pixels.icc_profile(&slide).await {
+        Err(problem) if problem.code == Code::DamagedSlide => None,
+        profile => read(&blob, profile)?,
+    };
+    info.icc = profile.map(|profile| IccProfile {
+        size: profile.len() as u64,
+        description: icc::description(&profile).unwrap_or_default(),
+        url: format!("/v1/materials/{}/icc", info.id),
+    });
     // The material's name in it may change.
     Ok(([(header::CACHE_CONTROL, "no-cache")], axum::Json(info)).into_response())
 }
@@ -74,20 +91,51 @@ fn info(opened: &Opened) -> SlideInfo {
         associated: associated.collect(),
         tiles: format!("/tiles/{id}/{{level}}/{{col}}_{{row}}.jpg"),
         deep_zoom: format!("/dzi/{id}.dzi"),
+        iiif: format!("/iiif/3/{id}"),
+        icc: None,
         properties: slide.properties().clone(),
     }
+}
+
+pub(super) async fn icc_profile(
+    State(node): State<Arc<Node>>,
+    Path(id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    reply(&node, &uri, profile(&node, &id, &headers).await).await
+}
+
+async fn profile(node: &Node, id: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let blob = held(node, id)?;
+    let tagged = Tagged::new(&blob.manifest().blake3, format_args!("icc"), headers)?;
+    if let Some(unchanged) = tagged.unchanged() {
+        return Ok(unchanged);
+    }
+    let slide = opened(node, &blob).await?;
+    match read(&blob, node.pixels.icc_profile(&slide).await)? {
+        Some(profile) => Ok(tagged.picture("application/vnd.iccprofile", Bytes::from(profile))),
+        None => Err(Problem::new(Code::NoIccProfile, format!("{id} carries no ICC profile")).into()),
+    }
+}
+
+/// What stands in the query of an associated image's address.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Colours {
+    icc: Option<Icc>,
 }
 
 pub(super) async fn associated(
     State(node): State<Arc<Node>>,
     Path((id, name)): Path<(String, String)>,
+    Query(colours): Query<Colours>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    reply(&node, &uri, image(&node, &id, &name, &headers).await).await
+    reply(&node, &uri, image(&node, &id, &name, colours.icc, &headers).await).await
 }
 
-async fn image(node: &Node, id: &str, name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn image(node: &Node, id: &str, name: &str, icc: Option<Icc>, headers: &HeaderMap) -> Result<Response, Refusal> {
     let blob = held(node, id)?;
     let slide = opened(node, &blob).await?;
     let by_suffix = || name.rsplit_once('.').and_then(|(stem, suffix)| Some((stem, Format::of_suffix(suffix)?)));
@@ -103,12 +151,15 @@ async fn image(node: &Node, id: &str, name: &str, headers: &HeaderMap) -> Result
         let detail = format!("{id} has no associated image '{name}'; it has {has}");
         return Err(Problem::new(Code::OutsideSlide, detail).into());
     };
-    let tagged = Tagged::new(&blob.manifest().blake3, format_args!("a-{index}-{}", format.suffix()), headers)?;
+    let icc = icc.filter(|_| name == SCANNED_ALIKE);
+    let colours = Icc::tag(icc);
+    let tagged = Tagged::new(&blob.manifest().blake3, format_args!("a-{index}-{}{colours}", format.suffix()), headers)?;
     if let Some(unchanged) = tagged.unchanged() {
         return Ok(unchanged);
     }
     let picture = Picture::Associated { name: name.to_owned(), format };
-    let bytes = read(&blob, node.pixels.picture(&slide, picture).await)?;
+    let to_srgb = srgb(node, &blob, &slide, icc).await?;
+    let bytes = read(&blob, node.pixels.coloured(&slide, picture, to_srgb).await)?;
     let mut response = tagged.picture(format.media_type(), bytes);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)

@@ -1,6 +1,6 @@
-//! `/regions/{id}?level=&x=&y=&w=&h=&format=jpg|png|raw`.
+//! `/regions/{id}?level=&x=&y=&w=&h=&format=jpg|png|raw&icc=srgb`.
 
-use super::{Refusal, bad_request, held, opened, read, reply, tagged::Tagged};
+use super::{Icc, Refusal, bad_request, held, opened, read, reply, srgb, tagged::Tagged};
 use crate::{
     Node,
     pixels::{Format, Region},
@@ -43,11 +43,12 @@ pub(super) struct Cut {
     h: u32,
     #[serde(default)]
     format: Wanted,
+    icc: Option<Icc>,
 }
 
 impl Cut {
     fn checked(self) -> Result<Region, Problem> {
-        let Self { level, x, y, w: width, h: height, format } = self;
+        let Self { level, x, y, w: width, h: height, format, .. } = self;
         let format = match format {
             Wanted::Jpg => Some(Format::Jpeg),
             Wanted::Png => Some(Format::Png),
@@ -84,8 +85,12 @@ async fn answer(node: &Node, id: &str, cut: Cut, headers: &HeaderMap) -> Result<
     let blob = held(node, id)?;
     let Region { x, y, level, width, height, format } = region;
     let suffix = format.map_or("raw", Format::suffix);
-    let tagged =
-        Tagged::new(&blob.manifest().blake3, format_args!("r-{level}-{x}-{y}-{width}-{height}-{suffix}"), headers)?;
+    let colours = Icc::tag(cut.icc);
+    let tagged = Tagged::new(
+        &blob.manifest().blake3,
+        format_args!("r-{level}-{x}-{y}-{width}-{height}-{suffix}{colours}"),
+        headers,
+    )?;
     if let Some(unchanged) = tagged.unchanged() {
         return Ok(unchanged);
     }
@@ -95,7 +100,8 @@ async fn answer(node: &Node, id: &str, cut: Cut, headers: &HeaderMap) -> Result<
         let detail = format!("{id} has the levels 0 to {}, not {level}", levels.saturating_sub(1));
         return Err(Problem::new(Code::OutsideSlide, detail).into());
     }
-    let bytes = read(&blob, node.pixels.region(&slide, region).await)?;
+    let to_srgb = srgb(node, &blob, &slide, cut.icc).await?;
+    let bytes = read(&blob, node.pixels.region(&slide, region, to_srgb).await)?;
     let mut response = tagged.picture(format.map_or("application/octet-stream", Format::media_type), bytes);
     response.headers_mut().insert(WIDTH, HeaderValue::from(width));
     response.headers_mut().insert(HEIGHT, HeaderValue::from(height));
