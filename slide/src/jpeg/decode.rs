@@ -1,7 +1,7 @@
-//! A whole JPEG to pixels.
+//! A whole JPEG to pixels: all of them, or a part of them made smaller.
 
-use super::{Frame, header::damaged, refuse};
-use crate::error::Result;
+use super::{Frame, baseline, header::damaged, refuse};
+use crate::{Rgb, error::Result, raster::Part};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use zune_jpeg::{
     JpegDecoder,
@@ -17,6 +17,40 @@ const SCANS_MAX: usize = 32;
 /// Decodes `jpeg`, whose header [`assemble`](super::assemble) has read as `frame`, to RGB. A JPEG that ends too early
 /// is damaged: what is missing must not turn into grey tissue.
 pub(crate) fn decode(jpeg: &[u8], frame: &Frame) -> Result<Vec<u8>> {
+    check(jpeg, frame)?;
+    let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+    let mut picture = Rgb::white(width, height);
+    match baseline::draw(jpeg, Part { x: 0, y: 0, width, height, shrink: 0 }, false, &mut picture, (0, 0))? {
+        true => Ok(picture.data),
+        false => foreign(jpeg, frame),
+    }
+}
+
+/// Draws `part` of what [`decode`] gives into `picture` with its corner at `at`; with each sample taken from 255 where
+/// `inverted`. Unless the part is shrunk, pixels are the same; means differ by rounding and where samples were clamped,
+/// and by a little more where chroma is subsampled, as its own samples are taken for the mean.
+pub(crate) fn draw(
+    jpeg: &[u8],
+    frame: &Frame,
+    inverted: bool,
+    part: Part,
+    picture: &mut Rgb,
+    at: (u32, u32),
+) -> Result<()> {
+    check(jpeg, frame)?;
+    if !baseline::draw(jpeg, part, inverted, picture, at)? {
+        let mut data = foreign(jpeg, frame)?;
+        if inverted {
+            data.iter_mut().for_each(|sample| *sample = 255 - *sample);
+        }
+        let whole = Rgb { width: u32::from(frame.width), height: u32::from(frame.height), data };
+        part.draw(&whole, picture, at);
+    }
+    Ok(())
+}
+
+/// Refuses what is not decoded, and what cannot be as large as it says.
+fn check(jpeg: &[u8], frame: &Frame) -> Result<()> {
     if let Some(refusal) = refuse(frame) {
         return Err(refusal);
     }
@@ -24,6 +58,12 @@ pub(crate) fn decode(jpeg: &[u8], frame: &Frame) -> Result<Vec<u8>> {
     if width * height > jpeg.len() * PIXELS_PER_BYTE_MAX {
         return Err(damaged(&format!("{} bytes cannot hold {width} × {height} pixels", jpeg.len())));
     }
+    Ok(())
+}
+
+/// Decodes what [`baseline`] does not: progressive JPEG, odd sampling, several scans.
+pub(super) fn foreign(jpeg: &[u8], frame: &Frame) -> Result<Vec<u8>> {
+    let (width, height) = (usize::from(frame.width), usize::from(frame.height));
     let options = DecoderOptions::default()
         .set_max_width(width)
         .set_max_height(height)

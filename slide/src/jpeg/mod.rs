@@ -1,10 +1,11 @@
 //! JPEG inside a TIFF: tiles whose tables lie elsewhere and whose colours the file's tags may tell wrongly. Owns how a
 //! tile becomes a whole JPEG, and the decoding of that; knows nothing of where tiles lie.
 
+mod baseline;
 mod decode;
 mod header;
 
-pub(crate) use decode::decode;
+pub(crate) use decode::{decode, draw};
 pub(crate) use header::Frame;
 
 use crate::{SlideError, error::Result};

@@ -2,7 +2,7 @@
 //! are found and become pixels.
 
 use super::{
-    Grid, Raster, Tiles,
+    Grid, Part, Raster, Tiles,
     form::{Form, unsupported},
 };
 use crate::{
@@ -12,6 +12,15 @@ use crate::{
     limits::{NATIVE_LEN_MAX, TILE_PIXELS_MAX},
     tiff::{Directory, Table, Tiff, tags},
 };
+use std::cell::Cell;
+
+/// Most bytes of memory for a JPEG that stay for the next one.
+const JPEG_KEPT_LEN_MAX: usize = 1 << 20;
+
+thread_local! {
+    /// Memory for the JPEG that is being decoded.
+    static JPEG: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Where an image's tiles are and in which form.
 #[derive(Debug)]
@@ -85,6 +94,33 @@ impl Stored {
             return Err(SlideError::Damaged(format!("a tile's JPEG has {} components", frame.components)));
         }
         Ok(frame)
+    }
+
+    /// Hands a tile of the grid's size over as a whole JPEG.
+    fn with_jpeg<T>(
+        &self,
+        grid: &Grid,
+        source: &dyn ReadAt,
+        extent: Extent,
+        row: u32,
+        take: impl FnOnce(&[u8], &jpeg::Frame) -> Result<T>,
+    ) -> Result<T> {
+        let mut jpeg = JPEG.take();
+        jpeg.clear();
+        let taken = self.assembled(source, extent, &mut jpeg).and_then(|frame| {
+            let height = u32::from(frame.height);
+            if u32::from(frame.width) == grid.tile_width && self.heights(grid, row).contains(&height) {
+                return take(&jpeg, &frame);
+            }
+            Err(SlideError::Damaged(format!(
+                "the JPEG of a tile of {} × {} pixels has {} × {height}",
+                grid.tile_width, grid.tile_height, frame.width
+            )))
+        });
+        if jpeg.capacity() <= JPEG_KEPT_LEN_MAX {
+            JPEG.set(jpeg);
+        }
+        taken
     }
 
     /// Where the tile is; nothing where the file says that it has none, which it does by a length or a place of 0.
@@ -168,22 +204,13 @@ impl Tiles for Stored {
     fn pixels(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Rgb>> {
         let Some(extent) = self.extent(grid, source, column, row)? else { return Ok(None) };
         let (mut data, height) = match &self.form {
-            Form::Jpeg { inverted, .. } => {
-                let mut jpeg = Vec::new();
-                let frame = self.assembled(source, extent, &mut jpeg)?;
-                let height = u32::from(frame.height);
-                if u32::from(frame.width) != grid.tile_width || !self.heights(grid, row).contains(&height) {
-                    return Err(SlideError::Damaged(format!(
-                        "the JPEG of a tile of {} × {} pixels has {} × {height}",
-                        grid.tile_width, grid.tile_height, frame.width
-                    )));
-                }
-                let mut pixels = jpeg::decode(&jpeg, &frame)?;
+            Form::Jpeg { inverted, .. } => self.with_jpeg(grid, source, extent, row, |jpeg, frame| {
+                let mut pixels = jpeg::decode(jpeg, frame)?;
                 if *inverted {
                     pixels.iter_mut().for_each(|sample| *sample = 255 - *sample);
                 }
-                (pixels, height)
-            }
+                Ok((pixels, u32::from(frame.height)))
+            })?,
             Form::Samples(layout) => {
                 let mut packed = vec![0; extent.len];
                 source.read_exact_at(&mut packed, extent.offset)?;
@@ -201,5 +228,29 @@ impl Tiles for Stored {
             data.resize(grid.tile_width as usize * grid.tile_height as usize * 3, 255);
         }
         Ok(Some(Rgb { width: grid.tile_width, height: grid.tile_height, data }))
+    }
+
+    fn draw(
+        &self,
+        grid: &Grid,
+        source: &dyn ReadAt,
+        (column, row): (u32, u32),
+        part: Part,
+        picture: &mut Rgb,
+        at: (u32, u32),
+    ) -> Result<bool> {
+        if let Form::Jpeg { inverted, .. } = &self.form {
+            let Some(extent) = self.extent(grid, source, column, row)? else { return Ok(false) };
+            let drawn = self.with_jpeg(grid, source, extent, row, |jpeg, frame| {
+                let whole = u32::from(frame.height) == grid.tile_height;
+                whole.then(|| jpeg::draw(jpeg, frame, *inverted, part, picture, at)).transpose()
+            })?;
+            if drawn.is_some() {
+                return Ok(true);
+            }
+        }
+        let Some(tile) = self.pixels(grid, source, column, row)? else { return Ok(false) };
+        part.draw(&tile, picture, at);
+        Ok(true)
     }
 }

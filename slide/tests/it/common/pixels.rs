@@ -39,6 +39,12 @@ pub fn difference(a: &Rgb, b: &Rgb) -> f64 {
     sum as f64 / a.data.len() as f64
 }
 
+/// The largest difference of a sample in two pictures of one size.
+pub fn farthest(a: &Rgb, b: &Rgb) -> u8 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    a.data.iter().zip(&b.data).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+}
+
 /// A JPEG of RGB components, or of YCbCr 4:2:0, with JFIF's marker.
 pub fn jpeg(picture: &Rgb, ycbcr: bool) -> Vec<u8> {
     let mut out = Vec::new();
