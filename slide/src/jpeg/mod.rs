@@ -9,6 +9,7 @@ pub(crate) use decode::{decode, draw};
 pub(crate) use header::Frame;
 
 use crate::{SlideError, error::Result};
+pub(crate) use baseline::ZIGZAG;
 use header::{Header, damaged};
 
 /// Adobe's marker with transform 0: the components are red, green and blue.

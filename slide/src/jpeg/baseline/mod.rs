@@ -14,6 +14,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use plan::ZIGZAG;
+
 use super::header::damaged;
 use crate::{Rgb, SlideError, error::Result, raster::Part};
 use bits::{Bits, Stretch};

@@ -1,29 +1,30 @@
 //! Pixels to JPEG and PNG.
 
+mod jpeg;
+
 use crate::{Rgb, SlideError, error::Result};
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 /// A baseline JPEG, YCbCr 4:2:0. `quality` is libjpeg's: 1 to 100.
 ///
 /// # Errors
-/// `TooLarge` where a side is over JPEG's 65,535 pixels.
+/// `TooLarge` where a side is over JPEG's 65,535 pixels; `Unsupported` where there is no pixel.
 pub fn jpeg(image: &Rgb, quality: u8) -> Result<Vec<u8>> {
     let side = |side: u32| {
         u16::try_from(side)
             .map_err(|_| SlideError::TooLarge(format!("a JPEG has sides up to 65535 pixels, not {side}")))
     };
     let (width, height) = (side(image.width)?, side(image.height)?);
-    let mut out = Vec::with_capacity(image.data.len() / 8 + 1024);
-    let mut encoder = Encoder::new(&mut out, quality.clamp(1, 100));
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&image.data, width, height, ColorType::Rgb)
-        .map_err(|error| SlideError::Unsupported(format!("a JPEG of {width} × {height} pixels: {error}")))?;
-    Ok(out)
+    if width == 0 || height == 0 || image.data.len() != usize::from(width) * usize::from(height) * 3 {
+        return Err(SlideError::Unsupported(format!(
+            "a JPEG of {width} × {height} pixels: {} bytes were given",
+            image.data.len()
+        )));
+    }
+    Ok(jpeg::encode(image, quality))
 }
 
 /// A PNG, compressed fast rather than well.
