@@ -1,6 +1,7 @@
 //! Pictures made smaller, each pixel the mean of those it covers.
 
 use crate::{Rgb, region::Window};
+use fearless_simd::{Level, dispatch};
 use std::ops::Range;
 
 /// The mean of squares of pixels, gathered tile by tile.
@@ -29,11 +30,21 @@ impl BoxMean {
     /// Adds the part `across` × `down` of `tile`, whose corner is at `x`, `y`; all in the pixels of the whole.
     pub(crate) fn add(&mut self, tile: &Rgb, x: u32, y: u32, across: &Range<u32>, down: &Range<u32>) {
         let row_len = self.width as usize * 3;
-        for row in down.clone() {
-            let start = ((row - y) as usize * tile.width as usize + (across.start - x) as usize) * 3;
-            let pixels = &tile.data[start..start + across.len() * 3];
-            let into = ((row - self.rows.start) / self.side) as usize * row_len;
-            add_row(&mut self.sums[into..into + row_len], pixels, across.start - self.columns.start, self.side);
+        let mut columns = vec![0; across.len() * 3];
+        let mut row = down.start;
+        while row < down.end {
+            // Rows of the same squares are added up first, as that is done for many columns at once.
+            let square = (row - self.rows.start) / self.side;
+            let end = (self.rows.start + (square + 1) * self.side).min(down.end);
+            columns.fill(0);
+            for row in row..end {
+                let start = ((row - y) as usize * tile.width as usize + (across.start - x) as usize) * 3;
+                let pixels = &tile.data[start..start + across.len() * 3];
+                columns.iter_mut().zip(pixels).for_each(|(sum, &sample)| *sum += u32::from(sample));
+            }
+            let sums = &mut self.sums[square as usize * row_len..][..row_len];
+            add_columns(sums, &columns, across.start - self.columns.start, self.side);
+            row = end;
         }
     }
 
@@ -44,33 +55,38 @@ impl BoxMean {
         let mut data = Vec::with_capacity(self.sums.len());
         for (row, sums) in (0..height).zip(self.sums.chunks_exact((self.width as usize * 3).max(1))) {
             let tall = covered(&self.rows, row);
-            for (column, sums) in (0..self.width).zip(sums.chunks_exact(3)) {
-                let count = tall * covered(&self.columns, column);
-                data.extend(sums.iter().map(|sum| ((sum + count / 2) / count) as u8));
-            }
+            // Only the last square may be narrower.
+            let (whole, last) = sums.split_at(sums.len() - 3);
+            push_means(whole, tall * self.side, &mut data);
+            push_means(last, tall * covered(&self.columns, self.width - 1), &mut data);
         }
         Rgb { width: self.width, height, data }
     }
 }
 
-/// Adds a row of pixels that begins at column `first` to the sums of squares of `side`.
-fn add_row(sums: &mut [u32], mut pixels: &[u8], first: u32, side: u32) {
+/// Adds sums of columns of pixels, the first of which is column `first`, to the sums of squares of `side`.
+fn add_columns(sums: &mut [u32], mut columns: &[u32], first: u32, side: u32) {
     let mut at = first;
-    while !pixels.is_empty() {
+    while !columns.is_empty() {
         let square = at / side;
-        let count = ((square + 1) * side - at).min(pixels.len() as u32 / 3);
-        let (here, rest) = pixels.split_at(count as usize * 3);
-        let mut sum = [0u32; 3];
-        for pixel in here.chunks_exact(3) {
-            for (sum, sample) in sum.iter_mut().zip(pixel) {
-                *sum += u32::from(*sample);
+        let count = ((square + 1) * side - at).min(columns.len() as u32 / 3);
+        let (here, rest) = columns.split_at(count as usize * 3);
+        if let Some(into) = sums[square as usize * 3..].first_chunk_mut::<3>() {
+            for pixel in here.as_chunks::<3>().0 {
+                *into = [into[0] + pixel[0], into[1] + pixel[1], into[2] + pixel[2]];
             }
         }
-        for (into, sum) in sums[square as usize * 3..].iter_mut().zip(sum) {
-            *into += sum;
-        }
         at += count;
-        pixels = rest;
+        columns = rest;
+    }
+}
+
+/// The means of `count` samples each, rounded, at the end of `out`.
+fn push_means(sums: &[u32], count: u32, out: &mut Vec<u8>) {
+    let half = count / 2;
+    match count.is_power_of_two() {
+        true => out.extend(sums.iter().map(|sum| ((sum + half) >> count.trailing_zeros()) as u8)),
+        false => out.extend(sums.iter().map(|sum| ((sum + half) / count) as u8)),
     }
 }
 
@@ -89,29 +105,37 @@ pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb
     }
     let across = covers(window.x, window.width, width, image.width);
     let down = covers(window.y, window.height, height, image.height);
+    let mut data = vec![0; width as usize * height as usize * 3];
+    dispatch!(Level::new(), _ => means(&image, &across, &down, &mut data));
+    Rgb { width, height, data }
+}
+
+/// The mean of what each pixel of `out` covers: first of rows, for all columns at once, and then of columns, for the
+/// three samples of a pixel at once.
+#[inline(always)]
+fn means(image: &Rgb, across: &[Cover], down: &[Cover], out: &mut [u8]) {
     let row_len = image.width as usize * 3;
-    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
-    let mut mean_row = vec![0f32; row_len];
-    for cover in &down {
-        mean_row.fill(0.0);
+    // One more, so that each pixel can be taken as four samples.
+    let mut mean_row = vec![0f32; row_len + 1];
+    for (cover, out) in down.iter().zip(out.chunks_exact_mut(across.len() * 3)) {
         let rows = image.data.chunks_exact(row_len).skip(cover.first);
-        for (row, share) in rows.zip(&cover.shares) {
-            for (mean, sample) in mean_row.iter_mut().zip(row) {
-                *mean += share * f32::from(*sample);
+        for (index, (row, &share)) in rows.zip(&cover.shares).enumerate() {
+            match index {
+                0 => mean_row.iter_mut().zip(row).for_each(|(mean, &sample)| *mean = share * f32::from(sample)),
+                _ => mean_row.iter_mut().zip(row).for_each(|(mean, &sample)| *mean += share * f32::from(sample)),
             }
         }
-        for cover in &across {
-            let mut mean = [0f32; 3];
-            let pixels = mean_row.chunks_exact(3).skip(cover.first);
+        for (cover, out) in across.iter().zip(out.as_chunks_mut::<3>().0) {
+            let mut mean = [0.5f32; 4];
+            let pixels = mean_row[cover.first * 3..].windows(4).step_by(3);
             for (pixel, share) in pixels.zip(&cover.shares) {
                 for (mean, sample) in mean.iter_mut().zip(pixel) {
                     *mean += share * sample;
                 }
             }
-            data.extend(mean.map(|mean| (mean + 0.5) as u8));
+            *out = [mean[0] as u8, mean[1] as u8, mean[2] as u8];
         }
     }
-    Rgb { width, height, data }
 }
 
 /// The pixels that a larger pixel covers along one side.

@@ -17,8 +17,8 @@ pub(super) fn quantized<S: Simd>(
     block: &mut Block,
 ) -> u64 {
     let mut rows = [f32x8::splat(simd, 0.0); 8];
-    for (row, samples) in rows.iter_mut().zip(samples.chunks(stride)) {
-        *row = f32x8::from_slice(simd, &samples[..8]);
+    for (index, row) in rows.iter_mut().enumerate() {
+        *row = f32x8::from_slice(simd, &samples[index * stride..][..8]);
     }
     let columns = pass(transposed(simd, pass(rows)));
     let mut places = 0;

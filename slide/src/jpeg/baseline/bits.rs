@@ -67,6 +67,7 @@ impl Stretch {
 
 /// Reads bits, the highest of each byte first. Behind the end come zeros; whether that happened is to be
 /// [asked](Self::left).
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// The next byte to be taken.

@@ -12,7 +12,7 @@ const CODE_LEN_MAX: u32 = 16;
 pub(super) struct Table {
     /// The counts and symbols that it was made of.
     definition: Vec<u8>,
-    looks: Box<[Look; 1 << LOOK_BITS]>,
+    looks: [Look; 1 << LOOK_BITS],
     /// For each length the first 16 bits, as a number, that belong to a longer code.
     ends: [u32; CODE_LEN_MAX as usize + 1],
     /// For each length what is to be added to a code for its symbol's index.
@@ -48,14 +48,14 @@ impl Table {
         let (counts, values) = definition.split_first_chunk::<16>()?;
         let mut symbols = [0; 256];
         symbols.get_mut(..values.len())?.copy_from_slice(values);
-        let mut looks = Box::new([Look::default(); 1 << LOOK_BITS]);
+        let mut looks = [Look::default(); 1 << LOOK_BITS];
         let (mut ends, mut first) = ([0; CODE_LEN_MAX as usize + 1], [0; CODE_LEN_MAX as usize + 1]);
         let (mut code, mut index) = (0u32, 0usize);
         for (len, &count) in (1..).zip(counts) {
             first[len as usize] = index as i32 - code as i32;
             for symbol in values.get(index..index + usize::from(count))? {
                 if len <= LOOK_BITS {
-                    fill(&mut *looks, code, len, *symbol)?;
+                    fill(&mut looks, code, len, *symbol)?;
                 }
                 code += 1;
             }

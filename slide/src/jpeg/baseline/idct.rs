@@ -53,7 +53,9 @@ pub(super) fn samples<S: Simd>(
     if seen.0 == 0 || shrink == 3 {
         let sample = ((i32::from(block.0[0]) + 4) >> 3).saturating_add(128).clamp(0, 255) as u8;
         let side = 8 >> shrink;
-        plane.chunks_mut(stride).take(side).for_each(|row| row[..side].fill(sample));
+        for row in 0..side {
+            plane[row * stride..][..side].fill(sample);
+        }
         return;
     }
     match (shrink, seen.lacks(Seen::LOW_ROWS), seen.lacks(Seen::LOW_COLUMNS)) {
@@ -98,9 +100,10 @@ fn own<S: Simd, const LOW_ROWS: bool, const LOW_COLUMNS: bool>(
     let mut lanes = [0; 16];
     upper.store_slice(&mut lanes[..8]);
     lower.store_slice(&mut lanes[8..]);
-    for (row, lanes) in plane.chunks_mut(stride).zip(lanes.chunks_exact(2)) {
-        row[..4].copy_from_slice(&lanes[0].to_le_bytes());
-        row[4..8].copy_from_slice(&lanes[1].to_le_bytes());
+    for (row, [left, right]) in lanes.as_chunks().0.iter().enumerate() {
+        let samples = &mut plane[row * stride..][..8];
+        samples[..4].copy_from_slice(&left.to_le_bytes());
+        samples[4..].copy_from_slice(&right.to_le_bytes());
     }
 }
 
@@ -214,8 +217,8 @@ fn half<S: Simd>(simd: S, block: &Block, plane: &mut [u8], stride: usize) {
     }
     let mut lanes = [0; 4];
     joined.store_slice(&mut lanes);
-    for (row, lane) in plane.chunks_mut(stride).zip(lanes) {
-        row[..4].copy_from_slice(&lane.to_le_bytes());
+    for (row, lane) in lanes.iter().enumerate() {
+        plane[row * stride..][..4].copy_from_slice(&lane.to_le_bytes());
     }
 }
 
@@ -236,10 +239,11 @@ fn quarter(block: &Block, plane: &mut [u8], stride: usize) {
         let x = |row: usize| i32::from(block.0[row * 8 + index]);
         *column = pass(x(0), [x(1), x(3), x(5), x(7)], DROPPED[0]);
     }
-    for (index, row) in plane.chunks_mut(stride).take(2).enumerate() {
+    for index in 0..2 {
         let x = |column: usize| columns[column][index];
         let pair = pass(x(0), [x(1), x(3), x(5), x(7)], DROPPED[1]);
-        row[..2].copy_from_slice(&pair.map(|sample| sample.saturating_add(128).clamp(0, 255) as u8));
+        plane[index * stride..][..2]
+            .copy_from_slice(&pair.map(|sample| sample.saturating_add(128).clamp(0, 255) as u8));
     }
 }
 

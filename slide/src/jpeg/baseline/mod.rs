@@ -26,6 +26,9 @@ use need::{Needs, Strips};
 use plan::{Plan, Step, Tables};
 use std::cell::Cell;
 
+/// Most blocks of an MCU: four of luminance and two of chrominance.
+const UNITS_MAX: usize = 6;
+
 /// What stays from one JPEG to the next: memory, and tables that are likely the same.
 #[derive(Default)]
 struct Scratch {
@@ -92,7 +95,7 @@ impl Scratch {
         mut target: Target<'_>,
     ) -> Result<()> {
         let Self { tables, stretch, strips } = self;
-        let mut order = Vec::with_capacity(6);
+        let mut order = Vec::with_capacity(UNITS_MAX);
         for (index, (component, need)) in plan.components.iter().zip(&needs.components).enumerate() {
             let (across, down) = component.blocks;
             let (Some(dc), Some(ac), Some(steps)) = (tables.dc(component), tables.ac(component), plan.steps(component))
@@ -195,46 +198,50 @@ struct Unit<'a> {
 
 /// Reads a block's bits and, where it is `KEPT`, its coefficients, which were 0.
 #[inline(always)]
-fn read<const KEPT: bool>(bits: &mut Bits<'_>, unit: &Unit<'_>, last_dc: &mut i32, block: &mut Block) -> Option<Seen> {
+fn read<const KEPT: bool>(scan: &mut Bits<'_>, unit: &Unit<'_>, last_dc: &mut i32, block: &mut Block) -> Option<Seen> {
+    let Unit { dc, ac, steps, .. } = *unit;
+    // A copy stays in registers.
+    let mut bits = *scan;
     bits.refill();
-    let (difference, _) = match bits.short(unit.dc) {
+    let (difference, _) = match bits.short(dc) {
         Some(short) => short,
-        None => bits.long(unit.dc)?,
+        None => bits.long(dc)?,
     };
     *last_dc = last_dc.wrapping_add(difference);
     if KEPT {
-        block.0[0] = last_dc.wrapping_mul(unit.steps[0].quantum) as i16;
+        block.0[0] = last_dc.wrapping_mul(steps[0].quantum.into()) as i16;
     }
     let (mut at, mut seen) = (0, 0);
     let mut keep = |at: usize, value: i32| {
         if KEPT {
-            let step = unit.steps[at];
-            block.0[usize::from(step.place & 63)] = value.wrapping_mul(step.quantum) as i16;
+            let step = steps[at];
+            block.0[usize::from(step.place & 63)] = value.wrapping_mul(step.quantum.into()) as i16;
             seen |= step.place;
         }
     };
     while at < 63 {
         bits.refill();
-        let (value, steps) = match bits.short(unit.ac) {
+        let (value, onward) = match bits.short(ac) {
             Some(short) => short,
-            None => bits.long(unit.ac)?,
+            None => bits.long(ac)?,
         };
-        at += steps;
+        at += onward;
         if at > 63 {
             break;
         }
         keep(at, value);
         // After a long value and a short one there are bits enough for a short one, but to know it takes longer.
         if at < 63
-            && let Some((value, steps)) = bits.short(unit.ac)
+            && let Some((value, onward)) = bits.short(ac)
         {
-            at += steps;
+            at += onward;
             if at > 63 {
                 break;
             }
             keep(at, value);
         }
     }
+    *scan = bits;
     (at == 63 || at >= END).then_some(Seen(seen))
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Color {
 /// A coefficient's quantisation and its place, in the order of the scan.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Step {
-    pub(super) quantum: i32,
+    pub(super) quantum: u16,
     pub(super) place: u8,
 }
 
@@ -155,7 +155,7 @@ impl Plan {
             for (index, step) in steps.iter_mut().enumerate() {
                 let quantum = match wide {
                     0 => values[index].into(),
-                    1 => i32::from(u16::from_be_bytes([values[2 * index], values[2 * index + 1]])),
+                    1 => u16::from_be_bytes([values[2 * index], values[2 * index + 1]]),
                     _ => return None,
                 };
                 *step = Step { quantum, place: ZIGZAG[index] };
