@@ -143,9 +143,13 @@ async fn data_is_asked_of_the_node_that_holds_it() {
         format!("/tiles/{id}/0/1_2.jpg?token=abc"),
         format!("/dzi/{id}.dzi"),
         format!("/dzi/{id}_files/9/0_0.jpg"),
+        format!("/iiif/3/{id}"),
+        format!("/iiif/3/{id}/info.json?token=abc"),
+        format!("/iiif/2/{id}/pct:1,2,3,4/!5,5/%21180/default.jpg"),
         format!("/regions/{id}?level=0&x=1&y=2&w=3&h=4"),
         format!("/v1/materials/{id}/file"),
         format!("/v1/materials/{id}/slide"),
+        format!("/v1/materials/{id}/icc"),
         format!("/v1/materials/{id}/associated/label"),
         format!("/v1/uploads/{id}"),
     ] {
@@ -238,6 +242,7 @@ async fn nonsense_is_refused_with_a_code() {
         (http().get(at("/v1/nodes/n-77")), 404, "not_found"),
         (http().get(at("/v1/runs/r-77")), 404, "not_found"),
         (http().get(at("/dzi/m-0000000000.png")), 404, "not_found"),
+        (http().get(at("/iiif/3/9e0c4bbe-6a5e-11f0/info.json")), 404, "not_found"),
         (http().post(at("/internal/v1/nodes/n-77/heartbeat")).json(&beat), 404, "not_found"),
         (http().post(at(&format!("/internal/v1/nodes/{}/heartbeat", node.id))).json(&beat), 409, "wrong_cluster"),
         (
