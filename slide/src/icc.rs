@@ -118,6 +118,61 @@ mod tests {
         }
     }
 
+    /// Scanners' profiles are tables, not three colours and a curve: here one of 17 steps a side (`mft2`) that says of each
+    /// colour what sRGB says of it, in CIE L*a*b* as version 2 writes it.
+    fn table_profile() -> Vec<u8> {
+        const STEPS: usize = 17;
+        let linear = |value: f64| if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) };
+        let lab = |colour: [f64; 3]| {
+            let [red, green, blue] = colour.map(linear);
+            let of = |[r, g, b]: [f64; 3], white: f64| {
+                let share = (r * red + g * green + b * blue) / white;
+                if share > 216.0 / 24389.0 { share.cbrt() } else { (24389.0 / 27.0 * share + 16.0) / 116.0 }
+            };
+            let x = of([0.43607, 0.38515, 0.14307], 0.9642);
+            let y = of([0.22249, 0.71687, 0.06061], 1.0);
+            let z = of([0.01392, 0.09708, 0.71410], 0.82491);
+            let sample = |value: f64| (value.round().clamp(0.0, 65535.0) as u16).to_be_bytes();
+            let light = 116.0 * y - 16.0;
+            [
+                sample(light * 652.8),
+                sample((500.0 * (x - y) + 128.0) * 256.0),
+                sample((200.0 * (y - z) + 128.0) * 256.0),
+            ]
+        };
+        let mut table = b"mft2\0\0\0\0\x03\x03\x11\0".to_vec();
+        let one = |on: bool| (i32::from(on) << 16).to_be_bytes();
+        table.extend((0..9).flat_map(|at| one(at % 4 == 0)));
+        table.extend([0, 2, 0, 2]);
+        let straight = [0, 0, 255, 255].repeat(3);
+        table.extend(&straight);
+        let step = |at: usize| at as f64 / (STEPS - 1) as f64;
+        for at in 0..STEPS.pow(3) {
+            table.extend(lab([step(at / STEPS / STEPS), step(at / STEPS % STEPS), step(at % STEPS)]).concat());
+        }
+        table.extend(&straight);
+        let mut profile = ((128 + 16 + table.len()) as u32).to_be_bytes().to_vec();
+        profile.extend(b"\0\0\0\0\x02\x40\0\0scnrRGB Lab ");
+        profile.extend([2020_u16, 1, 1, 0, 0, 0].map(u16::to_be_bytes).concat());
+        profile.extend(b"acsp");
+        profile.resize(68, 0);
+        profile.extend([0x0000_f6d6_u32, 0x0001_0000, 0x0000_d32d].map(u32::to_be_bytes).concat());
+        profile.resize(128, 0);
+        profile.extend([1, u32::from_be_bytes(*b"A2B0"), 144, table.len() as u32].map(u32::to_be_bytes).concat());
+        profile.extend(table);
+        profile
+    }
+
+    #[test]
+    fn a_table_of_colours_leads_to_the_colours_that_it_says() {
+        let pixels: Vec<[u8; 3]> = (0..4096u32).map(|i| [i >> 8, i >> 4 & 15, i & 15].map(|v| v as u8 * 17)).collect();
+        let found = converted(&table_profile(), &pixels);
+        let apart = |(own, found): (&[u8; 3], &[u8; 3])| (0..3).map(|i| own[i].abs_diff(found[i])).max().unwrap();
+        let apart: Vec<u8> = pixels.iter().zip(&found).map(apart).collect();
+        let far = apart.iter().filter(|&&apart| apart > 3).count();
+        assert!(far < 80 && apart.iter().all(|&apart| apart < 16), "{far} far, {:?} at most", apart.iter().max());
+    }
+
     #[test]
     fn a_profile_tells_its_name() {
         let mut profile = ColorProfile::new_srgb();
@@ -135,16 +190,19 @@ mod tests {
         }
         let mut picture = Rgb { width: 2, height: 1, data: vec![9, 200, 31, 255, 0, 4] };
         let mut used = 0;
-        for at in (0..whole.len()).step_by(2) {
-            for value in [0x00, 0xff] {
-                let mut changed = whole.clone();
-                changed[at] = value;
-                let _ = description(&changed);
-                if let Ok(to_srgb) = ToSrgb::new(&changed) {
-                    used += usize::from(to_srgb.apply(&mut picture).is_ok());
+        // Of the table all that is not colours: head, tag, steps, curves' lengths.
+        for (whole, heads) in [(&whole, whole.len()), (&table_profile(), 210)] {
+            for at in (0..heads).step_by(3) {
+                for value in [0x00, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[at] = value;
+                    let _ = description(&changed);
+                    if let Ok(to_srgb) = ToSrgb::new(&changed) {
+                        used += usize::from(to_srgb.apply(&mut picture).is_ok());
+                    }
                 }
+                let _ = ToSrgb::new(&whole[..at]).map(|to_srgb| to_srgb.apply(&mut picture));
             }
-            let _ = ToSrgb::new(&whole[..at]).map(|to_srgb| to_srgb.apply(&mut picture));
         }
         assert!(used > 0);
     }
