@@ -219,7 +219,7 @@ async fn what_is_not_here_is_looked_for_elsewhere() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
+async fn head_is_answered_as_get_is_and_other_methods_are_told_so() {
     let (node, id) = holding(synthetic_slide()).await;
     for path in [
         format!("/tiles/{id}/0/0_0.jpg"),
@@ -233,6 +233,12 @@ async fn other_methods_are_told_which_there_are() {
         format!("/v1/materials/{id}/icc"),
         format!("/v1/materials/{id}/associated/label"),
     ] {
+        let (whole, head) = (get(&node, &path).await, node.request("HEAD", &path).send().await.unwrap());
+        assert_eq!(head.status(), whole.status(), "{path}");
+        for header in ["content-type", "content-length", "etag", "location", "microtome-tile"] {
+            assert_eq!(head.headers().get(header), whole.headers().get(header), "{header} of {path}");
+        }
+        assert!(head.bytes().await.unwrap().is_empty(), "{path}");
         for method in ["TRACE", "POST", "DELETE", "PUT"] {
             let answer = node.request(method, &path).send().await.unwrap();
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");

@@ -286,6 +286,9 @@ async fn a_file_that_is_no_slide_is_kept_and_says_so() {
         format!("/dzi/{id}.dzi"),
         format!("/dzi/{id}_files/0/0_0.jpg"),
         format!("/regions/{id}?w=5&h=5"),
+        format!("/iiif/3/{id}/info.json"),
+        format!("/iiif/2/{id}/full/full/0/default.jpg"),
+        format!("/v1/materials/{id}/icc"),
     ] {
         assert_eq!(refused(&node, &path).await, (422, "not_a_slide".to_owned()), "{path}");
     }

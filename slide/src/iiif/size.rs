@@ -89,7 +89,8 @@ impl Size {
             }
             Fit::Exact(width, height) => (width, height),
             Fit::Within(width, height) => match (boxed(width, height), version) {
-                // As large as the box allows, which is smaller than the box, or as the region is.
+                // Version 2 asks for the best fit within the box: the region's own size at most. Version 3's text can be
+                // read alike, but its validators, and other servers, take a box larger than the region for enlarging.
                 ((wide, tall), Version::V2) if wide > own.0 || tall > own.1 => own,
                 (sides, _) => sides,
             },
