@@ -27,6 +27,8 @@ pub enum Compression {
     Zstd,
     /// JPEG, with tables in the tile or shared by all.
     Jpeg,
+    /// JPEG as TIFF 6.0 first had it, told by tags.
+    OldJpeg,
     /// JPEG 2000.
     Jpeg2000,
     /// WebP, lossy or not.
@@ -44,6 +46,7 @@ impl fmt::Display for Compression {
             Self::PackBits => "packbits",
             Self::Zstd => "zstd",
             Self::Jpeg => "jpeg",
+            Self::OldJpeg => "old-jpeg",
             Self::Jpeg2000 => "jpeg2000",
             Self::WebP => "webp",
             Self::Png => "png",

@@ -8,6 +8,7 @@ mod bits;
 mod deflate;
 mod jpeg2000;
 mod lzw;
+mod old_jpeg;
 mod packbits;
 mod predictor;
 mod samples;
@@ -15,6 +16,7 @@ mod webp;
 mod ycbcr;
 mod zstd;
 
+pub(crate) use old_jpeg::{ComponentTables, OldJpeg};
 pub(crate) use samples::{Alpha, Color, Samples};
 pub(crate) use ycbcr::YCbCr;
 

@@ -1,9 +1,9 @@
 //! In which form an image's pixels lie in the file, from its tags. What is not read is refused here, by its name.
 
-use super::turned::Turn;
+use super::{old, turned::Turn};
 use crate::{
     Compression, SlideError,
-    codec::{Alpha, Color, Layout, Samples, YCbCr},
+    codec::{Alpha, Color, Layout, OldJpeg, Samples, YCbCr},
     error::Result,
     jpeg::{Tables, Tagged},
     limits::JPEG_TABLES_LEN_MAX,
@@ -25,6 +25,7 @@ pub(super) enum Form {
         inverted: bool,
     },
     Samples(Layout),
+    Old(OldJpeg),
     /// Each sample of a pixel has tiles of its own, all first ones before all second ones.
     Planes {
         layout: Layout,
@@ -36,6 +37,7 @@ impl Form {
     pub(super) fn compression(&self) -> Compression {
         match self {
             Self::Jpeg { .. } => Compression::Jpeg,
+            Self::Old(_) => Compression::OldJpeg,
             Self::Samples(layout) | Self::Planes { layout, .. } => layout.compression,
         }
     }
@@ -46,6 +48,7 @@ impl Form {
         let len = match self {
             Self::Jpeg { tagged: Tagged::Grey, .. } => width * rows,
             Self::Jpeg { .. } => width * rows * 3,
+            Self::Old(old) => width * rows * old.count(),
             Self::Samples(layout) => layout.raw_len(width, rows),
             Self::Planes { layout, .. } => layout.plane_len(width, rows),
         };
@@ -60,8 +63,8 @@ impl Form {
         }
     }
 
-    /// Reads the form of an image from its tags.
-    pub(super) fn read(tiff: &Tiff<'_>, directory: &Directory) -> Result<Self> {
+    /// Reads the form of an image, whose tiles are so wide, from its tags.
+    pub(super) fn read(tiff: &Tiff<'_>, directory: &Directory, tile_width: u32) -> Result<Self> {
         let tag = |tag, default| tiff.uint(directory, tag).map(|value| value.unwrap_or(default));
         let method = tag(tags::COMPRESSION, 1)?;
         let compression = compression(method)?;
@@ -72,6 +75,9 @@ impl Form {
         }
         let photometric = tag(tags::PHOTOMETRIC, if count < 3 { 1 } else { 2 })?;
         let planar = tag(tags::PLANAR_CONFIGURATION, 1)? == 2 && count > 1;
+        if compression == Compression::OldJpeg {
+            return old::read(tiff, directory, photometric, count, bits, tile_width).map(Self::Old);
+        }
         if compression == Compression::Jpeg {
             if bits != 8 {
                 return Err(unsupported(&format!("JPEG of {bits} bits")));
@@ -155,7 +161,8 @@ fn check(color: &Color, compression: Compression, count: u64, bits: u64, planar:
     let name = color_name(color);
     let wide = matches!(color, Color::Grey | Color::GreyInverted | Color::Rgb);
     let readable = match (compression, bits) {
-        (Compression::Jpeg2000, 1..=16) => true,
+        // Samples of fewer bits come scaled, which indices must not be.
+        (Compression::Jpeg2000, 1..=16) => bits == 8 || !matches!(color, Color::Palette(_)),
         (Compression::WebP, bits) => bits == 8 && matches!(color, Color::Rgb) && matches!(count, 3 | 4) && !planar,
         (_, 8) => true,
         (_, 16) => wide,
@@ -207,16 +214,16 @@ fn palette(tiff: &Tiff<'_>, directory: &Directory, bits: u64) -> Result<Box<[[u8
     Ok((0..len).map(|index| [0, 1, 2].map(|channel| (map[channel * len + index] >> shift) as u8)).collect())
 }
 
-fn ycbcr(tiff: &Tiff<'_>, directory: &Directory) -> Result<YCbCr> {
+pub(super) fn ycbcr(tiff: &Tiff<'_>, directory: &Directory) -> Result<YCbCr> {
     let subsampling = tiff.uints(directory, tags::YCBCR_SUBSAMPLING, 2)?;
     let (across, down) = match subsampling[..] {
         [] => (2, 2),
         [across @ (1 | 2 | 4), down @ (1 | 2 | 4)] => (across as usize, down as usize),
         _ => return Err(unsupported(&format!("chroma subsampled by {subsampling:?}"))),
     };
-    let coefficients = tiff.ratios(directory, tags::YCBCR_COEFFICIENTS)?;
+    let coefficients = tiff.numbers(directory, tags::YCBCR_COEFFICIENTS)?;
     let coefficients = coefficients.filter(|[_, green, _]| *green > 0.0).unwrap_or([0.299, 0.587, 0.114]);
-    let range = tiff.ratios(directory, tags::REFERENCE_BLACK_WHITE)?;
+    let range = tiff.numbers(directory, tags::REFERENCE_BLACK_WHITE)?;
     let range = range.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
     Ok(YCbCr::new((across, down), coefficients, range))
 }
@@ -225,6 +232,7 @@ fn compression(number: u64) -> Result<Compression> {
     let name = match number {
         1 => return Ok(Compression::None),
         5 => return Ok(Compression::Lzw),
+        6 => return Ok(Compression::OldJpeg),
         7 => return Ok(Compression::Jpeg),
         8 | 32946 => return Ok(Compression::Deflate),
         32773 => return Ok(Compression::PackBits),
@@ -232,7 +240,6 @@ fn compression(number: u64) -> Result<Compression> {
         50000 => return Ok(Compression::Zstd),
         50001 => return Ok(Compression::WebP),
         2..=4 => "CCITT fax",
-        6 => "old-style JPEG",
         9 | 10 | 34661 => "JBIG",
         34887 => "LERC",
         34925 => "LZMA",

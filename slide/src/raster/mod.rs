@@ -7,6 +7,7 @@ mod grid;
 mod halved;
 mod head;
 mod picture;
+mod old;
 mod planes;
 mod restart;
 mod stored;

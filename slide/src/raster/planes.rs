@@ -1,8 +1,8 @@
 //! Tiles of an image whose samples lie in separate planes (PlanarConfiguration 2): as many tiles make one as the pixel
 //! has samples of a meaning.
 
-use super::{Grid, Stored, form::Form};
-use crate::{ReadAt, SlideError, codec::Layout, error::Result, jpeg};
+use super::{Grid, Stored};
+use crate::{Compression, ReadAt, SlideError, codec::Layout, error::Result, jpeg};
 
 impl Stored {
     /// The pixels of a tile from all planes that matter; nothing where one of them has no such tile.
@@ -19,7 +19,7 @@ impl Stored {
             let Some(extent) = self.extent_in(grid, source, (column, row), plane)? else { return Ok(None) };
             let read = |tile: &mut [u8]| Ok(source.read_exact_at(tile, extent.offset)?);
             planes.push(match layout.compression {
-                crate::Compression::Jpeg => {
+                Compression::Jpeg => {
                     let mut jpeg = Vec::new();
                     let frame = jpeg::assemble(tables, jpeg::Tagged::Grey, extent.len, read, &mut jpeg)?;
                     if (usize::from(frame.width), frame.components) != (width, 1)
@@ -37,7 +37,6 @@ impl Stored {
                 }
             });
         }
-        debug_assert!(matches!(self.form, Form::Planes { .. }));
         Ok(Some(layout.samples.joined(&planes)))
     }
 }

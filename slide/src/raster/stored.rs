@@ -61,7 +61,7 @@ impl Stored {
                 if striped { "strips" } else { "tiles" }
             )));
         }
-        let form = Form::read(tiff, directory)?;
+        let form = Form::read(tiff, directory, tile_width)?;
         let grid = Grid::new(width, height, tile_width, tile_height);
         let count = u64::from(grid.columns) * u64::from(grid.rows) * form.planes() as u64;
         let table = |tile_tag, strip_tag| match tiff.table(directory, if striped { strip_tag } else { tile_tag })? {
@@ -216,6 +216,13 @@ impl Tiles for Stored {
                 source.read_exact_at(&mut packed, extent.offset)?;
                 let height = self.height_of(grid, row);
                 (layout.rgb(packed, grid.tile_width as usize, height as usize)?, height)
+            }
+            Form::Old(old) => {
+                let mut scan = vec![0; extent.len];
+                source.read_exact_at(&mut scan, extent.offset)?;
+                let height = self.height_of(grid, row);
+                let data = old.rgb(&scan, grid.tile_width as usize, height as usize);
+                (data.map_err(|why| SlideError::Damaged(format!("a tile's old-style JPEG: {why}")))?, height)
             }
             Form::Planes { layout, tables } => {
                 let Some(data) = self.joined((layout, tables.as_ref()), grid, source, (column, row))? else {

@@ -120,6 +120,18 @@ impl<'a> Tiff<'a> {
         self.bytes_of(field, len_max).map(Some)
     }
 
+    /// Bytes at a place that no field has as its own; there are few of them.
+    pub(crate) fn piece(&self, at: u64, len: u64) -> Result<Vec<u8>> {
+        match at.checked_add(len) {
+            Some(end) if end <= self.source.len() && len <= TEXT_LEN_MAX => {
+                let mut bytes = vec![0; len as usize];
+                self.source.read_exact_at(&mut bytes, at)?;
+                Ok(bytes)
+            }
+            _ => Err(SlideError::Damaged(format!("{len} bytes at byte {at} lie outside the file"))),
+        }
+    }
+
     /// The one number of a field that need not be whole.
     pub(crate) fn number(&self, directory: &Directory, tag: u16) -> Result<Option<f64>> {
         let Some(field) = directory.field(tag) else { return Ok(None) };
@@ -134,14 +146,20 @@ impl<'a> Tiff<'a> {
         .filter(|number| number.is_finite()))
     }
 
-    /// The fractions of a field, where it has exactly so many and none of them is of 0.
-    pub(crate) fn ratios<const COUNT: usize>(&self, directory: &Directory, tag: u16) -> Result<Option<[f32; COUNT]>> {
-        let Some(field) = directory.field(tag).filter(|field| field.kind == 5) else { return Ok(None) };
-        let bytes = self.bytes_of(field, 8 * (COUNT as u64 + 1))?;
+    /// The numbers of a field, whole ones or fractions, where it has exactly so many and no fraction is of 0.
+    pub(crate) fn numbers<const COUNT: usize>(&self, directory: &Directory, tag: u16) -> Result<Option<[f32; COUNT]>> {
+        let Some(field) = directory.field(tag).filter(|field| field.kind == 5 || field.is_uint()) else {
+            return Ok(None);
+        };
+        let Some(len) = field.value_len().filter(|_| field.count == COUNT as u64) else { return Ok(None) };
+        let bytes = self.bytes_of(field, len * COUNT as u64)?;
         let order = self.layout.order;
-        let ratio = |pair: &[u8; 8]| (order.uint(&pair[..4]) as f64 / order.uint(&pair[4..]) as f64) as f32;
-        let ratios: Vec<f32> = bytes.as_chunks().0.iter().map(ratio).filter(|ratio| ratio.is_finite()).collect();
-        Ok(ratios.try_into().ok())
+        let number = |value: &[u8]| match field.kind {
+            5 => (order.uint(&value[..4]) as f64 / order.uint(&value[4..]) as f64) as f32,
+            _ => order.uint(value) as f32,
+        };
+        let numbers = bytes.chunks_exact(len as usize).map(number).filter(|number| number.is_finite());
+        Ok(numbers.collect::<Vec<f32>>().try_into().ok())
     }
 
     /// The numbers of a field as a table that stays in the file.

@@ -124,6 +124,75 @@ fn jpeg_planes_come_back_nearly() {
     }
 }
 
+/// A table of a JPEG: its marker, DQT or DHT, its number and its bytes.
+type JpegTable = (u8, u8, Vec<u8>);
+
+/// The tables of a plain JPEG, and its scan.
+fn taken_apart(jpeg: &[u8]) -> (Vec<JpegTable>, Vec<u8>) {
+    let (mut tables, mut at) = (Vec::new(), 2);
+    loop {
+        let (marker, len) = (jpeg[at + 1], usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]])));
+        let mut segment = &jpeg[at + 4..at + 2 + len];
+        while let (0xc4 | 0xdb, [number, rest @ ..]) = (marker, segment) {
+            let codes = || 16 + rest[..16].iter().map(|&count| usize::from(count)).sum::<usize>();
+            let len = if marker == 0xdb { 64 } else { codes() };
+            tables.push((marker, *number, rest[..len].to_vec()));
+            segment = &rest[len..];
+        }
+        at += 2 + len;
+        if marker == 0xda {
+            return (tables, jpeg[at..jpeg.len() - 2].to_vec());
+        }
+    }
+}
+
+/// Old-style JPEG: the tables lie in the file where tags say so, and tiles are bare scans.
+#[test]
+fn old_style_jpeg_is_put_together_from_its_tags() {
+    let picture = picture(64, 48);
+    let (tables, scan) = taken_apart(&jpeg(&picture, true));
+    let file = FILES[0];
+    let mut bytes = file.header(0);
+    let mut put = |piece: &[u8]| {
+        bytes.extend(piece);
+        (bytes.len() - piece.len()) as u32
+    };
+    let mut places = |marker: u8, number: u8| {
+        let of = |number: u8| tables.iter().find(|table| (table.0, table.1) == (marker, number)).unwrap().2.clone();
+        let (luma, chroma) = (put(&of(number)), put(&of(number + 1)));
+        Value::Long(vec![luma, chroma, chroma])
+    };
+    let (quantisation, dc, ac) = (places(0xdb, 0), places(0xc4, 0), places(0xc4, 0x10));
+    let at = put(&scan);
+    let image = samples(3, 8, 6, &[], 64)
+        .with(257, Value::Long(vec![48]))
+        .with(323, Value::Long(vec![48]))
+        .with(259, Value::Short(vec![6]))
+        .with(512, Value::Short(vec![1]))
+        .with(519, quantisation)
+        .with(520, dc)
+        .with(521, ac)
+        .with(324, Value::Long(vec![at]))
+        .with(325, Value::Long(vec![scan.len() as u32]));
+    let write = |image: &Image| {
+        let mut whole = bytes.clone();
+        let header = file.header(bytes.len() as u64);
+        whole[..header.len()].copy_from_slice(&header);
+        whole.extend(file.directory(&image.fields, bytes.len() as u64, 0));
+        open(whole)
+    };
+    let slide = write(&image).unwrap();
+    let off = difference(&whole(&slide), &picture);
+    assert!(off < 4.0, "{off}");
+    assert!(!slide.levels()[0].native);
+    assert_eq!(slide.levels()[0].compression.to_string(), "old-jpeg");
+    // Half of the scan, and tables that lie outside the file.
+    let short = image.clone().with(325, Value::Long(vec![scan.len() as u32 / 2]));
+    assert!(matches!(write(&short).unwrap().tile(0, 0, 0), Err(SlideError::Damaged(_))));
+    let outside = image.with(520, Value::Long(vec![at, at, u32::MAX]));
+    assert!(matches!(write(&outside), Err(SlideError::Damaged(_))));
+}
+
 /// One tile of 16 × 16 pixels: its first pixels.
 fn first_pixels(image: Image) -> Vec<u8> {
     whole(&open(FILES[0].write(&[image])).unwrap()).data[..12].to_vec()
@@ -251,6 +320,7 @@ fn what_is_not_read_is_named() {
         (base().with(259, short(50002)), "JPEG XL"),
         (base().with(259, short(34934)), "JPEG XR"),
         (base().with(259, short(6)), "old-style JPEG"),
+        (base().with(259, short(6)).with(262, short(6)).with(513, Value::Long(vec![8])), "its tables alone"),
         (base().with(259, short(52479)), "compression 52479"),
         (base().with(262, short(8)), "CIE Lab"),
         (base().with(262, short(5)).with(277, short(4)).with(332, short(2)), "InkSet 2"),
