@@ -48,3 +48,17 @@ pub(crate) const PICTURE_SEGMENTS_MAX: usize = 1000;
 pub(crate) const JPEG_HEAD_LEN_MAX: u64 = 64 << 10;
 /// Longest JPEG that is looked through for its restart markers, in bytes: a second or so.
 pub(crate) const RESTART_SCAN_LEN_MAX: u64 = 1 << 30;
+/// Longest XML that is read from a tag, in bytes: those of whole slides list their tiles.
+pub(crate) const XML_LEN_MAX: u64 = 16 << 20;
+/// Most elements and texts of it.
+pub(crate) const XML_NODES_MAX: u32 = 500_000;
+/// Most attributes of one element.
+pub(crate) const XML_ATTRIBUTES_MAX: usize = 500;
+/// Most namespaces that it declares.
+pub(crate) const XML_NAMESPACES_MAX: usize = 1000;
+/// Most channels that are shown together.
+pub(crate) const CHANNELS_MAX: usize = 100;
+/// Most areas that a slide is put together from.
+pub(crate) const AREAS_MAX: usize = 1000;
+/// Longest associated image that is written as text into XML, in bytes.
+pub(crate) const ENCODED_IMAGE_LEN_MAX: usize = 8 << 20;

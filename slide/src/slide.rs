@@ -133,7 +133,10 @@ impl Slide {
     pub fn open(source: Arc<dyn ReadAt>) -> Result<Self> {
         let parts = vendor::open(source.as_ref())?;
         let top = parts.levels.first().ok_or_else(|| SlideError::NotASlide("the file has no level".into()))?;
-        let levels: Vec<Level> = parts.levels.iter().map(|raster| Level::new(raster, top)).collect();
+        let mut levels: Vec<Level> = parts.levels.iter().map(|raster| Level::new(raster, top)).collect();
+        for (level, downsample) in levels.iter_mut().zip(&parts.downsamples) {
+            level.downsample = *downsample;
+        }
         let (names, associated_rasters): (Vec<_>, Vec<_>) = parts.associated.into_iter().unzip();
         let associated: Vec<Associated> = names
             .into_iter()

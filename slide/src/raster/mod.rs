@@ -1,11 +1,14 @@
 //! One image as a grid of tiles, wherever its tiles come from: each kind of them has a file here. Knows nothing of
 //! pyramids.
 
+mod blended;
+mod clipped;
 mod cut;
 mod form;
 mod grid;
 mod halved;
 mod head;
+mod mosaic;
 mod picture;
 mod old;
 mod planes;
@@ -13,9 +16,11 @@ mod restart;
 mod stored;
 mod turned;
 
+pub(crate) use cut::Pieces;
 pub(crate) use grid::{Grid, Part};
 pub(crate) use halved::{Halved, JpegPieces};
 pub(crate) use head::Head;
+pub(crate) use mosaic::Area;
 pub(crate) use picture::{Coding, Picture};
 pub(crate) use restart::Restarts;
 

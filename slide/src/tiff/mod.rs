@@ -96,19 +96,17 @@ impl<'a> Tiff<'a> {
 
     /// The text of a field, up to [`TEXT_LEN_MAX`] bytes and its first NUL.
     pub(crate) fn text(&self, directory: &Directory, tag: u16) -> Result<Option<String>> {
-        let Some(field) = directory.field(tag).filter(|field| matches!(field.kind, 1 | 2 | 7)) else { return Ok(None) };
-        let mut bytes = self.bytes_of(field, TEXT_LEN_MAX)?;
-        bytes.truncate(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
-        Ok(Some(match String::from_utf8(bytes) {
-            Ok(text) => text,
-            // Cut off inside a character, or from the times before UTF-8.
-            Err(error) => match error.utf8_error() {
-                cut if cut.error_len().is_none() => {
-                    String::from_utf8_lossy(&error.as_bytes()[..cut.valid_up_to()]).into()
-                }
-                _ => error.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
-            },
-        }))
+        let Some(field) = directory.field(tag).filter(|field| is_text(field)) else { return Ok(None) };
+        Ok(Some(decoded(self.bytes_of(field, TEXT_LEN_MAX)?)))
+    }
+
+    /// The text of a field of at most `len_max` bytes up to its first NUL, and where it begins in the file.
+    pub(crate) fn long_text(&self, directory: &Directory, tag: u16, len_max: u64) -> Result<Option<(String, u64)>> {
+        let Some(field) = directory.field(tag).filter(|field| is_text(field)) else { return Ok(None) };
+        if field.count > len_max {
+            return Err(SlideError::Unsupported(format!("a text of {} bytes in tag {tag}", field.count)));
+        }
+        Ok(Some((decoded(self.bytes_of(field, len_max)?), field.at)))
     }
 
     /// The bytes of a field, of which there may be `len_max`.
@@ -213,6 +211,23 @@ fn ndpi(source: &dyn ReadAt, layout: Layout) -> Result<Option<(Layout, u64)>> {
         Ok((first, _)) if first.has(tags::NDPI_FORMAT) => Ok(Some((layout, offset))),
         Err(SlideError::Io(error)) => Err(error.into()),
         _ => Ok(None),
+    }
+}
+
+fn is_text(field: &Field) -> bool {
+    matches!(field.kind, 1 | 2 | 7)
+}
+
+/// Text up to the first NUL.
+fn decoded(mut bytes: Vec<u8>) -> String {
+    bytes.truncate(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
+    match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // Cut off inside a character, or from the times before UTF-8.
+        Err(error) => match error.utf8_error() {
+            cut if cut.error_len().is_none() => String::from_utf8_lossy(&error.as_bytes()[..cut.valid_up_to()]).into(),
+            _ => error.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        },
     }
 }
 

@@ -50,12 +50,12 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         |key: &str| properties.get(key)?.parse().ok().filter(|&number: &f64| number.is_finite() && number > 0.0);
     let (mpp, objective_power) = (number("aperio.MPP"), number("aperio.AppMag"));
     Ok(Some(Parts {
-        vendor: "aperio",
         levels,
         associated,
         mpp: mpp.map(|mpp| (mpp, mpp)),
         objective_power,
         properties,
+        ..Parts::new("aperio")
     }))
 }
 

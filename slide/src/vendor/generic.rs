@@ -16,21 +16,28 @@ const MASK: u64 = 4;
 pub(super) fn open(tiff: &Tiff<'_>) -> Result<Parts> {
     let (first, others) =
         tiff.directories.split_first().ok_or_else(|| SlideError::NotASlide("the TIFF is empty".into()))?;
-    let mut levels = vec![Raster::read(tiff, first)?];
     let children = tiff.children(first)?;
-    for directory in children.iter().chain(others).filter(|directory| Raster::is_tiled(directory)) {
+    Ok(Parts {
+        levels: pyramid(tiff, first, children.iter().chain(others))?,
+        mpp: properties::mpp(tiff, first)?,
+        properties: properties::of(tiff, first)?,
+        ..Parts::new("generic-tiff")
+    })
+}
+
+/// The pyramid of the image `first` and those of the others that are tiled, smaller and of its shape.
+pub(super) fn pyramid<'d>(
+    tiff: &Tiff<'_>,
+    first: &Directory,
+    others: impl Iterator<Item = &'d Directory>,
+) -> Result<Vec<Raster>> {
+    let mut levels = vec![Raster::read(tiff, first)?];
+    for directory in others.filter(|directory| Raster::is_tiled(directory)) {
         levels.extend(smaller(tiff, directory, &levels[0])?);
     }
     levels.sort_by_key(|level| std::cmp::Reverse(level.grid.width));
     levels.dedup_by(|next, last| next.grid.width >= last.grid.width || next.grid.height >= last.grid.height);
-    Ok(Parts {
-        vendor: "generic-tiff",
-        levels,
-        associated: Vec::new(),
-        mpp: properties::mpp(tiff, first)?,
-        objective_power: None,
-        properties: properties::of(tiff, first)?,
-    })
+    Ok(levels)
 }
 
 /// The image as a level below `top`; nothing where it is another picture.

@@ -2,11 +2,19 @@
 //! associated images, and what the scanner wrote besides.
 
 mod aperio;
+mod base64;
 mod foreign;
 mod generic;
 mod hamamatsu;
+mod leica;
+mod ome;
+mod philips;
 mod pictures;
 mod properties;
+mod qptiff;
+mod trestle;
+mod ventana;
+mod xml;
 
 use crate::{ReadAt, error::Result, raster::Raster, tiff::Tiff};
 use std::collections::BTreeMap;
@@ -18,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) vendor: &'static str,
     /// The pyramid, largest first, each smaller than the one before; there is at least one.
     pub(crate) levels: Vec<Raster>,
+    /// How much smaller each level is than the first, where the maker tells it; empty where the sizes do.
+    pub(crate) downsamples: Vec<f64>,
     /// Pictures beside the pyramid, by name; no name twice.
     pub(crate) associated: Vec<(String, Raster)>,
     /// Micrometres per pixel, across and down.
@@ -34,6 +44,7 @@ impl Parts {
         Self {
             vendor,
             levels: Vec::new(),
+            downsamples: Vec::new(),
             associated: Vec::new(),
             mpp: None,
             objective_power: None,
@@ -42,17 +53,30 @@ impl Parts {
     }
 }
 
+/// Opens a TIFF of one vendor; nothing where the file is none.
+type Reader = fn(&dyn ReadAt, &Tiff<'_>) -> Result<Option<Parts>>;
+
 /// Opens the file by the first vendor whose own it is.
 pub(crate) fn open(source: &dyn ReadAt) -> Result<Parts> {
     if let Some(parts) = pictures::open(source)? {
         return Ok(parts);
     }
     let tiff = &Tiff::open(source)?;
-    if let Some(parts) = aperio::open(tiff)? {
-        return Ok(parts);
-    }
-    if let Some(parts) = hamamatsu::open(source, tiff)? {
-        return Ok(parts);
+    // In OpenSlide's order; those that it does not know come last.
+    let readers: [Reader; 8] = [
+        hamamatsu::open,
+        |_, tiff| trestle::open(tiff),
+        |_, tiff| aperio::open(tiff),
+        |_, tiff| leica::open(tiff),
+        philips::open,
+        |_, tiff| ventana::open(tiff),
+        |_, tiff| ome::open(tiff),
+        |_, tiff| qptiff::open(tiff),
+    ];
+    for open in readers {
+        if let Some(parts) = open(source, tiff)? {
+            return Ok(parts);
+        }
     }
     foreign::refuse(tiff)?;
     generic::open(tiff)

@@ -62,3 +62,22 @@ pub(super) fn mpp(tiff: &Tiff<'_>, directory: &Directory) -> Result<Option<(f64,
     };
     Ok(side(tags::X_RESOLUTION)?.zip(side(tags::Y_RESOLUTION)?))
 }
+
+/// Adds the scanned regions of level 0, each as x, y, width and height, and the bounds of all of them where `bounds` says
+/// so.
+pub(super) fn regions(properties: &mut BTreeMap<String, String>, regions: &[[u32; 4]], bounds: bool) {
+    const NAMES: [&str; 4] = ["x", "y", "width", "height"];
+    for (index, region) in regions.iter().enumerate() {
+        for (name, number) in NAMES.iter().zip(region) {
+            properties.insert(format!("openslide.region[{index}].{name}"), number.to_string());
+        }
+    }
+    let first = |at: usize| regions.iter().map(|region| region[at]).min();
+    let end = |at: usize| regions.iter().map(|region| u64::from(region[at]) + u64::from(region[at + 2])).max();
+    if let (true, Some(x), Some(y), Some(right), Some(below)) = (bounds, first(0), first(1), end(0), end(1)) {
+        let numbers = [u64::from(x), u64::from(y), right - u64::from(x), below - u64::from(y)];
+        for (name, number) in NAMES.iter().zip(numbers) {
+            properties.insert(format!("openslide.bounds-{name}"), number.to_string());
+        }
+    }
+}

@@ -5,12 +5,17 @@
 mod common;
 
 mod aperio;
+mod bif;
 mod deep_zoom;
 mod forms;
 mod generic;
 mod hostile;
 mod iiif;
 mod ndpi;
+mod ome;
 mod open_cost;
+mod philips;
 mod pictures;
+mod qptiff;
+mod scn;
 mod truth;

@@ -111,6 +111,10 @@ fn images() -> Vec<Image> {
     ]
 }
 
+pub(crate) fn made() -> Vec<u8> {
+    file(&images()).0
+}
+
 #[test]
 fn the_levels_of_the_middle_plane_and_their_halves_are_shown() {
     let images = images();

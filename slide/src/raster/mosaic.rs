@@ -1,0 +1,152 @@
+//! One image put together from areas that lie anywhere in it: several scanned regions on one slide, or tiles that
+//! overlap. Nothing lies between them but white. Where they overlap, what lies further right and below is seen, and
+//! earlier areas before later ones, as OpenSlide paints them. Places are rounded to whole pixels; OpenSlide interpolates
+//! between them.
+
+use super::{Grid, Part, Raster, Tiles};
+use crate::{Compression, ReadAt, Rgb, error::Result, resample::BoxMean};
+use std::ops::Range;
+
+/// Side of the tiles in pixels.
+const SIDE: u32 = 512;
+
+/// Pieces of one size of an image, in rows and columns, and where they lie in the whole.
+#[derive(Debug)]
+pub(crate) struct Area {
+    /// Which of the images has it.
+    pub(crate) image: usize,
+    /// Columns and rows of pieces.
+    pub(crate) columns: Range<u32>,
+    pub(crate) rows: Range<u32>,
+    /// Width and height of a piece in pixels; above 0.
+    pub(crate) piece: (f64, f64),
+    /// Pixels of the whole from one piece to the next; above 0.
+    pub(crate) advance: (f64, f64),
+    /// Where in the whole the image's piece 0, 0 lies or would lie.
+    pub(crate) at: (f64, f64),
+}
+
+#[derive(Debug)]
+struct Mosaic {
+    images: Vec<Raster>,
+    areas: Vec<Area>,
+}
+
+impl Raster {
+    /// A whole of `width` × `height` pixels, above 0, put together from areas of the images, of which there is one.
+    pub(crate) fn mosaic(width: u32, height: u32, images: Vec<Self>, areas: Vec<Area>) -> Self {
+        let grid = Grid::new(width, height, SIDE.min(width), SIDE.min(height));
+        Self::new(grid, Mosaic { images, areas })
+    }
+}
+
+impl Mosaic {
+    /// Draws what lies in `across` × `down` of the whole into a picture of that.
+    fn paint(&self, source: &dyn ReadAt, across: &Range<u32>, down: &Range<u32>, picture: &mut Rgb) -> Result<()> {
+        for area in self.areas.iter().rev() {
+            let Some(image) = self.images.get(area.image) else { continue };
+            let near = |pixels: &Range<u32>, pieces: &Range<u32>, at: f64, advance: f64, piece: f64| {
+                let first = ((f64::from(pixels.start) - at - piece - 1.0) / advance).floor().max(0.0) as u32;
+                let end = ((f64::from(pixels.end) - at + 1.0) / advance).ceil().max(0.0) as u32;
+                first.max(pieces.start)..end.min(pieces.end)
+            };
+            let columns = near(across, &area.columns, area.at.0, area.advance.0, area.piece.0);
+            for row in near(down, &area.rows, area.at.1, area.advance.1, area.piece.1) {
+                let (y, rows) = placed(row, area.at.1, area.advance.1, area.piece.1, image.grid.height);
+                for column in columns.clone() {
+                    let (x, columns) = placed(column, area.at.0, area.advance.0, area.piece.0, image.grid.width);
+                    copy(image, source, (&columns, &rows), (x, y), (across, down), picture)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a piece lies in the whole, and which pixels of its image it is.
+fn placed(index: u32, at: f64, advance: f64, piece: f64, side: u32) -> (i64, Range<u32>) {
+    let pixel = |index: u32| (f64::from(index) * piece).round().min(f64::from(side)) as u32;
+    ((at + f64::from(index) * advance).round() as i64, pixel(index)..pixel(index + 1))
+}
+
+/// Copies the pixels `from` of an image, which lie at `at` in the whole, into a picture of the `seen` part of the whole.
+fn copy(
+    image: &Raster,
+    source: &dyn ReadAt,
+    from: (&Range<u32>, &Range<u32>),
+    at: (i64, i64),
+    seen: (&Range<u32>, &Range<u32>),
+    picture: &mut Rgb,
+) -> Result<()> {
+    // The image's pixels that are seen, and what to add to them to get places in the picture.
+    let common = |from: &Range<u32>, at: i64, seen: &Range<u32>| {
+        let shift = at - i64::from(from.start);
+        let clamp = |place: u32| (i64::from(place) - shift).clamp(from.start.into(), from.end.into()) as u32;
+        (clamp(seen.start)..clamp(seen.end), shift - i64::from(seen.start))
+    };
+    let (columns, right) = common(from.0, at.0, seen.0);
+    let (rows, below) = common(from.1, at.1, seen.1);
+    if columns.is_empty() || rows.is_empty() {
+        return Ok(());
+    }
+    let grid = &image.grid;
+    let touched = |pixels: &Range<u32>, tile: u32| pixels.start / tile..pixels.end.div_ceil(tile);
+    for row in touched(&rows, grid.tile_height) {
+        for column in touched(&columns, grid.tile_width) {
+            let (left, top) = grid.corner(column, row);
+            let x = columns.start.max(left)..columns.end.min(left + grid.tile_width);
+            let y = rows.start.max(top)..rows.end.min(top + grid.tile_height);
+            let part = Part {
+                x: x.start - left,
+                y: y.start - top,
+                width: x.end - x.start,
+                height: y.end - y.start,
+                shrink: 0,
+            };
+            let into = ((i64::from(x.start) + right) as u32, (i64::from(y.start) + below) as u32);
+            // What the file lacks stays white.
+            image.draw(source, (column, row), part, picture, into)?;
+        }
+    }
+    Ok(())
+}
+
+impl Tiles for Mosaic {
+    fn compression(&self) -> Compression {
+        self.images.first().map_or(Compression::None, Raster::compression)
+    }
+
+    fn pixels(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Rgb>> {
+        let (width, height) = (grid.tile_width, grid.tile_height);
+        let mut tile = Rgb::white(width, height);
+        let part = Part { x: 0, y: 0, width, height, shrink: 0 };
+        Ok(self.draw(grid, source, (column, row), part, &mut tile, (0, 0))?.then_some(tile))
+    }
+
+    fn draw(
+        &self,
+        grid: &Grid,
+        source: &dyn ReadAt,
+        (column, row): (u32, u32),
+        part: Part,
+        picture: &mut Rgb,
+        at: (u32, u32),
+    ) -> Result<bool> {
+        let (left, top) = grid.corner(column, row);
+        let pixels = |corner: u32, start: u32, len: u32, side: u32| {
+            let first = corner + (start << part.shrink);
+            first.min(side)..(first + (len << part.shrink)).min(side)
+        };
+        let across = pixels(left, part.x, part.width, grid.width);
+        let down = pixels(top, part.y, part.height, grid.height);
+        let mut seen = Rgb::white(across.len() as u32, down.len() as u32);
+        self.paint(source, &across, &down, &mut seen)?;
+        if part.shrink > 0 {
+            let mut mean = BoxMean::new(across.clone(), down.clone(), 1 << part.shrink);
+            mean.add(&seen, across.start, down.start, &across, &down);
+            seen = mean.finish();
+        }
+        picture.paste(at, &seen, (0, 0), (part.width, part.height));
+        Ok(true)
+    }
+}
