@@ -71,6 +71,6 @@ fn associated_name(tiff: &Tiff<'_>, directory: &Directory, index: usize) -> Resu
         (Some(word), _) if matches!(word.as_str(), "label" | "macro" | "thumbnail") => Some(word),
         (_, Some(1)) => Some("label".into()),
         (_, Some(9)) => Some("macro".into()),
-        (word, _) => word.filter(|word| word.chars().all(char::is_alphanumeric)),
+        _ => None,
     })
 }

@@ -27,9 +27,12 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         .map(|text| text.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().unwrap_or(0)).collect())
         .unwrap_or_default();
     parts.objective_power = property("trestle.Objective Power").and_then(|text| text.parse().ok());
+    let background = property("trestle.Background Color").and_then(|text| u32::from_str_radix(text, 16).ok());
     // These tags have the micrometres of a pixel here, and no resolution.
     let mpp = |tag| tiff.number(first, tag).map(|number| number.filter(|number| *number > 0.0));
     parts.mpp = mpp(tags::X_RESOLUTION)?.zip(mpp(tags::Y_RESOLUTION)?);
+    let background = background.map(|color| format!("{:06X}", color & 0xff_ffff));
+    parts.properties.extend(background.map(|color| ("openslide.background-color".to_owned(), color)));
     for (index, directory) in tiff.directories.iter().enumerate() {
         let overlap = |at: usize| overlaps.get(2 * index + at).copied().unwrap_or(0);
         parts.levels.push(overlapping(Raster::read(tiff, directory)?, overlap(0), overlap(1))?);

@@ -11,6 +11,7 @@ mod forms;
 mod generic;
 mod hostile;
 mod iiif;
+mod mutations;
 mod ndpi;
 mod ome;
 mod open_cost;

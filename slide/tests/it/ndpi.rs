@@ -57,8 +57,8 @@ fn file(images: &[Image]) -> (Vec<u8>, Vec<(usize, usize)>) {
         let starts_at = out.len();
         out.extend(image.starts.iter().flat_map(|start| start.to_le_bytes()));
         let texts = (text_at as u32, resolution_at as u32, image.starts.len() as u32);
-        let fields: [(u16, u16, u32, u32); 16] = [
-            (256, 4, 1, image.size.0),
+        let mut fields = vec![
+            (256u16, 4u16, 1, image.size.0),
             (257, 4, 1, image.size.1),
             (259, 3, 1, 7),
             (262, 3, 1, 6),
@@ -73,13 +73,15 @@ fn file(images: &[Image]) -> (Vec<u8>, Vec<(usize, usize)>) {
             (65421, 11, 1, image.lens.to_bits()),
             (65422, 9, 1, (-5i32) as u32),
             (65424, 9, 1, image.plane as u32),
-            (65426, 4, texts.2, if texts.2 == 1 { image.starts[0] } else { starts_at as u32 }),
             (65449, 2, 52, texts.0),
         ];
+        if texts.2 > 0 {
+            fields.insert(14, (65426, 4, texts.2, if texts.2 == 1 { image.starts[0] } else { starts_at as u32 }));
+        }
         let directory_at = out.len() as u64;
         out[next_at..next_at + 8].copy_from_slice(&directory_at.to_le_bytes());
         out.extend((fields.len() as u16).to_le_bytes());
-        for (tag, kind, count, value) in fields {
+        for &(tag, kind, count, value) in &fields {
             out.extend(tag.to_le_bytes());
             out.extend(kind.to_le_bytes());
             out.extend(count.to_le_bytes());
@@ -88,7 +90,7 @@ fn file(images: &[Image]) -> (Vec<u8>, Vec<(usize, usize)>) {
         next_at = out.len();
         out.extend([0; 8]);
         // The upper halves.
-        out.extend([0; 4 * 16]);
+        out.extend(vec![0; 4 * fields.len()]);
         places.push((jpeg_at, starts_at));
     }
     (out, places)

@@ -46,6 +46,10 @@ fn images() -> Vec<Image> {
     ]
 }
 
+pub(crate) fn file() -> Vec<u8> {
+    FILE.write(&images())
+}
+
 #[test]
 fn channels_levels_and_pictures_beside_them_are_told_apart_by_their_own_xml() {
     let slide = Slide::open(Arc::new(FILE.write(&images()))).unwrap();
