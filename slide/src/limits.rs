@@ -62,3 +62,5 @@ pub(crate) const CHANNELS_MAX: usize = 100;
 pub(crate) const AREAS_MAX: usize = 1000;
 /// Longest associated image that is written as text into XML, in bytes.
 pub(crate) const ENCODED_IMAGE_LEN_MAX: usize = 8 << 20;
+/// Most bytes of a slide's properties, names and values together; what comes after these is left out.
+pub(crate) const PROPERTIES_LEN_MAX: usize = 512 << 10;

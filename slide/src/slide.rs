@@ -3,7 +3,7 @@
 use crate::{
     ReadAt, Rgb, SlideError,
     error::Result,
-    limits::{FILL_RATIO_MAX, ICC_PROFILE_LEN_MAX},
+    limits::{FILL_RATIO_MAX, ICC_PROFILE_LEN_MAX, PROPERTIES_LEN_MAX},
     raster::{Part, Raster},
     region::{self, Window},
     tiff::{Tiff, tags},
@@ -117,6 +117,8 @@ pub struct Slide {
     mpp: Option<(f64, f64)>,
     objective_power: Option<f64>,
     properties: BTreeMap<String, String>,
+    /// The directory that has the ICC profile, if any has.
+    profile: usize,
 }
 
 impl fmt::Debug for Slide {
@@ -156,7 +158,8 @@ impl Slide {
             associated_rasters,
             mpp: parts.mpp,
             objective_power: parts.objective_power,
-            properties: parts.properties,
+            properties: bounded(parts.properties),
+            profile: parts.profile,
         };
         slide.describe();
         Ok(slide)
@@ -289,8 +292,8 @@ impl Slide {
             Err(SlideError::NotASlide(_)) => return Ok(None),
             tiff => tiff?,
         };
-        match tiff.directories.first() {
-            Some(first) => tiff.bytes(first, tags::ICC_PROFILE, ICC_PROFILE_LEN_MAX),
+        match tiff.directories.get(self.profile) {
+            Some(top) => tiff.bytes(top, tags::ICC_PROFILE, ICC_PROFILE_LEN_MAX),
             None => Ok(None),
         }
     }
@@ -326,4 +329,14 @@ impl Slide {
         tile.paste((0, 0), &drawn, (0, 0), (width, height));
         Ok(tile)
     }
+}
+
+/// The properties as far as they have room: crafted files have megabytes of them, and an open slide costs kilobytes.
+fn bounded(mut properties: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut len = 0;
+    properties.retain(|key, value| {
+        len += key.len() + value.len();
+        len <= PROPERTIES_LEN_MAX
+    });
+    properties
 }

@@ -36,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) objective_power: Option<f64>,
     /// What the file says besides, under OpenSlide's names.
     pub(crate) properties: BTreeMap<String, String>,
+    /// Which directory of the TIFF may have the ICC profile.
+    pub(crate) profile: usize,
 }
 
 impl Parts {
@@ -49,6 +51,7 @@ impl Parts {
             mpp: None,
             objective_power: None,
             properties: BTreeMap::new(),
+            profile: 0,
         }
     }
 }

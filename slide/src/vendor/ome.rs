@@ -72,6 +72,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         }
     }
     let main = &images[main];
+    parts.profile = main.planes.first().copied().unwrap_or(0);
     parts.properties = properties::of(tiff, main.directory(tiff, 0)?)?;
     parts.properties.remove("tiff.ImageDescription");
     parts.properties.remove("openslide.comment");

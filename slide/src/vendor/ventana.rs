@@ -48,7 +48,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
     let mut parts = Parts::new("ventana");
     let (mut stitching, mut top) = (None, None);
     let mut last = f64::INFINITY;
-    for directory in &tiff.directories {
+    for (index, directory) in tiff.directories.iter().enumerate() {
         let description = tiff.text(directory, tags::IMAGE_DESCRIPTION)?.unwrap_or_default();
         if description.contains("level=") {
             let (level, magnification) = level_of(&description)?;
@@ -63,6 +63,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
             let tile = (raster.grid.tile_width, raster.grid.tile_height);
             if level == 0 {
                 parts.properties = properties::of(tiff, directory)?;
+                parts.profile = index;
                 top = Some((magnification, tile));
                 if let Some(document) = xml::Xml::read(tiff, directory, tags::XMP)? {
                     stitching = Some(Stitching::read(document.parse()?.root_element(), tile)?);

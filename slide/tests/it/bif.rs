@@ -57,7 +57,9 @@ fn images(stitching: &str) -> Vec<Image> {
         image(FILE, &picture(40, 90), Form::strips(DEFLATE, 90))
             .described("Label Image")
             .with(700, Value::Bytes(scan.into())),
-        level(1, "level=0 mag=20 quality=90").with(700, Value::Bytes(stitching.into())),
+        level(1, "level=0 mag=20 quality=90")
+            .with(700, Value::Bytes(stitching.into()))
+            .with(34675, Value::Bytes(b"profile".to_vec())),
         level(2, "level=1 mag=10 quality=90"),
     ]
 }
@@ -76,6 +78,7 @@ fn pictures_of_the_camera_are_pushed_together_by_their_overlap() {
     assert_eq!(slide.region(0, 0, 1, 92, 61).unwrap(), smaller(&scene(), 2));
     assert_eq!(slide.region(55, 50, 0, 20, 30).unwrap(), scene().crop(55, 50, 20, 30));
     assert_eq!(slide.associated_image("macro").unwrap(), picture(40, 90));
+    assert_eq!(slide.icc_profile().unwrap().as_deref(), Some(&b"profile"[..]), "that of level 0, not of the label");
     let property = |key: &str| slide.properties().get(key).map(String::as_str);
     assert_eq!(property("ventana.UnitNumber"), Some("7"));
     assert_eq!(property("ventana.Empty"), None);
