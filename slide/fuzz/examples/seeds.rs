@@ -1,22 +1,23 @@
 //! Fills the corpus from a folder of real files: `seeds FOLDER CORPUS`. Small files go to `open` as they are; the tiles
 //! of those that are classic little-endian TIFFs go to the target of their codec.
 
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use microtome_slide_fuzz::Head;
-use std::{collections::HashMap, env, fs, io, path::Path};
+use std::{collections::HashMap, env, error::Error, fs, io, path::Path};
 
 /// Longest seed: the fuzzer changes small inputs sooner to something new.
-const LEN_MAX: usize = 128 << 10;
+const LEN_MAX: usize = 24 << 10;
 /// Tiles taken of an image.
 const TILES_MAX: usize = 3;
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let paths: Vec<String> = env::args().skip(1).collect();
     let [from, corpus] = paths.as_slice() else {
         eprintln!("usage: seeds FOLDER CORPUS");
         std::process::exit(2);
     };
     let (from, corpus) = (Path::new(from), Path::new(corpus));
-    let mut count = 0;
+    let mut count = made(corpus)?;
     for folder in [from.to_owned(), from.join("fuzz")].iter().filter(|folder| folder.is_dir()) {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -28,9 +29,6 @@ fn main() -> io::Result<()> {
             if bytes.len() <= LEN_MAX {
                 count += put(corpus, "open", &name, &bytes)?;
             }
-            if bytes.starts_with(&[0xff, 0xd8]) && bytes.len() <= LEN_MAX {
-                count += put(corpus, "jpeg", &name, &[&HEAD_OF_JPEG.bytes()[..], &bytes].concat())?;
-            }
             for (index, (target, seed)) in tiles(&bytes).unwrap_or_default().into_iter().enumerate() {
                 count += put(corpus, target, &format!("{name}-{index}"), &seed)?;
             }
@@ -40,7 +38,50 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const HEAD_OF_JPEG: Head = Head { width: 64, height: 64, samples: 3, form: 6 << 4, tables: 0 };
+/// Seeds that need no folder.
+fn made(corpus: &Path) -> Result<usize, Box<dyn Error>> {
+    let mut count = 0;
+    let pixels: Vec<u8> = (0..48 * 40 * 3u32).map(|index| (index * index >> 6) as u8).collect();
+    let samplings = [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2, SamplingFactor::F_1_2];
+    for (index, sampling) in samplings.into_iter().enumerate() {
+        for (form, progressive, restart) in [("plain", false, 0), ("restart", false, 2), ("progressive", true, 0)] {
+            let mut jpeg = Vec::new();
+            let mut encoder = Encoder::new(&mut jpeg, 75);
+            encoder.set_sampling_factor(sampling);
+            encoder.set_progressive(progressive);
+            if restart > 0 {
+                encoder.set_restart_interval(restart);
+            }
+            encoder.encode(&pixels, 48, 40, ColorType::Rgb)?;
+            let head = Head { width: 48, height: 40, samples: 3, form: 6 << 4, tables: 0 };
+            count += put(corpus, "jpeg", &format!("made-{index}-{form}"), &[&head.bytes()[..], &jpeg].concat())?;
+        }
+    }
+    let head = Head { width: 16, height: 12, samples: 3, form: 2 << 4, tables: 0 };
+    let raw = [&head.bytes()[..], &pixels[..16 * 12 * 3]].concat();
+    count += put(corpus, "plain", "made", &raw)?;
+    // Runs of bytes as they are and one of a byte that repeats.
+    let runs: Vec<u8> = pixels[..256].chunks(64).flat_map(|run| [&[63][..], run, &[0xc0, 9]].concat()).collect();
+    count += put(corpus, "packbits", "made", &[&head.bytes()[..], &runs, &runs].concat())?;
+    let addresses = [
+        "full/max/0/default.jpg",
+        "square/^max/90/gray.png",
+        "0,0,30,20/15,/!180/color.jpg",
+        "1,2,299,198/,10/270/bitonal.png",
+        "pct:10,10.5,50,0.7/pct:12.5/0/default.jpg",
+        "full/!100,100/!0/default.png",
+        "full/^!9,9/0/default.jpg",
+        "10,10,10,10/5,7/90/default.jpg",
+    ];
+    for (index, address) in addresses.iter().enumerate() {
+        for version in ["3", "2"] {
+            // The character's lowest bit is the version's.
+            let kind = if version == "3" { "0" } else { "1" };
+            count += put(corpus, "iiif", &format!("made-{index}-{version}"), format!("{kind}{address}").as_bytes())?;
+        }
+    }
+    Ok(count)
+}
 
 fn put(corpus: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<usize> {
     fs::create_dir_all(corpus.join(target))?;

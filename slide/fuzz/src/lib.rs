@@ -19,8 +19,10 @@ pub fn read(bytes: Vec<u8>) {
     let source: Arc<Vec<u8>> = Arc::new(bytes);
     let Ok(slide) = bounded("open", || Slide::open(source.clone())) else { return };
     for (index, level) in slide.levels().iter().enumerate().take(LOOKED_AT) {
-        for (column, row) in [(0, 0), (level.columns - 1, level.rows - 1)] {
-            tile(&slide, source.as_ref(), index, column, row);
+        let last = (level.columns - 1, level.rows - 1);
+        tile(&slide, source.as_ref(), index, 0, 0);
+        if last != (0, 0) {
+            tile(&slide, source.as_ref(), index, last.0, last.1);
         }
         // A small region over the tiles' inner corner, and one over the level's edge.
         let (inner, outer) = ((level.tile_width, level.tile_height), (level.width, level.height));
