@@ -45,10 +45,8 @@ const FILES: &[&str] = &[
 ];
 
 /// Files with a truth that is for another reader: what they are refused for.
-const REFUSED: &[(&str, &str)] = &[
-    ("openslide-unopenable.tiff", "52479"),
-    ("histolab-broken.svs", "does not begin like a TIFF"),
-];
+const REFUSED: &[(&str, &str)] =
+    &[("openslide-unopenable.tiff", "52479"), ("histolab-broken.svs", "does not begin like a TIFF")];
 
 /// From this column on OpenSlide is wrong: libtiff reads tiles of 16-bit grey that go beyond the edge at a wrong step.
 fn wrong_from(name: &str) -> u32 {
