@@ -3,7 +3,7 @@
 
 use crate::common::{
     File, Value,
-    pixels::{decode_jpeg, difference, jpeg, picture, smaller},
+    pixels::{difference, jpeg, picture, read_jpeg, smaller},
 };
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use microtome_slide::{Rgb, Slide, SlideError};
@@ -134,26 +134,26 @@ fn the_levels_of_the_middle_plane_and_their_halves_are_shown() {
     assert_eq!(property("tiff.Make"), Some("ab"));
     let associated: Vec<_> = slide.associated().iter().map(|image| (image.name.as_str(), image.width)).collect();
     assert_eq!(associated, [("macro", 60)]);
-    assert_eq!(slide.associated_image("macro").unwrap(), decode_jpeg(&images[3].jpeg));
+    assert_eq!(slide.associated_image("macro").unwrap(), read_jpeg(&images[3].jpeg));
 }
 
 #[test]
 fn parts_of_the_long_jpeg_have_the_pixels_of_the_whole() {
     let images = images();
     let slide = open(file(&images).0).unwrap();
-    let whole = decode_jpeg(&images[0].jpeg);
+    let whole = read_jpeg(&images[0].jpeg);
     assert_eq!(slide.region(0, 0, 0, 640, 328).unwrap(), whole);
     assert_eq!(slide.region(311, 97, 0, 33, 41).unwrap(), whole.crop(311, 97, 33, 41));
-    assert_eq!(slide.region(0, 0, 2, 160, 82).unwrap(), decode_jpeg(&images[2].jpeg));
+    assert_eq!(slide.region(0, 0, 2, 160, 82).unwrap(), read_jpeg(&images[2].jpeg));
     // Between them each pixel is the mean of four, but for rounding.
     assert!(difference(&slide.region(0, 0, 1, 320, 164).unwrap(), &smaller(&whole, 2)) < 0.7);
-    assert!(difference(&slide.region(0, 0, 5, 20, 10).unwrap(), &smaller(&decode_jpeg(&images[2].jpeg), 8)) < 0.7);
+    assert!(difference(&slide.region(0, 0, 5, 20, 10).unwrap(), &smaller(&read_jpeg(&images[2].jpeg), 8)) < 0.7);
 }
 
 #[test]
 fn a_wrong_list_of_restart_markers_gives_the_right_pixels_all_the_same() {
     let right = images();
-    let whole = decode_jpeg(&right[0].jpeg);
+    let whole = read_jpeg(&right[0].jpeg);
     let count = right[0].starts.len();
     let shifted = |by: i64| right[0].starts.iter().map(|&start| (i64::from(start) + by) as u32).collect::<Vec<_>>();
     let mut swapped = right[0].starts.clone();
@@ -183,7 +183,7 @@ fn a_wrong_list_of_restart_markers_gives_the_right_pixels_all_the_same() {
 fn markers_that_are_lost_or_out_of_order_are_damage_and_not_other_pixels() {
     let images = images();
     let (bytes, places) = file(&images);
-    let whole = decode_jpeg(&images[0].jpeg);
+    let whole = read_jpeg(&images[0].jpeg);
     for (interval, marker) in [(20, [0xff, 0xd5]), (20, [0x11, 0x11]), (33, [0xff, 0xd9])] {
         let mut bytes = bytes.clone();
         let at = places[0].0 + images[0].starts[interval] as usize - 2;
@@ -205,7 +205,7 @@ fn a_level_without_restart_markers_is_decoded_as_a_whole_and_has_the_size_of_its
     let image = Image { jpeg: bytes.clone(), size: (97, 63), lens: 10.0, plane: 0, starts: Vec::new() };
     let slide = open(file(&[image]).0).unwrap();
     assert_eq!(slide.levels().len(), 4);
-    assert_eq!(slide.region(0, 0, 0, 96, 64).unwrap(), decode_jpeg(&bytes));
+    assert_eq!(slide.region(0, 0, 0, 96, 64).unwrap(), read_jpeg(&bytes));
 
     let (bytes, starts) = restarting(&top, 12);
     let image = Image { jpeg: bytes, size: (97, 63), lens: 10.0, plane: 0, starts };
@@ -213,7 +213,7 @@ fn a_level_without_restart_markers_is_decoded_as_a_whole_and_has_the_size_of_its
     // Intervals that do not end with a row are not cut, but decoded with the rest.
     let (bytes, starts) = restarting(&top, 5);
     let image = Image { jpeg: bytes.clone(), size: (96, 64), lens: 10.0, plane: 0, starts };
-    assert_eq!(open(file(&[image]).0).unwrap().region(0, 0, 0, 96, 64).unwrap(), decode_jpeg(&bytes));
+    assert_eq!(open(file(&[image]).0).unwrap().region(0, 0, 0, 96, 64).unwrap(), read_jpeg(&bytes));
 }
 
 /// A long file of zeros with `parts` in it.
@@ -269,7 +269,7 @@ fn offsets_beyond_4_gb_are_told_by_the_halves_behind_a_directory() {
     directory.extend(fields.iter().flat_map(|(_, _, _, value)| ((value >> 32) as u32).to_le_bytes()));
     let mut head = b"II*\0".to_vec();
     head.extend(directory_at.to_le_bytes());
-    let want = decode_jpeg(&jpeg);
+    let want = read_jpeg(&jpeg);
     let len = directory_at + directory.len() as u64;
     let parts = vec![(0, head), (far, jpeg), (far - 2, b"R\0".to_vec()), (list_at, list), (directory_at, directory)];
     let slide = Slide::open(Arc::new(Sparse { len, parts })).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::common::{
     DEFLATE, FILES, Form, Image, Value, image,
-    pixels::{decode_jpeg, jpeg, picture, smaller},
+    pixels::{jpeg, picture, read_jpeg, smaller},
 };
 use microtome_slide::{Rgb, Slide, SlideError};
 use std::sync::Arc;
@@ -95,7 +95,7 @@ fn levels_are_as_large_as_their_pixel_spacings_say() {
     assert_eq!(slide.region(3 * 64, 64, 0, 64, 64).unwrap(), Rgb::white(64, 64), "what was not scanned");
     assert_eq!(slide.region(2 * 64, 64, 0, 64, 64).unwrap(), top.crop(128, 64, 64, 64));
     assert_eq!(slide.associated_image("macro").unwrap(), picture(60, 20));
-    assert_eq!(slide.associated_image("label").unwrap(), decode_jpeg(&label), "from the XML");
+    assert_eq!(slide.associated_image("label").unwrap(), read_jpeg(&label), "from the XML");
     let property = |key: &str| slide.properties().get(key).map(String::as_str);
     assert_eq!(property("philips.DICOM_MANUFACTURER"), Some("PHILIPS"));
     assert_eq!(property("openslide.barcode"), Some("S-17"));

@@ -1,7 +1,7 @@
 //! Real slides beside what OpenSlide and other readers say of them, where the folder with them is there.
 
 use crate::common::{
-    pixels::{at, decode_jpeg, decode_png, difference},
+    pixels::{alike, at, decode_jpeg, decode_png, difference, farthest},
     shared::{folder, mean, sha256, source, truth},
 };
 use microtome_slide::{Compression, Rgb, Slide};
@@ -199,7 +199,7 @@ fn native_tiles_of_a_real_slide_are_its_own_bytes_and_show_the_right_colours() {
         assert!(out.ends_with(&bytes[offset + 2..offset + len]), "{column}, {row}");
         assert_eq!(&out[2..18], b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0", "the mark of RGB");
         assert_eq!(out.len(), 18 + 285 + len - 2, "SOI, mark, tables, tile without its SOI");
-        assert_eq!(decode_jpeg(&out), slide.tile(0, column, row).unwrap(), "{column}, {row}");
+        assert!(farthest(&decode_jpeg(&out), &slide.tile(0, column, row).unwrap()) <= 1, "{column}, {row}");
     }
 }
 
@@ -211,5 +211,5 @@ fn a_jfif_tile_under_an_rgb_tag_passes_without_a_mark() {
     let mut out = Vec::new();
     assert!(slide.native_tile(source(&path).as_ref(), 0, 0, 0, &mut out).unwrap());
     assert!(!out.windows(5).any(|part| part == b"Adobe"));
-    assert_eq!(decode_jpeg(&out), slide.tile(0, 0, 0).unwrap());
+    assert!(alike(&decode_jpeg(&out), &slide.tile(0, 0, 0).unwrap()));
 }

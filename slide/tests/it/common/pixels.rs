@@ -1,7 +1,8 @@
 //! Pictures for tests, how far they are apart, and JPEG tiles of them.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use microtome_slide::Rgb;
+use microtome_slide::{Rgb, Slide};
+use std::sync::Arc;
 
 /// A picture whose pixels all differ from their neighbours, smooth enough for JPEG.
 pub fn picture(width: u32, height: u32) -> Rgb {
@@ -98,7 +99,20 @@ fn split(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
-/// Decodes a whole JPEG by itself, as a browser would.
+/// Decodes a whole JPEG as the slide reader does a picture of its own: what parts of it are held against.
+pub fn read_jpeg(bytes: &[u8]) -> Rgb {
+    let slide = Slide::open(Arc::new(bytes.to_vec())).unwrap();
+    let level = &slide.levels()[0];
+    slide.region(0, 0, 0, level.width as u32, level.height as u32).unwrap()
+}
+
+/// Whether two decoders may have made these pictures of one JPEG: they round in their own ways, and fill in subsampled
+/// colours by different means.
+pub fn alike(a: &Rgb, b: &Rgb) -> bool {
+    farthest(a, b) <= 8 && difference(a, b) < 0.5
+}
+
+/// Decodes a whole JPEG by another decoder, as a browser would.
 pub fn decode_jpeg(bytes: &[u8]) -> Rgb {
     use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
