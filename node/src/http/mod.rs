@@ -9,6 +9,7 @@ mod stream;
 mod uploads;
 
 pub(crate) use elsewhere::{Locator, elsewhere};
+pub(crate) use pixels::at_hand;
 
 use crate::Node;
 use axum::{
@@ -21,20 +22,12 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use microtome_server::{
-    AtHand,
-    routes::{Ready, assemble},
-};
+use microtome_server::routes::{Ready, assemble};
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
-
-/// What the node answers without its router, see [`router`].
-pub(crate) fn at_hand(node: &Arc<Node>) -> AtHand {
-    pixels::at_hand(node)
-}
 
 /// The whole node.
 pub(crate) fn router(node: &Arc<Node>) -> Router {

@@ -1,12 +1,15 @@
 //! Tiles, Deep Zoom, IIIF pictures, regions, associated images and the slide's description, as viewers ask for them.
 
 mod address;
+mod at_hand;
 mod deep_zoom;
 mod iiif;
 mod info;
 mod regions;
 mod tagged;
 mod tiles;
+
+pub(crate) use at_hand::at_hand;
 
 use crate::{Node, blobs::Blob, pixels::Opened};
 use axum::{
@@ -16,16 +19,9 @@ use axum::{
     routing::get,
 };
 use microtome_proto::{Code, MaterialId, Problem};
-use microtome_server::AtHand;
 use microtome_slide::icc::ToSrgb;
 use serde::Deserialize;
 use std::sync::Arc;
-
-/// What is answered without the router: native tiles that are at hand.
-pub(super) fn at_hand(node: &Arc<Node>) -> AtHand {
-    let (node, books) = (Arc::clone(node), node.metrics.route(tiles::ROUTE));
-    Arc::new(move |request| tiles::at_hand(&node, &books, request))
-}
 
 /// The routes, for the users' side of the server.
 pub(crate) fn routes() -> Router<Arc<Node>> {
@@ -33,7 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Node>> {
         .route("/tiles/{id}/tiles.json", get(info::slide))
         .route(tiles::ROUTE, get(tiles::tile))
         .route("/dzi/{name}", get(deep_zoom::descriptor))
-        .route("/dzi/{name}/{level}/{tile}", get(deep_zoom::tile))
+        .route(deep_zoom::ROUTE, get(deep_zoom::tile))
         .route("/iiif/{version}/{id}", get(iiif::base))
         .route("/iiif/{version}/{id}/info.json", get(iiif::info))
         .route("/iiif/{version}/{id}/{region}/{size}/{rotation}/{picture}", get(iiif::picture))
@@ -48,6 +44,12 @@ pub(crate) fn routes() -> Router<Arc<Node>> {
 #[serde(rename_all = "lowercase")]
 enum Icc {
     Srgb,
+}
+
+/// What stands in the query of a picture's address.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Colours {
+    icc: Option<Icc>,
 }
 
 impl Icc {

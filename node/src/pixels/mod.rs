@@ -85,6 +85,8 @@ pub(crate) struct Pixels {
 pub(crate) struct Counts {
     /// Tiles answered with the file's own bytes.
     native: Counter,
+    /// Those among them for which nothing was waited for.
+    at_hand: Counter,
     /// Tiles and associated images that were drawn; those answered from memory are not among them.
     drawn: Counter,
     /// Regions and other large pictures cut.
@@ -109,9 +111,10 @@ impl Pixels {
 
     /// Shows what was done among the node's metrics.
     pub(crate) fn show_in(&self, metrics: &Metrics) {
-        let Counts { native, drawn, regions } = self.counts.clone();
+        let Counts { native, at_hand, drawn, regions } = self.counts.clone();
         metrics.register(|registry| {
             registry.register("tiles_native", "Tiles answered with the file's own bytes", native);
+            registry.register("tiles_at_hand", "Those for which nothing was waited for", at_hand);
             registry.register("pictures_drawn", "Tiles and associated images decoded and encoded", drawn);
             registry.register("regions_cut", "Regions and other large pictures decoded and encoded", regions);
         });
@@ -157,32 +160,30 @@ impl Pixels {
         }))
     }
 
-    /// The same where the slide is open and nothing has to be waited for; `None` where it is not so, or where something
-    /// is wrong.
-    pub(crate) fn native_at_hand(&self, blob: &Arc<Blob>, level: usize, column: u32, row: u32) -> Option<Bytes> {
+    /// The same of the tile that `place` names, where the slide is open and nothing has to be waited for; `None` where
+    /// it is not so, or where something is wrong.
+    pub(crate) fn native_at_hand(
+        &self,
+        blob: &Arc<Blob>,
+        place: impl FnOnce(&Opened) -> Option<(usize, u32, u32)>,
+    ) -> Option<Bytes> {
         let opened = self.slides.at_hand(blob)?;
+        let (level, column, row) = place(&opened)?;
         let mut tile = Vec::new();
         let native = opened.slide.native_tile(&NoWait(blob), level, column, row, &mut tile).ok()?;
         native.then(|| {
             self.counts.native.inc();
+            self.counts.at_hand.inc();
             Bytes::from(tile)
         })
     }
 
-    /// A picture that costs work, in the colours that the file has: from memory where it is ready, else drawn, once for all
-    /// who ask for it now.
+    /// A picture that costs work, its colours converted where `to_srgb` says how: from memory where it is ready, else
+    /// drawn, once for all who ask for it now.
     ///
     /// # Errors
-    /// `outside_slide`, `damaged_slide`, `too_large`, or that there is too much to do.
-    pub(crate) async fn picture(&self, opened: &Arc<Opened>, picture: Picture) -> Result<Bytes, Problem> {
-        self.coloured(opened, picture, None).await
-    }
-
-    /// The same, its colours converted where `to_srgb` says how.
-    ///
-    /// # Errors
-    /// The same, or `bad_icc_profile`.
-    pub(crate) async fn coloured(
+    /// `outside_slide`, `damaged_slide`, `too_large`, `bad_icc_profile`, or that there is too much to do.
+    pub(crate) async fn picture(
         &self,
         opened: &Arc<Opened>,
         picture: Picture,
@@ -202,7 +203,7 @@ impl Pixels {
         to_srgb: Option<ToSrgb>,
     ) -> Result<Bytes, Problem> {
         match region::pixels(&plan) {
-            ..=READY_PIXELS_MAX => self.coloured(opened, Picture::Iiif(plan), to_srgb).await,
+            ..=READY_PIXELS_MAX => self.picture(opened, Picture::Iiif(plan), to_srgb).await,
             _ => self.cut(opened, Cut::Iiif(plan), to_srgb).await,
         }
     }

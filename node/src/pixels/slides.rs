@@ -4,7 +4,7 @@ use super::{failure, pool::Pool, source::Waiting};
 use crate::blobs::Blob;
 use futures_util::FutureExt as _;
 use microtome_proto::{MaterialId, Problem};
-use microtome_slide::{ReadAt, Slide, SlideError};
+use microtome_slide::{ReadAt, Slide, SlideError, deep_zoom::DeepZoom};
 use moka::{Expiry, future::Cache};
 use std::{
     io,
@@ -18,6 +18,8 @@ const FAILURE_KEPT: Duration = Duration::from_secs(60);
 /// An opened slide.
 pub(crate) struct Opened {
     pub(crate) slide: Slide,
+    /// Its Deep Zoom form in the file's own tiles.
+    pub(crate) zoom: DeepZoom,
     source: Arc<Waiting>,
     content: Arc<str>,
 }
@@ -26,7 +28,8 @@ impl Opened {
     fn open(blob: &Arc<Blob>) -> Result<Self, SlideError> {
         let source = Arc::new(Waiting(Arc::clone(blob)));
         let slide = Slide::open(Arc::clone(&source) as Arc<dyn ReadAt>)?;
-        Ok(Self { slide, source, content: blob.manifest().blake3.as_str().into() })
+        let zoom = DeepZoom::new(&slide, None, 0);
+        Ok(Self { slide, zoom, source, content: blob.manifest().blake3.as_str().into() })
     }
 
     pub(crate) fn blob(&self) -> &Arc<Blob> {

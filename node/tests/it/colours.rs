@@ -135,7 +135,8 @@ async fn converted_tiles_are_drawn_and_others_pass_through_as_before() {
     let (node, id) = holding(&with_profile(synthetic_slide(), &swapping_profile())).await;
     let (plain, plain_id) = holding(synthetic_slide()).await;
     let side = read(synthetic_slide()).levels()[0].tile_width;
-    for address in ["/dzi/ID_files/11/0_0.jpg".to_owned(), format!("/iiif/3/ID/0,0,{side},{side}/max/0/default.jpg")] {
+    let iiif = format!("/iiif/3/ID/0,0,{side},{side}/max/0/default.jpg");
+    for address in ["/tiles/ID/0/0_0.jpg", "/dzi/ID_files/11/0_0.jpg", &iiif] {
         for (query, made) in [("", "native"), ("?icc=srgb", "rendered")] {
             let path = format!("{}{query}", address.replace("ID", id.as_str()));
             assert_eq!(get(&node, &path).await.headers()["microtome-tile"], made, "{path}");
@@ -165,6 +166,7 @@ async fn a_profile_that_is_none_is_given_and_told_but_not_used() {
     let given = get(&node, &format!("/v1/materials/{id}/icc")).await.bytes().await.unwrap();
     assert_eq!(&given[..], b"this is no profile at all");
     for path in [
+        format!("/tiles/{id}/0/0_0.jpg"),
         format!("/dzi/{id}_files/9/1_1.jpg"),
         format!("/iiif/3/{id}/full/100,/0/default.jpg"),
         format!("/regions/{id}"),

@@ -274,6 +274,30 @@ async fn regions_are_the_slides_pixels() {
     }
 }
 
+/// Native tiles for which nothing has to be waited for are answered before the router: nobody may see a difference.
+#[tokio::test]
+async fn a_tile_at_hand_is_answered_as_any_other() {
+    let (node, id) = holding(synthetic_slide()).await;
+    for path in [format!("/tiles/{id}/0/1_1.jpg"), format!("/dzi/{id}_files/11/1_1.jpg")] {
+        let first = get(&node, &path).await.bytes().await.unwrap();
+        let before = counted(&node, "tiles_at_hand").await;
+        let at_hand = get(&node, &path).await;
+        assert_eq!(counted(&node, "tiles_at_hand").await, before + 1, "{path}");
+        // HEAD goes through the router.
+        let mut heads = [node.request("HEAD", &path).send().await.unwrap(), at_hand];
+        let [routed, own] = heads.each_mut().map(|answer| {
+            let mut headers = answer.headers().clone();
+            headers.remove(header::DATE);
+            headers
+        });
+        assert_eq!(routed, own, "{path}");
+        let [_, at_hand] = heads;
+        assert_eq!(at_hand.bytes().await.unwrap(), first, "{path}");
+        let known = node.request("GET", &path).header(header::IF_NONE_MATCH, &own[header::ETAG]).send().await.unwrap();
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_slide_is_kept_and_says_so() {
     let junk = bytes(70_000, 3);

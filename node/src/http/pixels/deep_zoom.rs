@@ -22,16 +22,19 @@ use microtome_server::extract::{Path, Query};
 use microtome_slide::deep_zoom::DeepZoom;
 use serde::Deserialize;
 use std::{
+    fmt,
     ops::RangeInclusive,
     sync::{Arc, atomic::Ordering},
 };
 
+/// The tiles' route in the router's words.
+pub(super) const ROUTE: &str = "/dzi/{name}/{level}/{tile}";
 /// The upper end is the reader's own limit: it would cut what is larger.
 const TILE_SIZE_RANGE: RangeInclusive<u32> = 32..=2048;
 const OVERLAP_MAX: u32 = 64;
 
 /// The grid that a viewer wants; the file's own without overlap where it does not say.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct Grid {
     tile_size: Option<u32>,
     #[serde(default)]
@@ -51,6 +54,39 @@ impl Grid {
             return Err(bad_request(format!("overlap is 0 to {overlap_max} pixels, not {}", self.overlap)));
         }
         Ok(self)
+    }
+}
+
+/// A tile's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address<'a> {
+    pub(super) id: &'a str,
+    pub(super) level: usize,
+    pub(super) column: u32,
+    pub(super) row: u32,
+    pub(super) format: Format,
+}
+
+impl<'a> Address<'a> {
+    /// From a path in which nothing is percent-encoded.
+    pub(super) fn parse(path: &'a str) -> Option<Self> {
+        let (name, rest) = path.strip_prefix("/dzi/")?.split_once('/')?;
+        let (level, tile) = rest.split_once('/')?;
+        Self::of([name, level, tile])
+    }
+
+    /// From the path's parts: `ID_files`, the level, `COLUMN_ROW.FORMAT`.
+    fn of([name, level, tile]: [&'a str; 3]) -> Option<Self> {
+        let id = name.strip_suffix("_files")?;
+        let (column, row, suffix) = tile_name(tile)?;
+        Some(Self { id, level: number(level)? as usize, column, row, format: Format::of_suffix(suffix)? })
+    }
+
+    /// What tells the tile in this grid from all other pictures of its file.
+    pub(super) fn name(self, grid: Grid) -> impl fmt::Display {
+        let (Grid { tile_size, overlap, icc }, Self { level, column, row, format, .. }) = (grid, self);
+        let (tile_size, suffix, icc) = (tile_size.unwrap_or(0), format.suffix(), Icc::tag(icc));
+        fmt::from_fn(move |f| write!(f, "dz-{tile_size}-{overlap}-{level}-{column}-{row}-{suffix}{icc}"))
     }
 }
 
@@ -89,36 +125,20 @@ pub(super) async fn tile(
     reply(&node, &uri, cut(&node, [&name, &level, &tile], grid, &headers).await).await
 }
 
-async fn cut(
-    node: &Node,
-    [name, level, tile]: [&str; 3],
-    grid: Grid,
-    headers: &HeaderMap,
-) -> Result<Response, Refusal> {
+async fn cut(node: &Node, parts: [&str; 3], grid: Grid, headers: &HeaderMap) -> Result<Response, Refusal> {
     let nonsense =
-        || bad_request(format!("'{name}/{level}/{tile}' is not ID_files/LEVEL/COLUMN_ROW.jpg (or .jpeg, .png)"));
-    let id = name.strip_suffix("_files").ok_or_else(nonsense)?;
-    let level = number(level).ok_or_else(nonsense)? as usize;
-    let (column, row, suffix) = tile_name(tile).ok_or_else(nonsense)?;
-    let format = Format::of_suffix(suffix).ok_or_else(nonsense)?;
-    let Grid { tile_size, overlap, icc } = grid.checked()?;
-    let blob = held(node, id)?;
-    let tagged = Tagged::new(
-        &blob.manifest().blake3,
-        format_args!(
-            "dz-{}-{overlap}-{level}-{column}-{row}-{}{}",
-            tile_size.unwrap_or(0),
-            format.suffix(),
-            Icc::tag(icc)
-        ),
-        headers,
-    )?;
+        || bad_request(format!("'{}' is not ID_files/LEVEL/COLUMN_ROW.jpg (or .jpeg, .png)", parts.join("/")));
+    let address = Address::of(parts).ok_or_else(nonsense)?;
+    let grid = grid.checked()?;
+    let blob = held(node, address.id)?;
+    let tagged = Tagged::new(&blob.manifest().blake3, address.name(grid), headers)?;
     if let Some(unchanged) = tagged.unchanged() {
         return Ok(unchanged);
     }
     let slide = opened(node, &blob).await?;
     node.tiles_served.fetch_add(1, Ordering::Relaxed);
-    let to_srgb = srgb(node, &blob, &slide, icc).await?;
+    let to_srgb = srgb(node, &blob, &slide, grid.icc).await?;
+    let (Grid { tile_size, overlap, .. }, Address { level, column, row, format, .. }) = (grid, address);
     if format == Format::Jpeg
         && to_srgb.is_none()
         && let Some((level, column, row)) = DeepZoom::new(&slide.slide, tile_size, overlap).native(level, column, row)
@@ -127,6 +147,6 @@ async fn cut(
         return Ok(tagged.tile(format.media_type(), tile, NATIVE));
     }
     let picture = Picture::DeepZoom { tile_size, overlap, level, column, row, format };
-    let tile = read(&blob, node.pixels.coloured(&slide, picture, to_srgb).await)?;
+    let tile = read(&blob, node.pixels.picture(&slide, picture, to_srgb).await)?;
     Ok(tagged.tile(format.media_type(), tile, RENDERED))
 }

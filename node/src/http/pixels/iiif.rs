@@ -4,7 +4,7 @@
 //! addresses mean is in [`microtome_slide::iiif`].
 
 use super::{
-    Icc, Refusal, address, held, opened, read, reply, srgb,
+    Colours, Icc, Refusal, address, held, opened, read, reply, srgb,
     tagged::{NATIVE, RENDERED, Tagged},
 };
 use crate::{Node, blobs::Blob};
@@ -18,18 +18,11 @@ use bytes::Bytes;
 use microtome_proto::{Code, MaterialId, Problem};
 use microtome_server::extract::{Path, Query};
 use microtome_slide::iiif::{Format, Plan, Refused, Request, Version, info as info_json};
-use serde::Deserialize;
 use std::sync::{Arc, atomic::Ordering};
 
 const JSON: &str = "application/json";
 const JSON_LD: &str = "application/ld+json";
 const JSON_LD_3: &str = "application/ld+json;profile=\"http://iiif.io/api/image/3/context.json\"";
-
-/// What stands in the query of a picture's address.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Colours {
-    icc: Option<Icc>,
-}
 
 /// An image service: the version that it speaks, and the copy behind it.
 struct Service {

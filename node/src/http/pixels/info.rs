@@ -159,7 +159,7 @@ async fn image(node: &Node, id: &str, name: &str, icc: Option<Icc>, headers: &He
     }
     let picture = Picture::Associated { name: name.to_owned(), format };
     let to_srgb = srgb(node, &blob, &slide, icc).await?;
-    let bytes = read(&blob, node.pixels.coloured(&slide, picture, to_srgb).await)?;
+    let bytes = read(&blob, node.pixels.picture(&slide, picture, to_srgb).await)?;
     let mut response = tagged.picture(format.media_type(), bytes);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)

@@ -26,7 +26,7 @@ pub(super) struct Tagged<'a> {
 
 impl<'a> Tagged<'a> {
     /// `what` tells one picture of the file with this hash from all others.
-    pub(super) fn new(blake3: &str, what: fmt::Arguments<'_>, wanted: &'a HeaderMap) -> Result<Self, Problem> {
+    pub(super) fn new(blake3: &str, what: impl fmt::Display, wanted: &'a HeaderMap) -> Result<Self, Problem> {
         let hash = blake3.get(..TAG_DIGITS).unwrap_or(blake3);
         let tag = HeaderValue::try_from(format!("\"{hash}-{what}\""));
         let tag =
