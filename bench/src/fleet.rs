@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -24,12 +25,20 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
+impl Server {
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.url.trim_start_matches("http://").parse().with_context(|| format!("the address {}", self.url))
+    }
+}
+
 /// All of them; they end when this is dropped.
 pub(crate) struct Fleet {
     // Nodes are dropped first, so that the coordinator hears of it.
     pub(crate) nodes: Vec<Server>,
     coordinator: Server,
     pub(crate) cluster: Cluster,
+    program: PathBuf,
+    folder: PathBuf,
 }
 
 impl Fleet {
@@ -37,15 +46,10 @@ impl Fleet {
     pub(crate) async fn start(program: &Path, folder: &Path, count: usize) -> anyhow::Result<Self> {
         let coordinator = start(program, "coordinator", folder, |command| command.arg("coordinator"))?;
         let nodes = (1..=count)
-            .map(|number| {
-                let name = format!("node-{number}");
-                start(program, &name, folder, |command| {
-                    command.args(["node", "--name", &name, "--coordinator", &coordinator.url])
-                })
-            })
+            .map(|number| start_node(program, number, folder, &coordinator.url))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let cluster = Cluster::new(vec![coordinator.url.clone()], None);
-        let fleet = Fleet { nodes, coordinator, cluster };
+        let fleet = Fleet { nodes, coordinator, cluster, program: program.to_owned(), folder: folder.to_owned() };
         let started = Instant::now();
         loop {
             // An empty file could go to each node that is known, alive and has reported its room.
@@ -64,10 +68,24 @@ impl Fleet {
         }
     }
 
+    /// Stops a node and starts it anew on its data, at another address.
+    pub(crate) fn restart(&mut self, index: usize) -> anyhow::Result<()> {
+        // Two cannot work on the same data.
+        drop(self.nodes.remove(index));
+        let node = start_node(&self.program, index + 1, &self.folder, &self.coordinator.url)?;
+        self.nodes.insert(index, node);
+        Ok(())
+    }
+
     /// What all servers have used until now.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         self.nodes.iter().try_fold(self.coordinator.process.usage()?, |sum, node| Ok(sum + node.process.usage()?))
     }
+}
+
+fn start_node(program: &Path, number: usize, folder: &Path, coordinator: &str) -> anyhow::Result<Server> {
+    let name = format!("node-{number}");
+    start(program, &name, folder, |command| command.args(["node", "--name", &name, "--coordinator", coordinator]))
 }
 
 /// Starts a server and waits until it tells where it listens.

@@ -1,69 +1,89 @@
-//! A small load generator: some connections that are kept open, each asking for one tile after the other.
+//! A small load generator: some connections that are kept open, each asking for one thing after the other.
 //!
-//! It shares two cores with what it measures, so it does as little as it can: one thread, requests made beforehand, an
-//! answer's head searched for its status and length and nothing else.
+//! It shares the machine's cores with what it measures, so it does as little as it can: one thread, requests made
+//! beforehand, an answer's head searched for its status and length and nothing else.
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::answer::{self, ANSWER_MAX, Framing};
 use crate::stats::percentile;
 
-/// Longest answer that is taken.
-const ANSWER_MAX: usize = 64 << 20;
 /// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a load run saw.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Seen {
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
 }
 
-/// A request for each path, ready to be sent.
-pub(crate) fn requests(paths: &[String], host: SocketAddr) -> Vec<Vec<u8>> {
-    paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()).collect()
+/// What is asked of a server: a path, and a part of what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) path: String,
+    /// Bytes of the file; the whole where none are named.
+    pub(crate) range: Option<Range<u64>>,
 }
 
-/// Asks for as long as `duration`, beginning with the request number `from` and going round.
+impl From<String> for Wanted {
+    fn from(path: String) -> Self {
+        Wanted { path, range: None }
+    }
+}
+
+impl Wanted {
+    /// The request, ready to be sent.
+    pub(crate) fn request(&self, host: SocketAddr) -> Vec<u8> {
+        let range = match &self.range {
+            Some(range) => format!("Range: bytes={}-{}\r\n", range.start, range.end.saturating_sub(1)),
+            None => String::new(),
+        };
+        format!("GET {} HTTP/1.1\r\nHost: {host}\r\n{range}\r\n", self.path).into_bytes()
+    }
+}
+
+/// Asks with the requests of these numbers, going round where they are more than there are, until all are asked or
+/// `duration` is over.
 ///
 /// Blocks; runs on the calling thread.
 pub(crate) fn run(
     address: SocketAddr,
-    requests: &[Vec<u8>],
-    from: usize,
+    requests: &Arc<Vec<Vec<u8>>>,
+    numbers: Range<usize>,
     connections: usize,
     duration: Duration,
 ) -> io::Result<Seen> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    let requests: Rc<Vec<Vec<u8>>> = Rc::new(requests.to_vec());
-    local.block_on(&runtime, async move {
+    alone(async move {
         let mut open = Vec::new();
         for _ in 0..connections {
             open.push(Connection::open(address).await?);
         }
-        let next = Rc::new(std::cell::Cell::new(from));
+        let next = Rc::new(std::cell::RefCell::new(numbers));
         let started = Instant::now();
         let tasks: Vec<_> = open
             .into_iter()
             .map(|mut connection| {
-                let (requests, next) = (Rc::clone(&requests), Rc::clone(&next));
+                let (requests, next) = (Arc::clone(requests), Rc::clone(&next));
                 tokio::task::spawn_local(async move {
                     let (mut times, mut bytes) = (Vec::new(), 0);
                     while started.elapsed() < duration {
-                        let index = next.replace(next.get() + 1) % requests.len();
+                        let Some(number) = next.borrow_mut().next() else { break };
                         let asked = Instant::now();
-                        let answer = tokio::time::timeout(ANSWER_WITHIN, connection.ask(&requests[index])).await;
-                        bytes += answer.map_err(|_| io::Error::other("no answer in time"))?? as u64;
+                        bytes += connection.ask(&requests[number % requests.len()]).await?.1 as u64;
                         times.push(asked.elapsed().as_nanos() as u64);
                     }
                     Ok::<_, io::Error>((times, bytes))
@@ -79,46 +99,97 @@ pub(crate) fn run(
         let seconds = started.elapsed().as_secs_f64();
         times.sort_unstable();
         let milliseconds = |share| percentile(&times, share) as f64 / 1e6;
-        Ok::<_, io::Error>(Seen {
+        Ok(Seen {
             requests: times.len() as u64,
             bytes,
             seconds,
             p50_ms: milliseconds(0.5),
             p99_ms: milliseconds(0.99),
+            max_ms: milliseconds(1.0),
         })
     })
 }
 
+/// Asks once, on a connection of its own, and answers with the body.
+///
+/// Blocks; runs on the calling thread.
+pub(crate) fn once(address: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
+    alone(async move {
+        let mut connection = Connection::open(address).await?;
+        let (head, _) = connection.ask(request).await?;
+        Ok(match head.framing {
+            Framing::Length(len) => connection.buffer[head.len..head.len + len].to_vec(),
+            Framing::Chunked => {
+                let chunks = answer::chunks(&connection.buffer, head.len)?;
+                let pieces = chunks.map_or_else(Vec::new, |chunks| chunks.pieces);
+                pieces.into_iter().flat_map(|piece| connection.buffer[piece].iter().copied()).collect()
+            }
+        })
+    })
+}
+
+/// Runs on this thread alone.
+fn alone<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
 /// A connection of HTTP/1.1 that is kept open.
 struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// The server has said that it ends it.
+    ended: bool,
 }
 
 impl Connection {
     async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Connection { stream, buffer: vec![0; 64 * 1024] })
+        let stream = connect(address).await?;
+        Ok(Connection { address, stream, buffer: vec![0; 64 * 1024], ended: false })
     }
 
-    /// Sends a request and takes its answer; answers with the body's length.
-    async fn ask(&mut self, request: &[u8]) -> io::Result<usize> {
+    /// Sends a request and takes its answer into the buffer; answers with its head and the body's length.
+    async fn ask(&mut self, request: &[u8]) -> io::Result<(answer::Head, usize)> {
+        if self.ended {
+            self.stream = connect(self.address).await?;
+        }
+        let answered = tokio::time::timeout(ANSWER_WITHIN, self.exchange(request)).await;
+        let (head, body) = answered.map_err(|_| io::Error::other("no answer in time"))??;
+        self.ended = head.last;
+        Ok((head, body))
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> io::Result<(answer::Head, usize)> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
-        let whole = loop {
+        let head = loop {
             filled += self.read(filled).await?;
-            if let Some(whole) = whole_length(&self.buffer[..filled])? {
-                break whole;
+            if let Some(head) = answer::head(&self.buffer[..filled])? {
+                break head;
             }
         };
-        if self.buffer.len() < whole.answer {
-            self.buffer.resize(whole.answer, 0);
+        match head.framing {
+            Framing::Length(body) => {
+                let whole = head.len + body;
+                if self.buffer.len() < whole {
+                    self.buffer.resize(whole, 0);
+                }
+                while filled < whole {
+                    filled += self.read(filled).await?;
+                }
+                Ok((head, body))
+            }
+            Framing::Chunked => loop {
+                if let Some(chunks) = answer::chunks(&self.buffer[..filled], head.len)? {
+                    return Ok((head, chunks.pieces.iter().map(Range::len).sum()));
+                }
+                if filled == self.buffer.len() && filled < ANSWER_MAX {
+                    self.buffer.resize(filled * 2, 0);
+                }
+                filled += self.read(filled).await?;
+            },
         }
-        while filled < whole.answer {
-            filled += self.read(filled).await?;
-        }
-        Ok(whole.body)
     }
 
     async fn read(&mut self, filled: usize) -> io::Result<usize> {
@@ -129,31 +200,10 @@ impl Connection {
     }
 }
 
-/// How many bytes an answer has with its head, and without.
-#[derive(Debug, PartialEq)]
-struct Lengths {
-    answer: usize,
-    body: usize,
-}
-
-/// Reads the lengths from the head once it has come; an error for anything but a 200 whose length is stated.
-fn whole_length(bytes: &[u8]) -> io::Result<Option<Lengths>> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
-    let head = String::from_utf8_lossy(&bytes[..end]);
-    let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap_or_default();
-    if !status.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::other(format!("the server answered '{status}'")));
-    }
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse::<usize>().ok());
-    match length {
-        Some(body) if body <= ANSWER_MAX => Ok(Some(Lengths { answer: end + 4 + body, body })),
-        Some(body) => Err(io::Error::other(format!("an answer of {body} bytes"))),
-        None => Err(io::Error::other("an answer without its length")),
-    }
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -163,27 +213,20 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
-    #[test]
-    fn the_head_tells_where_the_answer_ends() {
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 5\r\n\r\nhello";
-        assert_eq!(whole_length(answer).unwrap(), Some(Lengths { answer: answer.len(), body: 5 }));
-        assert_eq!(whole_length(&answer[..30]).unwrap(), None);
-        assert!(whole_length(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").is_err());
-        assert!(whole_length(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
-    }
-
-    /// Answers every request on every connection with `body` bytes, in two writes.
-    fn server(body: usize) -> SocketAddr {
+    /// Answers every request on every connection with `answer`, in two writes; the latter has `body`.
+    fn server(head: String, body: Vec<u8>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
+                let (mut stream, head, body) = (stream.unwrap(), head.clone(), body.clone());
                 std::thread::spawn(move || {
                     let mut request = [0; 1024];
                     while stream.read(&mut request).is_ok_and(|count| count > 0) {
-                        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n\r\n");
-                        if stream.write_all(head.as_bytes()).is_err() || stream.write_all(&vec![7; body]).is_err() {
+                        if stream.write_all(head.as_bytes()).is_err()
+                            || stream.write_all(&body).is_err()
+                            || head.contains("close")
+                        {
                             break;
                         }
                     }
@@ -193,13 +236,45 @@ mod tests {
         address
     }
 
+    fn two(address: SocketAddr) -> Arc<Vec<Vec<u8>>> {
+        Arc::new(["/a", "/b"].map(|path| Wanted::from(path.to_owned()).request(address)).into())
+    }
+
     #[test]
     fn every_answer_is_counted_with_its_bytes() {
-        let address = server(100_000);
-        let requests = requests(&["/a".into(), "/b".into()], address);
-        let seen = run(address, &requests, 1, 3, Duration::from_secs(1)).unwrap();
+        let address = server("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".into(), vec![7; 100_000]);
+        let seen = run(address, &two(address), 1..usize::MAX, 3, Duration::from_millis(300)).unwrap();
         assert!(seen.requests >= 3);
         assert_eq!(seen.bytes, seen.requests * 100_000);
-        assert!(seen.p50_ms > 0.0 && seen.p99_ms >= seen.p50_ms && seen.seconds >= 1.0);
+        assert!(seen.p50_ms > 0.0 && seen.p99_ms >= seen.p50_ms && seen.seconds >= 0.3);
+    }
+
+    #[test]
+    fn a_bounded_run_asks_for_each_number_once() {
+        let address = server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n".into(), vec![7]);
+        let seen = run(address, &two(address), 3..10, 2, Duration::from_secs(10)).unwrap();
+        assert_eq!((seen.requests, seen.bytes), (7, 7));
+    }
+
+    #[test]
+    fn a_server_that_ends_its_connections_is_asked_on_new_ones() {
+        let address =
+            server("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n".into(), b"abc".to_vec());
+        assert_eq!(run(address, &two(address), 0..5, 1, Duration::from_secs(10)).unwrap().requests, 5);
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_put_together() {
+        let body = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec();
+        let address = server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into(), body);
+        assert_eq!(once(address, &two(address)[0]).unwrap(), b"abcde");
+        assert_eq!(run(address, &two(address), 0..4, 1, Duration::from_secs(10)).unwrap().bytes, 20);
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_asked_for_by_its_first_and_last_byte() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let request = Wanted { path: "/x".into(), range: Some(10..20) }.request(address);
+        assert_eq!(request, b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:80\r\nRange: bytes=10-19\r\n\r\n");
     }
 }

@@ -1,13 +1,17 @@
 //! How fast, against what: each benchmark runs the real program and a peer in turn on the same machine in the same minutes,
 //! so that what counts is the ratio. Everything is on loopback, bounded in time, and cleaned up afterwards.
 
+mod answer;
+mod crowd;
 mod fleet;
 mod load;
-mod nginx;
+mod opening;
 mod process;
 mod report;
+mod roads;
+mod servers;
+mod slides;
 mod stats;
-mod tiles;
 mod upload;
 
 use std::path::PathBuf;
@@ -27,8 +31,12 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Native tiles of level 0, beside nginx serving the same tiles as files
-    Tiles(tiles::Tiles),
+    /// Tiles and regions on every road, beside peers that serve the same
+    Roads(roads::Roads),
+    /// The first tile of a slide, and what an open slide costs, beside openslide-python
+    Opening(opening::Opening),
+    /// Many viewers at once, with and without readers that are slow
+    Crowd(crowd::Crowd),
     /// Uploads and clones, beside a copy with fsync of the same file
     Upload(upload::Upload),
 }
@@ -97,7 +105,9 @@ async fn run(program: Program) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let benchmark = async {
         match program.command {
-            Command::Tiles(options) => Box::pin(tiles::run(&options)).await,
+            Command::Roads(options) => Box::pin(roads::run(&options)).await,
+            Command::Opening(options) => Box::pin(opening::run(&options)).await,
+            Command::Crowd(options) => Box::pin(crowd::run(&options)).await,
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
         }
     };

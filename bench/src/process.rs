@@ -33,6 +33,26 @@ impl Process {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(self.child.id()).with_context(|| format!("cannot read what {} has used", self.name))
     }
+
+    /// The most memory that the process itself has had in RAM since the last [`forget_peak`](Self::forget_peak).
+    pub(crate) fn peak_bytes(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        status_bytes(&status, "VmHWM").with_context(|| format!("cannot read how much memory {} has had", self.name))
+    }
+
+    /// Begins anew with the peak.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        // See proc_pid_clear_refs(5).
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+            .with_context(|| format!("cannot reset how much memory {} has had", self.name))
+    }
+
+    /// Bytes that the process itself has read by system calls on files.
+    pub(crate) fn read_bytes(&self) -> anyhow::Result<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let line = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+        line.and_then(|line| line.parse().ok()).with_context(|| format!("cannot read what {} has read", self.name))
+    }
 }
 
 impl Drop for Process {
@@ -115,6 +135,12 @@ impl Usage {
     }
 }
 
+/// A line of `/proc/PID/status` that tells kilobytes.
+fn status_bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 fn parse_stat(text: &str) -> Option<Stat> {
     // The name stands in parentheses and may itself contain some.
     let (pid, _) = text.split_once(' ')?;
@@ -139,6 +165,13 @@ mod tests {
         let text = "42 (a) (b) S 7 1 1 0 -1 0 0 0 0 0 11 12 13 14 20 0 1 0 5 4096 99 1";
         let stat = parse_stat(text).unwrap();
         assert_eq!((stat.pid, stat.parent, stat.ticks, stat.resident_pages), (42, 7, 50, 99));
+    }
+
+    #[test]
+    fn the_peak_is_one_of_many_lines() {
+        let status = "Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 99 kB\n";
+        assert_eq!(status_bytes(status, "VmHWM"), Some(1234 * 1024));
+        assert_eq!(status_bytes(status, "Vm"), None);
     }
 
     #[test]
