@@ -64,7 +64,7 @@ pub(crate) async fn run(options: &Opening) -> anyhow::Result<()> {
     let temporary = options.common.temporary()?;
     let folder = temporary.path();
     let asked = Files::only(options.slide.clone()).aperio(folder)?;
-    let mut all = vec![reader(options, &asked)?];
+    let mut all = vec![reader(options, &asked).await?];
     all.push(node(options, &program, folder, &asked).await?);
     if python(&options.python, "openslide") {
         all.push(peer(options, folder, &asked)?);
@@ -110,7 +110,7 @@ impl ReadAt for Counting {
 
 /// The reader by itself. All slides share one open file, as far as the system is concerned: descriptors are the node's
 /// to bound, memory is what is measured.
-fn reader(options: &Opening, asked: &Asked) -> anyhow::Result<Opened> {
+async fn reader(options: &Opening, asked: &Asked) -> anyhow::Result<Opened> {
     note("opening by the reader itself");
     let mut opened = Opened {
         who: "reader".into(),
@@ -139,6 +139,8 @@ fn reader(options: &Opening, asked: &Asked) -> anyhow::Result<Opened> {
     let before = Usage::own()?.resident_bytes;
     for _ in 0..options.open {
         held.push(Slide::open(Arc::clone(&source))?);
+        // Signals are heard meanwhile.
+        tokio::task::yield_now().await;
     }
     let after = Usage::own()?.resident_bytes;
     opened.bytes_per_slide = Some(after.saturating_sub(before) as f64 / held.len() as f64);

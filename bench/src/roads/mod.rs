@@ -40,8 +40,11 @@ pub(crate) struct Roads {
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     only: Vec<String>,
     /// The most that is asked for on each road, by chance
-    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=2_000_000))]
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=2_000_000))]
     addresses: u32,
+    /// The most native tiles: each is a file for nginx
+    #[arg(long, default_value_t = 40_000, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=2_000_000))]
+    native: u32,
     /// Numbers of connections to measure with
     #[arg(long, default_values_t = [1, 8, 32], value_delimiter = ',', value_name = "N,…",
           value_parser = clap::value_parser!(u16).range(1..=512))]
@@ -117,11 +120,12 @@ pub(crate) async fn run(options: &Roads) -> anyhow::Result<()> {
     let kinds: Vec<Kind> = roads.iter().flat_map(|road| road.servers).copied().collect();
     let ours = Ours::start(&program, folder, &slides).await?;
     let native = match slides.first() {
-        Some(slide) if kinds.contains(&Kind::CutFiles) => Asks::Native.list(slide, options.addresses as usize),
+        Some(slide) if kinds.contains(&Kind::CutFiles) => Asks::Native.list(slide, options.native as usize),
         _ => Vec::new(),
     };
     let mut servers: Vec<Arc<dyn Server>> = vec![Arc::new(ours)];
-    servers.extend(options.peers.start(&kinds, &slides, &native, folder)?.into_iter().map(Arc::from));
+    let peers = options.peers.start(&kinds, &slides, &native, folder).await?;
+    servers.extend(peers.into_iter().map(Arc::from));
     let mut measured = Vec::new();
     for road in &roads {
         let Some(slide) = slides.iter().find(|slide| slide.which == road.slide) else { continue };
@@ -159,7 +163,9 @@ struct Target {
 }
 
 async fn measure(options: &Roads, road: &Road, slide: &Asked, servers: &[Arc<dyn Server>]) -> anyhow::Result<Measured> {
-    let asks = road.asks.list(slide, options.addresses as usize);
+    // All of these are files, too.
+    let most = if road.servers.contains(&Kind::CutFiles) { options.native } else { options.addresses };
+    let asks = road.asks.list(slide, most as usize);
     if asks.len() < 2 * HOT {
         bail!("the slide has only {} of what is asked for", asks.len());
     }

@@ -64,11 +64,14 @@ pub(crate) struct Peers {
     /// An iipsrv.fcgi; several may be named [default: Debian's]
     #[arg(long, value_name = "FILE")]
     iipsrv: Vec<PathBuf>,
+    /// Where the tiles that nginx serves from files are kept for another run [default: nowhere]
+    #[arg(long, value_name = "FOLDER")]
+    cut: Option<PathBuf>,
 }
 
 impl Peers {
     /// Starts those of the kinds that are wanted and there.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         &self,
         wanted: &[Kind],
         slides: &[Asked],
@@ -82,7 +85,8 @@ impl Peers {
                 servers.push(Box::new(nginx::Range::start(&program, slide, folder)?));
             }
             if wanted.contains(&Kind::CutFiles) {
-                servers.push(Box::new(nginx::CutFiles::start(&program, slide, native, folder)?));
+                let cut = self.cut.as_deref().unwrap_or(folder);
+                servers.push(Box::new(nginx::CutFiles::start(&program, slide, native, cut, folder).await?));
             }
         }
         if wanted.contains(&Kind::OpenSlide)

@@ -69,7 +69,7 @@ impl Range {
         let root = folder.join("original");
         fs::create_dir_all(&root)?;
         os::unix::fs::symlink(&slide.path, root.join("slide"))?;
-        let nginx = Nginx::start(program, &format!("root {};", root.display()), &folder.join("nginx-range"), 100)?;
+        let nginx = Nginx::start(program, &format!("root \"{}\";", root.display()), &folder.join("nginx-range"), 100)?;
         Ok(Range { nginx, ranges: tile_ranges(&slide.path)? })
     }
 }
@@ -107,29 +107,46 @@ pub(super) struct CutFiles {
 }
 
 impl CutFiles {
-    pub(super) fn start(program: &Path, slide: &Asked, tiles: &[Ask], folder: &Path) -> anyhow::Result<Self> {
-        let root = folder.join("cut");
+    /// Cuts the tiles into a folder of `cut`.
+    pub(super) async fn start(
+        program: &Path,
+        slide: &Asked,
+        tiles: &[Ask],
+        cut: &Path,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let name = slide.path.file_name().unwrap_or_default().to_string_lossy();
+        // Not another slide's tiles.
+        let root = cut.canonicalize()?.join(format!("cut-{name}-{}", slide.bytes));
         note(&format!("cutting {} tiles", tiles.len()));
-        cut(slide, tiles, &root)?;
-        let site = format!("root {};", root.display());
+        write_tiles(slide, tiles, &root).await?;
+        let site = format!("root \"{}\";", root.display());
         let nginx = Nginx::start(program, &site, &folder.join("nginx-cut"), tiles.len())?;
         Ok(CutFiles { nginx })
     }
 }
 
-/// Writes the tiles as files.
-fn cut(slide: &Asked, tiles: &[Ask], root: &Path) -> anyhow::Result<()> {
+/// Writes the tiles as files, but those that are there.
+async fn write_tiles(slide: &Asked, tiles: &[Ask], root: &Path) -> anyhow::Result<()> {
     let source = FileSource::open(&slide.path)?;
     let mut jpeg = Vec::new();
     for ask in tiles {
         let Ask::Native(tile) = ask else { bail!("{ask:?} is no tile of the file") };
+        // Folders by column, as other tile stores have them.
+        let folder = root.join(tile.column.to_string());
+        let file = folder.join(format!("{}.jpg", tile.row));
+        if file.is_file() {
+            continue;
+        }
+        // Signals are heard meanwhile.
+        tokio::task::yield_now().await;
         jpeg.clear();
         let native = slide.slide.native_tile(&source, 0, tile.column, tile.row, &mut jpeg)?;
         ensure!(native, "{tile:?} is not native: this slide says nothing about native tiles");
-        // Folders by column, as other tile stores have them.
-        let folder = root.join(tile.column.to_string());
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join(format!("{}.jpg", tile.row)), &jpeg)?;
+        let unfinished = folder.join("unfinished");
+        fs::write(&unfinished, &jpeg)?;
+        fs::rename(&unfinished, &file)?;
     }
     Ok(())
 }
