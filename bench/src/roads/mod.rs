@@ -1,34 +1,36 @@
 //! Every road from the file to the asker: ours and its peers are asked for the same, in turn, round after round.
 //!
 //! *Cold* asks for nothing twice within a road, so that no cache of answers helps (the file itself is in the page cache);
-//! *hot* asks for a few things over and over.
+//! *hot* asks for a few things over and over. Where a list is used more than once, *first* is its first use: then our
+//! node checks the bytes against their hash, and nginx opens its files.
 
 pub(crate) mod ask;
 mod show;
 mod table;
+mod target;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
 use crate::Common;
-use crate::answer::picture_size;
-use crate::load::{self, Seen};
+use crate::load::Seen;
 use crate::process::Usage;
 use crate::report::note;
 use crate::servers::{Kind, Ours, Peers, Server};
 use crate::slides::{Asked, Files, Which};
-use ask::{Ask, Asks};
+use ask::Asks;
 use table::Road;
+use target::Load;
 
 /// How many things are asked for over and over.
 const HOT: usize = 64;
-/// Answers that are looked at before a road is measured.
-const TRIED: usize = 4;
+/// How long the first use of a list may take.
+const FIRST_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(crate) struct Roads {
@@ -60,6 +62,7 @@ pub(crate) struct Roads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
+    First,
     Cold,
     Hot,
 }
@@ -155,13 +158,6 @@ impl Roads {
     }
 }
 
-/// A server, and the requests of a road as it wants them.
-struct Target {
-    server: Arc<dyn Server>,
-    hot: Arc<Vec<Vec<u8>>>,
-    cold: Arc<Vec<Vec<u8>>>,
-}
-
 async fn measure(options: &Roads, road: &Road, slide: &Asked, servers: &[Arc<dyn Server>]) -> anyhow::Result<Measured> {
     // All of these are files, too.
     let most = if road.servers.contains(&Kind::CutFiles) { options.native } else { options.addresses };
@@ -169,7 +165,7 @@ async fn measure(options: &Roads, road: &Road, slide: &Asked, servers: &[Arc<dyn
     if asks.len() < 2 * HOT {
         bail!("the slide has only {} of what is asked for", asks.len());
     }
-    let targets = targets(road, &asks, servers).await?;
+    let targets = target::targets(road, &asks, servers).await?;
     let modes: &[Mode] = if road.hot { &[Mode::Cold, Mode::Hot] } else { &[Mode::Cold] };
     let (rounds, counts) = (options.common.rounds as usize, &options.connections);
     let duration = Duration::from_secs(options.seconds);
@@ -179,24 +175,26 @@ async fn measure(options: &Roads, road: &Road, slide: &Asked, servers: &[Arc<dyn
         rounds * counts.len() * modes.len() * targets.len() * options.seconds as usize
     ));
     let mut measurements = Vec::new();
+    if road.goes_round {
+        let connections = counts[counts.len() / 2];
+        for target in &targets {
+            let load = Load { requests: &target.cold, numbers: 0..target.cold.len(), duration: FIRST_MAX };
+            measurements.push(target.measure((Mode::First, connections, 0), load).await?);
+        }
+    }
     for round in 0..rounds {
         for (index, &connections) in counts.iter().enumerate() {
             for &mode in modes {
                 // Who is first changes from round to round.
                 for turn in 0..targets.len() {
                     let target = &targets[(turn + round) % targets.len()];
-                    let server = target.server.as_ref();
                     let part = Part { number: round * counts.len() + index, of: rounds * counts.len() };
                     let (requests, numbers) = match mode {
-                        Mode::Hot => (Arc::clone(&target.hot), 0..usize::MAX),
-                        Mode::Cold => (Arc::clone(&target.cold), part.of(target.cold.len(), road.goes_round)),
+                        Mode::Hot => (&target.hot, 0..usize::MAX),
+                        Mode::First | Mode::Cold => (&target.cold, part.of(target.cold.len(), road.goes_round)),
                     };
-                    let (address, before) = (server.address(), server.usage()?);
-                    let run = move || load::run(address, &requests, numbers, connections.into(), duration);
-                    let seen = tokio::task::spawn_blocking(run).await?;
-                    let seen = seen.with_context(|| format!("while asking {}", server.name()))?;
-                    let at = (mode, connections, round as u32);
-                    measurements.push(Measurement::new(server, at, seen, before, server.usage()?));
+                    let load = Load { requests, numbers, duration };
+                    measurements.push(target.measure((mode, connections, round as u32), load).await?);
                 }
             }
         }
@@ -224,56 +222,6 @@ impl Part {
         let from = self.number * budget;
         if goes_round { from..from + len } else { from..from + budget }
     }
-}
-
-/// Those that take the road and answer with pictures of the sizes that ours have.
-async fn targets(road: &Road, asks: &[Ask], servers: &[Arc<dyn Server>]) -> anyhow::Result<Vec<Target>> {
-    let mut targets: Vec<Target> = Vec::new();
-    let mut sizes = Vec::new();
-    for server in road.servers.iter().flat_map(|kind| servers.iter().filter(move |server| server.kind() == *kind)) {
-        let requests: Option<Vec<Vec<u8>>> =
-            asks.iter().map(|ask| Some(server.wanted(road.slide, ask)?.request(server.address()))).collect();
-        let tried = match requests {
-            Some(mut requests) => {
-                let cold = Arc::new(requests.split_off(HOT));
-                let target = Target { server: Arc::clone(server), hot: Arc::new(requests), cold };
-                try_out(&target).await.map(|seen| (target, seen))
-            }
-            None => Err(anyhow::anyhow!("it does not have that")),
-        };
-        match tried {
-            Ok((target, seen)) if targets.is_empty() || seen == sizes => {
-                sizes = seen;
-                targets.push(target);
-            }
-            Ok((_, seen)) => {
-                let name = server.name();
-                note(&format!("{}: {name} is left out: it answers with {seen:?}, ours {sizes:?}", road.name));
-            }
-            // Without ours there is nothing to compare with.
-            Err(error) if targets.is_empty() => return Err(error.context("ours does not answer")),
-            Err(error) => note(&format!("{}: {} is left out: {error:#}", road.name, server.name())),
-        }
-    }
-    Ok(targets)
-}
-
-/// Asks for the hot ones once, and answers with the sizes of the first pictures; bytes where it is none.
-async fn try_out(target: &Target) -> anyhow::Result<Vec<(u32, u32)>> {
-    let (address, hot) = (target.server.address(), Arc::clone(&target.hot));
-    let tried = tokio::task::spawn_blocking(move || {
-        let sizes: std::io::Result<Vec<_>> = hot
-            .iter()
-            .take(TRIED)
-            .map(|request| {
-                let body = load::once(address, request)?;
-                Ok(picture_size(&body).unwrap_or((body.len() as u32, 1)))
-            })
-            .collect();
-        load::run(address, &hot, 0..hot.len(), 4, Duration::from_secs(60))?;
-        sizes
-    });
-    Ok(tried.await??)
 }
 
 #[cfg(test)]

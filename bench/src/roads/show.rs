@@ -41,7 +41,7 @@ pub(super) fn show(measured: &[Measured], json: bool) -> anyhow::Result<()> {
 /// The modes and numbers of connections that were measured, in their order.
 fn settings(measured: &Measured) -> Vec<(Mode, u16)> {
     let mut settings = Vec::new();
-    for mode in [Mode::Cold, Mode::Hot] {
+    for mode in [Mode::First, Mode::Cold, Mode::Hot] {
         for measurement in measured.measurements.iter().filter(|measurement| measurement.mode == mode) {
             if !settings.contains(&(mode, measurement.connections)) {
                 settings.push((mode, measurement.connections));
@@ -115,6 +115,7 @@ fn table(Road { measured, ratios }: &Road) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for setting in settings(measured) {
         let mode = match setting.0 {
+            Mode::First => "first",
             Mode::Cold => "cold",
             Mode::Hot => "hot",
         };
