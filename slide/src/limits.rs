@@ -16,6 +16,10 @@ pub(crate) const IIIF_SIDE_MAX: u32 = 65_535;
 pub(crate) const IIIF_BAND_PIXELS_MAX: u64 = 4 << 20;
 /// Most pixels of all tiles that one request has decoded: tiles may be much larger than what is wanted of them.
 pub(crate) const DECODED_PIXELS_MAX: u64 = 1 << 30;
+/// Of these, as many as four tiles of the largest size have in any case, and this many for each pixel that is wanted:
+/// strips across a whole slide are mostly not wanted, but a few pixels must not cost as much as a thousand tiles.
+pub(crate) const DECODED_PIXELS_FREE: u64 = 4 * TILE_PIXELS_MAX;
+pub(crate) const DECODED_PER_PIXEL_MAX: u64 = 64;
 /// Longest tile, in bytes, that is sent as it is. What is longer is drawn, on the pool that bounds such work.
 pub(crate) const NATIVE_LEN_MAX: usize = 4 << 20;
 /// Most pixels of one tile or strip: 4096 × 4096 and the like.

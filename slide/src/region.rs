@@ -4,7 +4,10 @@
 use crate::{
     Rgb, Slide, SlideError,
     error::Result,
-    limits::{DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX, RENDER_PIXELS_MAX},
+    limits::{
+        DECODED_PER_PIXEL_MAX, DECODED_PIXELS_FREE, DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX,
+        RENDER_PIXELS_MAX,
+    },
     raster::{Grid, Part},
     resample::{self, BoxMean},
 };
@@ -156,7 +159,9 @@ fn tiles_in(
     let (across, down) = (touched(columns, grid.tile_width), touched(rows, grid.tile_height));
     let tiles = across.len() as u64 * down.len() as u64;
     let tile_pixels = (u64::from(grid.tile_width) * u64::from(grid.tile_height)) << (2 * shrink);
-    if tiles.saturating_mul(tile_pixels) > DECODED_PIXELS_MAX {
+    let wanted = (columns.len() as u64 * rows.len() as u64) << (2 * shrink);
+    let decoded_max = (DECODED_PIXELS_FREE + wanted.saturating_mul(DECODED_PER_PIXEL_MAX)).min(DECODED_PIXELS_MAX);
+    if tiles.saturating_mul(tile_pixels) > decoded_max {
         return Err(SlideError::TooLarge(format!("{tiles} tiles of {tile_pixels} pixels would be decoded for it")));
     }
     for row in down {

@@ -17,12 +17,18 @@ pub(super) fn decode(packed: &[u8], raw: &mut [u8]) -> Result<(), String> {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(WINDOW_LEN_MAX);
     decoder.init(&mut rest).map_err(|error| error.to_string())?;
+    // Up to its window's size the decoder hands nothing out before the frame ends. One that goes on far beyond what is
+    // wanted is not followed there: each small tile would cost a window of 128 MiB.
+    let mut steps_left = raw.len() / STEP_LEN + 2;
     let mut written = 0;
     while written < raw.len() {
+        if steps_left == 0 {
+            return Err(format!("it goes on beyond {} bytes", raw.len()));
+        }
+        steps_left -= 1;
         if decoder.is_finished() {
             return Err(format!("it ends after {written} of {} bytes", raw.len()));
         }
-        // Up to the window's size the decoder keeps what it has, so all that is wanted may come with the last step.
         decoder
             .decode_blocks(&mut rest, BlockDecodingStrategy::UptoBytes(STEP_LEN))
             .map_err(|error| error.to_string())?;
@@ -81,8 +87,9 @@ mod tests {
         decode(&packed, &mut raw).unwrap();
         assert!(raw.iter().all(|&byte| byte == 7));
         assert!(raw.len() / GROWTH_MAX <= packed.len());
-        // Far more than is wanted, in a window that is larger than all of it: what is wanted comes.
-        decode(&repeated(17, 2000), &mut raw[..1000]).unwrap();
+        // More than is wanted, in a window that is smaller: what is wanted comes. In a larger one it would cost too much.
+        decode(&repeated(7, 2000), &mut raw[..1000]).unwrap();
+        assert!(decode(&repeated(17, 2000), &mut raw[..1000]).unwrap_err().contains("goes on"));
         assert!(decode(&repeated(18, 1), &mut raw[..1000]).is_err(), "a window of 256 MiB");
     }
 }

@@ -63,7 +63,7 @@ impl Stored {
         }
         let form = Form::read(tiff, directory, tile_width)?;
         let grid = Grid::new(width, height, tile_width, tile_height);
-        let count = u64::from(grid.columns) * u64::from(grid.rows) * form.planes() as u64;
+        let count = (u64::from(grid.columns) * u64::from(grid.rows)).saturating_mul(form.planes() as u64);
         let table = |tile_tag, strip_tag| match tiff.table(directory, if striped { strip_tag } else { tile_tag })? {
             // libtiff reads tiles whose places are in the tags for strips.
             None if !striped => tiff.table(directory, strip_tag),

@@ -280,6 +280,51 @@ fn a_hole_too_far_below_the_next_level_is_an_error() {
     assert!(slide.tile(1, 1, 0).is_ok());
 }
 
+/// A Zstandard frame hands nothing out before it has decoded its window: one of 4 KB that repeats a byte without end in a
+/// window of 128 MiB took that much memory and its time for each tile of 16 pixels a side, thousands of them in a region.
+#[test]
+fn a_small_tile_whose_frame_goes_on_without_end_costs_little() {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3];
+    for index in 0..1100u32 {
+        let head = u32::from(index == 1099) | (1 << 1) | ((128 << 10) << 3);
+        frame.extend(&head.to_le_bytes()[..3]);
+        frame.push(7);
+    }
+    let image = image(FILE, &picture(16, 16), Form::tiles(ZSTD, 16));
+    let slide = Slide::open(Arc::new(FILE.write(&[Image { tiles: vec![frame], ..image }]))).unwrap();
+    let (answer, Cost { peak, time, .. }) = cost(|| slide.tile(0, 0, 0));
+    assert!(answer.unwrap_err().to_string().contains("goes on"));
+    assert!(peak < 16 << 20 && time < Duration::from_millis(100), "{} MiB, {time:?}", peak >> 20);
+}
+
+/// Columns times rows of tiles fit into 64 bits, but not three planes of them: the product was small again, and any table
+/// long enough for it.
+#[test]
+fn more_tiles_in_planes_than_numbers_can_say_are_refused() {
+    let mut image = level(NONE).with(284, Value::Short(vec![2]));
+    for (tag, value) in [(256, u32::MAX), (257, u32::MAX), (322, 1), (323, 1)] {
+        image = image.with(tag, Value::Long(vec![value]));
+    }
+    refused(&FILE.write(&[image]), "has places for");
+}
+
+/// Sixty pixels in a row, of tiles of 16 Mi pixels each that all lie at one place: a file of 50 KB had a thousand million
+/// pixels decoded for them.
+#[test]
+fn a_few_pixels_do_not_cost_as_much_as_all_tiles_that_they_touch() {
+    let mut image = image(FILE, &picture(16, 16), Form::tiles(DEFLATE, 16));
+    image.tiles = vec![compress(&vec![9; 48 << 20], DEFLATE)];
+    let (count, len) = (100, image.tiles[0].len() as u32);
+    for (tag, value) in [(256, count), (257, 16 << 20), (322, 1), (323, 16 << 20)] {
+        image = image.with(tag, Value::Long(vec![value]));
+    }
+    let image = image.with(324, Value::Long(vec![8; count as usize])).with(325, Value::Long(vec![len; count as usize]));
+    let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
+    assert_eq!(bounded("two tiles", || slide.region(0, 0, 0, 2, 1)).unwrap().data, [9; 6]);
+    let refusal = bounded("sixty tiles", || slide.region(0, 0, 0, 60, 1)).unwrap_err();
+    assert!(matches!(refusal, SlideError::TooLarge(_)), "{refusal}");
+}
+
 /// Real files, malformed by fuzzers or by nature.
 #[test]
 fn files_known_for_crashing_readers_do_not_crash_this_one() {
