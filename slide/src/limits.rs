@@ -62,6 +62,10 @@ pub(crate) const XML_ATTRIBUTES_MAX: usize = 500;
 pub(crate) const XML_NAMESPACES_MAX: usize = 1000;
 /// Most channels that are shown together.
 pub(crate) const CHANNELS_MAX: usize = 100;
+/// Most pixels that are decoded for one tile of a slide that is put together from overlapping parts.
+pub(crate) const MOSAIC_PIXELS_MAX: u64 = 64 << 20;
+/// Most levels of a pyramid below the first, in the file or in its XML: each is smaller than the last.
+pub(crate) const LEVELS_MAX: usize = 64;
 /// Most areas that a slide is put together from.
 pub(crate) const AREAS_MAX: usize = 1000;
 /// Longest associated image that is written as text into XML, in bytes.

@@ -258,6 +258,12 @@ def mosaics(tool, folder, wanted):
         yield f"mosaic-{name}", path, name in ("none", "deflate")
 
 
+def other_makers(folder):
+    """Files that the reader's own tests made, in a folder; all their pixels are lossy or interpolated by OpenSlide."""
+    for name in sorted(os.listdir(folder)):
+        yield name, os.path.join(folder, name), False
+
+
 def made(folder, wanted):
     for kind in slides.kinds():
         if wanted(kind.name):
@@ -270,6 +276,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("program", help="the built example 'regions' of the slide reader")
     parser.add_argument("--tool", help="make_big_svs.py of the collection of real slides")
+    parser.add_argument("--made", help="a folder of files of other makers")
     parser.add_argument("--short", action="store_true", help="few regions, and no slides by the tool")
     parser.add_argument("--regions", type=int, help="regions of each level")
     parser.add_argument("--seed", type=int, default=1)
@@ -282,6 +289,8 @@ def main():
         sources = [made(folder, wanted)]
         if options.tool and not options.short:
             sources.append(mosaics(options.tool, folder, wanted))
+        if options.made:
+            sources.append(item for item in other_makers(options.made) if wanted(item[0]))
         for name, path, lossless in (item for source in sources for item in source):
             start = time.monotonic()
             figures, failures = compare(name, path, options.program, lossless, count, options.seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import imagecodecs
 import numpy as np
 
-NONE, LZW, JPEG, DEFLATE, J2K_YCBCR, J2K_RGB = 1, 5, 7, 8, 33003, 33005
+NONE, LZW, JPEG, DEFLATE, PACKBITS, J2K_YCBCR, J2K_RGB, ZSTD = 1, 5, 7, 8, 32773, 33003, 33005, 50000
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Kind:
 
     @property
     def lossless(self):
-        return self.compression in (NONE, LZW, DEFLATE)
+        return self.compression in (NONE, LZW, DEFLATE, PACKBITS, ZSTD)
 
 
 def kinds():
@@ -63,6 +63,8 @@ def kinds():
     generic = dict(aperio=False, levels=(1, 2, 4, 8))
     yield Kind("generic-jpeg-ycbcr-420", JPEG, chroma="420", **generic)
     yield Kind("generic-jpeg-grey", JPEG, form="grey", **generic)
+    yield Kind("generic-packbits", PACKBITS, **generic)
+    yield Kind("generic-zstd-predictor", ZSTD, predictor=True, **generic)
     yield Kind("generic-deflate-rgba", DEFLATE, form="rgba", **generic)
     yield Kind("generic-lzw-grey", LZW, form="grey", **generic)
     yield Kind("generic-none-grey-inverted", NONE, form="grey-inverted", **generic)
@@ -145,9 +147,12 @@ def pack(kind, samples):
     if kind.predictor:
         samples = np.concatenate([samples[:, :1], np.diff(samples, axis=1)], 1)
     raw = np.ascontiguousarray(samples).astype(samples.dtype.newbyteorder(order)).tobytes()
-    if kind.compression == DEFLATE:
-        return zlib.compress(raw)
-    return imagecodecs.lzw_encode(raw) if kind.compression == LZW else raw
+    if kind.compression == PACKBITS:
+        # No run goes on into the next row.
+        length = len(raw) // samples.shape[0]
+        return b"".join(imagecodecs.packbits_encode(raw[at:at + length]) for at in range(0, len(raw), length))
+    encode = {DEFLATE: zlib.compress, LZW: imagecodecs.lzw_encode, ZSTD: imagecodecs.zstd_encode}.get(kind.compression)
+    return encode(raw) if encode else raw
 
 
 def formed(kind, rgb):

@@ -5,7 +5,7 @@ use super::{Format, Plan, Quality, plan::sides, region::Rectangle};
 use crate::{
     Level, Rgb, Slide, SlideError, encode,
     error::Result,
-    limits::{IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
+    limits::{DECODED_PIXELS_MAX, IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
     region::{self, Window},
 };
 
@@ -31,6 +31,21 @@ impl Plan {
         let bands = self.bands(width, height);
         let row = |band: u32| (u64::from(self.height) * u64::from(band) / u64::from(bands)) as u32;
         let step = height / f64::from(self.height);
+        // A tile that lies in several bands is decoded for each.
+        let touched = |start: f64, len: f64, tile: u32| {
+            ((start + len) / f64::from(tile)).ceil() - (start / f64::from(tile)).floor()
+        };
+        let down = (0..bands).map(|band| {
+            let (first, end) = (f64::from(row(band)), f64::from(row(band + 1)));
+            touched(y + first * step, (end - first) * step, grid.tile_height)
+        });
+        let tiles = down.sum::<f64>() * touched(x, width, grid.tile_width);
+        if tiles * f64::from(grid.tile_width) * f64::from(grid.tile_height) > DECODED_PIXELS_MAX as f64 {
+            return Err(SlideError::TooLarge(format!(
+                "{} × {} pixels for which {tiles} tiles of {} × {} pixels would be decoded",
+                self.width, self.height, grid.tile_width, grid.tile_height
+            )));
+        }
         let mut picture: Option<Rgb> = None;
         for band in 0..bands {
             let (first, end) = (row(band), row(band + 1));

@@ -12,7 +12,7 @@ use zune_jpeg::{
 /// blocks come on top.
 const PIXELS_PER_BYTE_MAX: usize = 512;
 /// Scans of a progressive JPEG; encoders write about ten, and each costs a walk over all pixels.
-const SCANS_MAX: usize = 32;
+pub(crate) const SCANS_MAX: usize = 32;
 
 /// Decodes `jpeg`, whose header [`assemble`](super::assemble) has read as `frame`, to RGB. A JPEG that ends too early
 /// is damaged: what is missing must not turn into grey tissue.
@@ -50,7 +50,7 @@ pub(crate) fn draw(
 }
 
 /// Refuses what is not decoded, and what cannot be as large as it says.
-fn check(jpeg: &[u8], frame: &Frame) -> Result<()> {
+pub(crate) fn check(jpeg: &[u8], frame: &Frame) -> Result<()> {
     if let Some(refusal) = refuse(frame) {
         return Err(refusal);
     }

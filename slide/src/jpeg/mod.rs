@@ -5,7 +5,7 @@ mod baseline;
 mod decode;
 mod header;
 
-pub(crate) use decode::{decode, draw};
+pub(crate) use decode::{SCANS_MAX, check, decode, draw};
 pub(crate) use header::Frame;
 
 use crate::{SlideError, error::Result};

@@ -70,7 +70,9 @@ impl<P: JpegPieces> Pieces for Halved<P> {
 fn planes(bytes: &[u8], frame: &jpeg::Frame) -> Result<(Rgb, ColorSpace)> {
     let wrong = |why: String| SlideError::Damaged(format!("a level's JPEG: {why}"));
     let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+    jpeg::check(bytes, frame)?;
     let options = DecoderOptions::default().set_max_width(width as usize).set_max_height(height as usize);
+    let options = options.jpeg_set_max_scans(jpeg::SCANS_MAX);
     let decode = || {
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options.set_strict_mode(true));
         decoder.decode_headers()?;

@@ -62,6 +62,11 @@ impl Picture {
         // A file of its own tells its colours itself.
         let frame = jpeg::assemble(None, jpeg::Tagged::YCbCr, self.len, read, &mut whole)?;
         self.check_size(frame.width.into(), frame.height.into())?;
+        // The decoder keeps all coefficients of those that come in several scans, which take twice the samples' room.
+        if frame.marker == 0xc2 && u64::from(self.width) * u64::from(self.height) > PICTURE_PIXELS_MAX / 2 {
+            let (width, height) = (self.width, self.height);
+            return Err(SlideError::TooLarge(format!("a progressive JPEG of {width} × {height} pixels in one piece")));
+        }
         Ok((whole, frame))
     }
 
@@ -85,6 +90,10 @@ impl Picture {
         };
         let layout = Layout::plain(samples);
         let len = layout.raw_len(width as usize, height as usize) as u64;
+        // Samples of 16 bits and alpha come on top of the pixels, which have three bytes.
+        if len > PICTURE_PIXELS_MAX * 3 {
+            return Err(SlideError::TooLarge(format!("a PNG picture of {len} bytes of samples")));
+        }
         if decoder.total_bytes() != len {
             return Err(damaged("PNG", "its pixels have another size than its header says"));
         }

@@ -13,7 +13,7 @@ pub(crate) use table::Table;
 use crate::{
     ReadAt, SlideError,
     error::Result,
-    limits::{DIRECTORIES_MAX, TEXT_LEN_MAX},
+    limits::{DIRECTORIES_MAX, LEVELS_MAX, TEXT_LEN_MAX},
 };
 use directory::Field;
 use header::{Layout, Width};
@@ -50,11 +50,13 @@ impl<'a> Tiff<'a> {
         Ok(Self { source, layout, directories })
     }
 
-    /// The directories that hang below `directory` by its SubIFDs. Their own chains and children are not followed.
+    /// The directories that hang below `directory` by its SubIFDs, as many as a pyramid may have. Their own chains and
+    /// children are not followed.
     pub(crate) fn children(&self, directory: &Directory) -> Result<Vec<Directory>> {
-        let offsets = self.uints(directory, tags::SUB_IFDS, DIRECTORIES_MAX as u64)?;
-        let read = |offset: &u64| Ok(Directory::read(self.source, self.layout, *offset)?.0);
-        offsets.iter().filter(|&&offset| offset != 0).map(read).collect()
+        let Some(offsets) = self.table(directory, tags::SUB_IFDS)? else { return Ok(Vec::new()) };
+        let offsets = (0..offsets.count.min(LEVELS_MAX as u64)).map(|index| offsets.get(self.source, index));
+        let read = |offset| Ok(Directory::read(self.source, self.layout, offset?)?.0);
+        offsets.filter(|offset| !matches!(offset, Ok(0))).map(read).collect()
     }
 
     /// The order of the bytes in samples of 16 bits.

@@ -7,7 +7,7 @@ use super::{Parts, base64, properties, xml};
 use crate::{
     SlideError,
     error::Result,
-    limits::AREAS_MAX,
+    limits::{AREAS_MAX, DIRECTORIES_MAX, LEVELS_MAX},
     raster::{Area, Raster},
     tiff::{Directory, Tiff, tags},
 };
@@ -52,6 +52,10 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         return Err(SlideError::Unsupported("an SCN without an image in bright field".into()));
     };
 
+    // Each is read and kept, also where several name one directory.
+    if slides.len() * main.levels.len() > DIRECTORIES_MAX {
+        return Err(SlideError::Unsupported(format!("an SCN of {} images in bright field", slides.len())));
+    }
     let mut parts = Parts::new("leica");
     let mut regions = Vec::new();
     for index in 0..main.levels.len() {
@@ -93,6 +97,9 @@ impl<'a, 'input: 'a> Image<'a, 'input> {
         for dimension in dimensions.filter(|dimension| dimension.attribute("z").is_none_or(|z| z == "0")) {
             let width: f64 = xml::required(dimension, "sizeX")?;
             levels.push((xml::required::<usize>(dimension, "ifd")?, width));
+        }
+        if levels.len() > LEVELS_MAX {
+            return Err(SlideError::Unsupported(format!("an image of an SCN with {} levels", levels.len())));
         }
         let sane = |number: f64| number.is_finite() && number > 0.0;
         if !sane(size.0) || !sane(size.1) || !levels.iter().all(|level| sane(level.1)) {

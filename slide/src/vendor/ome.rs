@@ -7,7 +7,7 @@ use super::{Parts, generic, properties, xml};
 use crate::{
     SlideError,
     error::Result,
-    limits::CHANNELS_MAX,
+    limits::{CHANNELS_MAX, DIRECTORIES_MAX},
     raster::Raster,
     tiff::{Directory, Tiff, tags},
 };
@@ -27,7 +27,6 @@ struct Image {
     colors: Vec<Option<[u8; 3]>>,
     names: Vec<String>,
     mpp: Option<(f64, f64)>,
-    power: Option<f64>,
 }
 
 /// Opens an OME-TIFF; nothing where the file is none, or its document is in another file or cannot be read.
@@ -43,9 +42,10 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
     if root.tag_name().name() != "OME" || xml::children(root, "Image").next().is_none() {
         return Ok(None);
     }
-    let mut images = Vec::new();
+    let (mut images, mut nodes) = (Vec::new(), Vec::new());
     let mut next = 0;
     for node in xml::children(root, "Image") {
+        nodes.push(node);
         images.push(Image::read(tiff, root, node, &mut next)?);
     }
     let beside = |image: &Image| {
@@ -54,6 +54,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
     };
     let main = images.iter().position(|image| beside(image).is_none()).unwrap_or(0);
     let mut parts = Parts::new("ome-tiff");
+    let mut tried = HashSet::new();
     let planes: HashSet<usize> = images.iter().flat_map(|image| image.planes.iter().copied()).collect();
     for (index, image) in images.iter().enumerate() {
         match beside(image) {
@@ -63,14 +64,15 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
                 let others: Vec<&Directory> = others.map(|(_, directory)| directory).collect();
                 parts.levels = image.levels(tiff, &others)?;
             }
-            // A label that cannot be read must not keep the tissue from being seen.
-            Some(name) if parts.associated.iter().all(|(other, _)| other != name) => {
+            // The first of each name; one that cannot be read must not keep the tissue from being seen.
+            Some(name) if tried.insert(name) => {
                 let top = image.levels(tiff, &[]).ok().and_then(|levels| levels.into_iter().next());
                 parts.associated.extend(top.map(|top| (name.to_owned(), top)));
             }
             _ => {}
         }
     }
+    parts.objective_power = objective(root, nodes[main]);
     let main = &images[main];
     parts.profile = main.planes.first().copied().unwrap_or(0);
     parts.properties = properties::of(tiff, main.directory(tiff, 0)?)?;
@@ -84,7 +86,6 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         Some(mpp) => Some(mpp),
         None => properties::mpp(tiff, main.directory(tiff, 0)?)?,
     };
-    parts.objective_power = main.power;
     Ok(Some(parts))
 }
 
@@ -141,7 +142,6 @@ impl Image {
             colors: (0..count).map(|index| channels.get(index).and_then(color)).collect(),
             names: channels.iter().filter_map(|channel| channel.attribute("Name")).map(str::to_owned).collect(),
             mpp: physical_size(pixels, "X").zip(physical_size(pixels, "Y")),
-            power: objective(root, node),
             planes,
         })
     }
@@ -157,6 +157,14 @@ impl Image {
         for channel in 0..self.planes.len() {
             let directory = self.directory(tiff, channel)?;
             let children = tiff.children(directory)?;
+            // Each is read and kept for each channel, also where several name one directory.
+            if self.planes.len() * (children.len() + 1) > DIRECTORIES_MAX {
+                return Err(SlideError::Unsupported(format!(
+                    "{} channels of {} levels",
+                    self.planes.len(),
+                    children.len() + 1
+                )));
+            }
             let marked = others.iter().copied().filter(|_| self.planes.len() == 1 && children.is_empty());
             channels.push(generic::pyramid(tiff, directory, children.iter().chain(marked))?);
         }

@@ -6,7 +6,7 @@ use super::{Parts, properties, xml};
 use crate::{
     SlideError,
     error::Result,
-    limits::CHANNELS_MAX,
+    limits::{CHANNELS_MAX, XML_LEN_MAX},
     raster::Raster,
     tiff::{Directory, Tiff, tags},
 };
@@ -30,8 +30,12 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
     }
     let mut parts = Parts::new("qptiff");
     let mut planes = Vec::<Plane<'_>>::new();
+    // All directories may name one long text.
+    let mut left = XML_LEN_MAX;
     for directory in &tiff.directories {
         let Some(document) = xml::Xml::read(tiff, directory, tags::IMAGE_DESCRIPTION)? else { continue };
+        let too_long = || SlideError::Unsupported(format!("a QPTIFF with more than {XML_LEN_MAX} bytes of XML"));
+        left = left.checked_sub(document.len()).ok_or_else(too_long)?;
         let document = document.parse()?;
         let root = document.root_element();
         let kind = xml::text(root, &["ImageType"]).unwrap_or_default();

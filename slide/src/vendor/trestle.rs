@@ -51,8 +51,8 @@ fn overlapping(image: Raster, x: u32, y: u32) -> Result<Raster> {
     if (x, y) == (0, 0) {
         return Ok(image);
     }
-    if x >= grid.tile_width || y >= grid.tile_height {
-        return Err(SlideError::Damaged(format!("tiles that overlap by {x} × {y} pixels, more than they have")));
+    if x > grid.tile_width / 2 || y > grid.tile_height / 2 {
+        return Err(SlideError::Damaged(format!("tiles that overlap by {x} × {y} pixels, more than half of each")));
     }
     // An image of less than a tile has nothing to take off.
     let side = |side: u32, tile: u32, count: u32, overlap: u32| match side >= tile {

@@ -167,10 +167,11 @@ impl Stitching {
         }
         let advance = |axis: usize, tile: u32| {
             let mean = if weights[axis] > 0.0 { sums[axis] / weights[axis] } else { 0.0 };
-            Some(f64::from(tile) + mean).filter(|advance| advance.is_finite() && *advance >= 1.0)
+            Some(f64::from(tile) + mean)
+                .filter(|advance| advance.is_finite() && *advance >= (f64::from(tile) / 2.0).max(1.0))
         };
         let advance = advance(0, tile.0).zip(advance(1, tile.1));
-        let advance = advance.ok_or_else(|| damaged("tiles that overlap by more than they have"))?;
+        let advance = advance.ok_or_else(|| damaged("tiles that overlap by more than half of each"))?;
         // Heights are told from a line below all areas to each one's lower edge.
         let height = |area: &Scanned| (f64::from(area.down - 1) * advance.1 + f64::from(tile.1)).trunc();
         let top = areas.iter().map(|area| area.at.1 + height(area)).fold(0.0, f64::max);

@@ -22,6 +22,11 @@ impl Xml {
         Ok(found.map(|(text, at)| Self { text, at }))
     }
 
+    /// Length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     /// Parses it. Entities of its own are refused.
     pub(super) fn parse(&self) -> Result<Document<'_>> {
         let damaged = |why: &str| SlideError::Damaged(format!("the XML in a tag: {why}"));

@@ -7,7 +7,11 @@ use crate::common::{
     pixels::{picture, smaller, webp},
     shared,
 };
-use microtome_slide::{Rgb, Slide, SlideError, deep_zoom::DeepZoom};
+use microtome_slide::{
+    Rgb, Slide, SlideError,
+    deep_zoom::DeepZoom,
+    iiif::{Plan, Request, Version},
+};
 use std::{sync::Arc, time::Duration};
 
 const FILE: crate::common::File = FILES[0];
@@ -47,7 +51,7 @@ const MEMORY_MAX: u64 = 400 << 20;
 /// Longest that all the questions about a small file may take together.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
-fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
+pub(crate) fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let (done, Cost { peak, time, .. }) = cost(work);
     assert!(peak < MEMORY_MAX && time < TIME_MAX, "{what}: {} MiB, {} ms", peak >> 20, time.as_millis());
     done
@@ -322,6 +326,24 @@ fn a_few_pixels_do_not_cost_as_much_as_all_tiles_that_they_touch() {
     let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
     assert_eq!(bounded("two tiles", || slide.region(0, 0, 0, 2, 1)).unwrap().data, [9; 6]);
     let refusal = bounded("sixty tiles", || slide.region(0, 0, 0, 60, 1)).unwrap_err();
+    assert!(matches!(refusal, SlideError::TooLarge(_)), "{refusal}");
+}
+
+/// A picture of the IIIF Image API is drawn in bands, and each had its own bound: tiles that lie in many of them were
+/// decoded for each, four thousand million pixels for one request.
+#[test]
+fn a_flat_picture_of_large_tiles_is_refused() {
+    let mut image = image(FILE, &picture(16, 16), Form::tiles(DEFLATE, 16));
+    image.tiles = vec![compress(&vec![9; 48 << 20], DEFLATE)];
+    let len = image.tiles[0].len() as u32;
+    for (tag, value) in [(256, 4 * 4096), (257, 4 * 4096), (322, 4096), (323, 4096)] {
+        image = image.with(tag, Value::Long(vec![value]));
+    }
+    let image = image.with(324, Value::Long(vec![8; 16])).with(325, Value::Long(vec![len; 16]));
+    let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
+    let request = Request::parse(Version::V3, "full", "16384,1024", "0", "default.png").unwrap();
+    let plan = Plan::new(&slide, &request).unwrap();
+    let refusal = bounded("flat", || plan.draw(&slide)).unwrap_err();
     assert!(matches!(refusal, SlideError::TooLarge(_)), "{refusal}");
 }
 

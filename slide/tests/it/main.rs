@@ -4,12 +4,14 @@
 
 mod common;
 
+mod agreement;
 mod aperio;
 mod bif;
 mod deep_zoom;
 mod forms;
 mod generic;
 mod hostile;
+mod hostile_makers;
 mod iiif;
 mod mutations;
 mod ndpi;

@@ -1,0 +1,19 @@
+//! The made files of makers of whom no real file could be had, for `tests/agreement/agree.py` to show to OpenSlide:
+//! `MICROTOME_MADE_FILES` names a folder that they are written to.
+
+use crate::{bif, ndpi, philips, scn};
+
+#[test]
+fn made_files_are_there_for_openslide() {
+    let Some(folder) = std::env::var_os("MICROTOME_MADE_FILES") else { return };
+    let files = [
+        ("ndpi.ndpi", ndpi::made()),
+        ("philips.tiff", philips::file().0),
+        ("leica.scn", scn::file().0),
+        ("ventana.bif", bif::file()),
+        ("trestle.tif", bif::trestle()),
+    ];
+    for (name, bytes) in files {
+        std::fs::write(std::path::Path::new(&folder).join(name), bytes).unwrap();
+    }
+}
