@@ -27,7 +27,7 @@ impl Bits {
         Self((0..pages).map(|_| OnceLock::new()).collect())
     }
 
-    /// Bits beyond the count are never set.
+    /// Whether the bit was set; none is beyond the last page.
     pub(crate) fn get(&self, index: u64) -> bool {
         let word = self.page(index).and_then(OnceLock::get).map(|page| &page[Self::word(index)]);
         word.is_some_and(|word| word.load(Ordering::Acquire) & (1 << (index % 64)) != 0)
