@@ -2,7 +2,7 @@
 //! its own.
 
 use crate::{Outcome, linted, python, root, step, target};
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 /// What the script needs, from PyPI. The first two are OpenSlide.
 const PACKAGES: &[&str] = &[
@@ -13,9 +13,18 @@ const PACKAGES: &[&str] = &[
     "tifffile==2026.3.3",
 ];
 
-/// Compares all kinds of slides, hundreds of regions each.
+/// Compares all kinds of slides, hundreds of regions each, and what files there are besides: real ones, and those that
+/// the reader's tests make of other makers.
 pub fn all(arguments: &[String]) -> Outcome {
-    compare(arguments)
+    let made = target().join("agreement");
+    fs::create_dir_all(&made).map_err(|error| format!("cannot make {}: {error}", made.display()))?;
+    let files = ["test", "--package", "microtome-slide", "--test", "it", "--locked", "agreement"];
+    step("files of other makers", linted().args(files).env("MICROTOME_MADE_FILES", &made))?;
+    let mut arguments = arguments.to_vec();
+    for folder in [made, data()].into_iter().filter(|folder| folder.is_dir()) {
+        arguments.extend(["--also".to_owned(), folder.display().to_string()]);
+    }
+    compare(&arguments)
 }
 
 /// A share that a test run has time for; left out, said aloud, where there is no Python.
@@ -39,9 +48,13 @@ fn compare(arguments: &[String]) -> Outcome {
     step("agreement with OpenSlide", script.args(arguments))
 }
 
-/// The program beside a collection of real slides that makes large ones of them.
+/// The collection of real slides, which need not be there.
+fn data() -> PathBuf {
+    std::env::var_os("MICROTOME_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from)
+}
+
+/// The program beside it that makes large slides of real ones.
 fn tool() -> Option<PathBuf> {
-    let data = std::env::var_os("MICROTOME_TEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let tool = data.join("../tools/make_big_svs.py");
+    let tool = data().join("../tools/make_big_svs.py");
     tool.is_file().then_some(tool)
 }

@@ -1,4 +1,4 @@
-//! The made files of makers of whom no real file could be had, for `tests/agreement/agree.py` to show to OpenSlide:
+//! For `cargo xtask agree`. The made files of makers of whom no real file could be had, for `tests/agreement/agree.py` to show to OpenSlide:
 //! `MICROTOME_MADE_FILES` names a folder that they are written to.
 
 use crate::{bif, ndpi, philips, scn};
