@@ -47,9 +47,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// To be called once. The fuzzer ends the process at every panic, also where the reader catches one of a decoder and makes
-/// it an error; here only those that nobody catches count.
+/// it an error; here only those that nobody catches count. `SHOW_PANICS` in the environment has them told.
 pub fn start() {
-    std::panic::set_hook(Box::new(|_| {}));
+    let show = std::env::var_os("SHOW_PANICS").is_some();
+    std::panic::set_hook(Box::new(move |panic| {
+        if show {
+            eprintln!("{panic}");
+        }
+    }));
 }
 
 /// Asks the reader something and holds it to the bounds.

@@ -31,7 +31,7 @@ impl YCbCr {
         let (cr_to_green, cb_to_green) = (-fixed(red * from_cr / green), -fixed(blue * from_cb / green));
         let value = |code: i32, black: f32, white: f32, full: f32| {
             let span = if white == black { 1.0 } else { white - black };
-            ((code - black as i32) as f32 * full / span).clamp(-4096.0, 4096.0) as i32
+            (code.saturating_sub(black as i32) as f32 * full / span).clamp(-4096.0, 4096.0) as i32
         };
         let table = |of: &dyn Fn(i32) -> i32| std::array::from_fn(|code| of(code as i32));
         let cb = |code: i32| value(code - 128, range[2] - 128.0, range[3] - 128.0, 127.0);

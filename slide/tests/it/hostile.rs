@@ -312,6 +312,21 @@ fn more_tiles_in_planes_than_numbers_can_say_are_refused() {
     refused(&FILE.write(&[image]), "has places for");
 }
 
+/// What stands for black in YCbCr is any fraction; the fuzzer found that one beyond 32 bits was taken from a sample, which
+/// overflowed when the file was opened.
+#[test]
+fn a_black_that_no_sample_can_be_is_read() {
+    let black_and_white: Vec<u8> = [u32::MAX, 1].repeat(6).iter().flat_map(|number| number.to_le_bytes()).collect();
+    let image = image(FILE, &picture(16, 16), Form::tiles(DEFLATE, 16));
+    let image = image.with(262, Value::Short(vec![6])).with(530, Value::Short(vec![1, 1]));
+    let mut bytes = FILE.write(&[image.with(532, Value::Bytes(black_and_white))]);
+    // Six fractions, not bytes.
+    let at = field_at(&bytes, 0, 532);
+    bytes[at - 6] = 5;
+    put(&mut bytes, at - 4, 6);
+    bounded("black", || use_all(&bytes)).unwrap();
+}
+
 /// Sixty pixels in a row, of tiles of 16 Mi pixels each that all lie at one place: a file of 50 KB had a thousand million
 /// pixels decoded for them.
 #[test]
