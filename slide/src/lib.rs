@@ -10,6 +10,7 @@
 //! is a claim, and no allocation follows one that was not held against the file's size or a limit.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod between;
 mod cache;
 mod codec;
 pub mod deep_zoom;

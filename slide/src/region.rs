@@ -3,6 +3,7 @@
 
 use crate::{
     Rgb, Slide, SlideError,
+    between::Place,
     error::Result,
     limits::{
         DECODED_PER_PIXEL_MAX, DECODED_PIXELS_FREE, DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX,
@@ -31,35 +32,55 @@ impl Window {
 
 impl Slide {
     /// The pixels of a rectangle, as OpenSlide's `read_region`: `x`, `y` of its corner in pixels of level 0, `width` and
-    /// `height` in pixels of `level`. Where the corner falls between pixels of the level the nearest one is taken. What
-    /// lies outside the slide is white.
+    /// `height` in pixels of `level`. What lies outside the slide is white.
+    ///
+    /// Where the corner falls between pixels of the level, the mean of the four around each place is taken, and white
+    /// counts beyond the edge. It falls between them if it is more than 1/512 of a pixel away from one, across or down;
+    /// left of the slide and above it, it never does, as fractions are cut off there. All this is OpenSlide's; where a
+    /// mean is taken across tiles or the edge, OpenSlide rounds the parts first, and a sample may be 1, seldom 3, apart.
     ///
     /// # Errors
     /// `Outside` where there is no such level; `TooLarge` where it has more than 64 Mi pixels; `Damaged` or
     /// `Unsupported` where a tile in it cannot be decoded.
     pub fn region(&self, x: i64, y: i64, level: usize, width: u32, height: u32) -> Result<Rgb> {
+        self.raster(level)?;
+        let place = Place::new(x, y, self.levels()[level].downsample);
+        self.seen(place, level, width, height)
+    }
+
+    /// The same with the corner, too, in pixels of `level`: its pixels as they are.
+    ///
+    /// # Errors
+    /// As [`region`](Self::region).
+    pub fn level_region(&self, x: u64, y: u64, level: usize, width: u32, height: u32) -> Result<Rgb> {
+        let place = |at: u64| at.min(1 << 40) as i64;
+        self.seen(Place::whole(place(x), place(y)), level, width, height)
+    }
+
+    fn seen(&self, place: Place, level: usize, width: u32, height: u32) -> Result<Rgb> {
         if u64::from(width) * u64::from(height) > REGION_PIXELS_MAX {
             return Err(SlideError::TooLarge(format!(
                 "a region of {width} × {height} pixels; one request may ask for {REGION_PIXELS_MAX}"
             )));
         }
         let grid = &self.raster(level)?.grid;
-        let downsample = self.levels()[level].downsample;
-        // Beyond 2^40 everything is outside, and sums cannot overflow.
-        let place = |value: i64| ((value as f64 / downsample).round() as i64).clamp(-1 << 40, 1 << 40);
-        let (left, top) = (place(x), place(y));
-        let columns = overlap(left, width, grid.width);
-        let rows = overlap(top, height, grid.height);
+        if width == 0 || height == 0 {
+            return Ok(Rgb::white(width, height));
+        }
+        let (right, below) = place.more();
+        let (width, height) = (width + right, height + below);
+        let (columns, rows) = (overlap(place.x, width, grid.width), overlap(place.y, height, grid.height));
         let draw =
             |tile: (u32, u32), part: Part, picture: &mut Rgb, at: (u32, u32)| self.draw(level, tile, part, picture, at);
         let inside = paste(grid, &columns, &rows, 0, draw)?;
         if (inside.width, inside.height) == (width, height) {
-            return Ok(inside);
+            return Ok(place.seen(inside));
         }
         let mut region = Rgb::white(width, height);
-        let (right, down) = (i64::from(columns.start) - left, i64::from(rows.start) - top);
+        let (right, down) = (i64::from(columns.start) - place.x, i64::from(rows.start) - place.y);
         region.paste((right as u32, down as u32), &inside, (0, 0), (inside.width, inside.height));
-        Ok(region)
+        drop(inside);
+        Ok(place.seen(region))
     }
 }
 

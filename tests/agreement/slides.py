@@ -51,6 +51,8 @@ def kinds():
     yield Kind("jpeg-ycbcr-422-q98", JPEG, chroma="422", quality=98, tile=(208, 304))
     yield Kind("jpeg-one-level", JPEG, chroma="422", levels=(1,), size=(1237, 811))
     yield Kind("jpeg-odd-downsamples", JPEG, chroma="444", levels=(1, 3.97, 15.8, 31.3))
+    yield Kind("deflate-odd-downsamples", DEFLATE, size=(2017, 1523), levels=(1, 3.97, 15.8, 31.3))
+    yield Kind("none-hardly-odd-downsamples", NONE, size=(4097, 3073), levels=(1, 4, 16.06, 64))
     yield Kind("none", NONE)
     yield Kind("none-bigtiff", NONE, big=True, size=(1999, 1501))
     yield Kind("deflate", DEFLATE, tile=(240, 240), size=(2111, 1777))

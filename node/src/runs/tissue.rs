@@ -165,9 +165,8 @@ impl View {
     }
 
     fn read(&self, slide: &Slide, block: &Block) -> Result<Rgb, SlideError> {
-        let at = |pixels: u64| (pixels as f64 * self.downsample).round() as i64;
         let length = |range: &Range<u64>| u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
-        slide.region(at(block.x.start), at(block.y.start), self.level, length(&block.x), length(&block.y))
+        slide.level_region(block.x.start, block.y.start, self.level, length(&block.x), length(&block.y))
     }
 
     /// Averages the block's boxes and writes their saturations where they belong.

@@ -142,17 +142,19 @@ fn regions_are_cut_from_all_levels_and_white_outside() {
         (333, 123, 0, 200, 300),
         (-30, -20, 0, 100, 90),
         (950, 650, 0, 100, 100),
+        (0, 0, 1, 260, 180),
         (-10, -10, 0, 1100, 800),
         (400, 200, 1, 150, 200),
-        (402, 201, 1, 20, 20),
-        (500, 300, 2, 40, 40),
+        (404, 204, 1, 20, 20),
+        (0, 0, 2, 70, 50),
+        (-500, -300, 2, 80, 80),
         (5000, 5000, 1, 30, 20),
         (-5000, 0, 0, 30, 20),
         (i64::MIN, i64::MAX, 0, 3, 3),
     ] {
         let region = slide.region(x, y, level, width, height).unwrap();
         assert_eq!((region.width, region.height), (width, height));
-        let place = |at: i64| (at as f64 / levels[level].downsample).round() as i64;
+        let place = |at: i64| (at as f64 / levels[level].downsample).trunc() as i64;
         let (left, top) = (place(x), place(y));
         let whole = &made.levels[level];
         for row in 0..height {

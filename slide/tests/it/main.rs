@@ -6,6 +6,7 @@ mod common;
 
 mod agreement;
 mod aperio;
+mod between;
 mod bif;
 mod deep_zoom;
 mod forms;
