@@ -55,6 +55,15 @@ impl Form {
         len as u64
     }
 
+    /// Most bytes that a tile may have beside those of its pixels. Pictures that could stand alone bring tables, profiles and
+    /// comments along; codecs of bytes have next to nothing.
+    pub(super) fn head_len_max(&self) -> u64 {
+        match self.compression() {
+            Compression::Jpeg | Compression::OldJpeg | Compression::Jpeg2000 | Compression::WebP => 64 << 10,
+            _ => 4 << 10,
+        }
+    }
+
     /// Planes that are decoded; their tiles are listed one plane after the other.
     pub(super) fn planes(&self) -> usize {
         match self {

@@ -143,10 +143,12 @@ impl Stored {
         if offset == 0 || len == 0 {
             return Ok(None);
         }
-        // Packing that fails makes tiles longer, but not without end: LZW at worst 12 bits for a byte.
-        if len > raw_len * 2 + (64 << 10) {
+        // Packing that fails makes tiles longer, but not without end: LZW at worst 12 bits for a byte. A last strip may be
+        // filled up to the height of the others.
+        let whole_len = self.form.raw_len(grid.tile_width, grid.tile_height);
+        if len > whole_len * 2 + self.form.head_len_max() {
             return Err(SlideError::Damaged(format!(
-                "tile {column}, {row} claims {len} bytes, but has {raw_len} bytes of samples"
+                "tile {column}, {row} claims {len} bytes, but has {whole_len} bytes of samples"
             )));
         }
         match offset.checked_add(len) {

@@ -257,6 +257,25 @@ fn shapes_that_would_cost_more_than_they_show_are_refused() {
     too_large(bounded("tall", || tall.region(0, 0, 0, 1 << 16, 1)), "would be decoded");
 }
 
+/// Each small tile could claim 64 KiB, all of them in one place: gigabytes to be read for one request.
+#[test]
+fn tiles_longer_than_any_packing_makes_them_are_refused_however_small_they_are() {
+    let mut image = image(FILE, &picture(16, 16), Form::tiles(DEFLATE, 16));
+    image.tiles[0].resize(40 << 10, 0);
+    refused(&FILE.write(&[image]), "claims 40960 bytes");
+}
+
+/// Some writers fill the last strip up to the height of the others.
+#[test]
+fn a_last_strip_that_is_as_long_as_the_others_is_read() {
+    let whole = picture(400, 102);
+    let mut image = image(FILE, &whole, Form::strips(NONE, 100));
+    let full = image.tiles[0].len();
+    image.tiles[1].resize(full, 0);
+    let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
+    assert_eq!(slide.region(0, 0, 0, 400, 102).unwrap(), whole);
+}
+
 /// Each tile of each level missing: filling one must not walk down all levels.
 #[test]
 fn a_pyramid_of_holes_is_drawn_in_bounded_time() {
