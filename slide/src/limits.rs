@@ -20,6 +20,9 @@ pub(crate) const DECODED_PIXELS_MAX: u64 = 1 << 30;
 /// strips across a whole slide are mostly not wanted, but a few pixels must not cost as much as a thousand tiles.
 pub(crate) const DECODED_PIXELS_FREE: u64 = 4 * TILE_PIXELS_MAX;
 pub(crate) const DECODED_PER_PIXEL_MAX: u64 = 64;
+/// Pixels that a tile counts for in that sum at the least: to find and read even the smallest one takes about as long as
+/// decoding so many.
+pub(crate) const TILE_COST_PIXELS: u64 = 1024;
 /// Longest tile, in bytes, that is sent as it is. What is longer is drawn, on the pool that bounds such work.
 pub(crate) const NATIVE_LEN_MAX: usize = 4 << 20;
 /// Most pixels of one tile or strip: 4096 × 4096 and the like.

@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     limits::{
         DECODED_PER_PIXEL_MAX, DECODED_PIXELS_FREE, DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX,
-        RENDER_PIXELS_MAX,
+        RENDER_PIXELS_MAX, TILE_COST_PIXELS,
     },
     raster::{Grid, Part},
     resample::{self, BoxMean},
@@ -93,9 +93,6 @@ pub(crate) fn render(
     height: u32,
     mut draw: impl FnMut((u32, u32), Part, &mut Rgb, (u32, u32)) -> Result<()>,
 ) -> Result<Rgb> {
-    let covered = |grid: &Grid, window: &Window| {
-        (whole(window.x, window.width, grid.width), whole(window.y, window.height, grid.height))
-    };
     let (columns, rows) = covered(grid, &window);
     if columns.len() as u64 * rows.len() as u64 > RENDER_PIXELS_MAX {
         return Err(SlideError::TooLarge(format!(
@@ -137,6 +134,57 @@ pub(crate) fn render(
     Ok(resample::resize(picture, window.shrunk(f64::from(side)), width, height))
 }
 
+/// Refuses windows for which more would be decoded, taken together, than one request may have decoded.
+pub(crate) fn check_cost(grid: &Grid, windows: impl Iterator<Item = Window>) -> Result<()> {
+    let cost = |window: Window| {
+        let (columns, rows) = covered(grid, &window);
+        Cost::of(grid, &columns, &rows, 0)
+    };
+    windows.map(cost).fold(Cost::default(), Cost::plus).check()
+}
+
+/// What it costs to decode tiles, in pixels of the image.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    /// Of the tiles.
+    decoded: u64,
+    /// Of what is wanted of them.
+    wanted: u64,
+}
+
+impl Cost {
+    /// Of the tiles that have pixels in `columns` × `rows`.
+    fn of(grid: &Grid, columns: &Range<u32>, rows: &Range<u32>, shrink: u32) -> Self {
+        let tiles = touched(columns, grid.tile_width).len() as u64 * touched(rows, grid.tile_height).len() as u64;
+        let tile_pixels = (u64::from(grid.tile_width) * u64::from(grid.tile_height)) << (2 * shrink);
+        let wanted = (columns.len() as u64 * rows.len() as u64) << (2 * shrink);
+        Self { decoded: tiles.saturating_mul(tile_pixels.max(TILE_COST_PIXELS)), wanted }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let Self { decoded, wanted } = other;
+        Self { decoded: self.decoded.saturating_add(decoded), wanted: self.wanted.saturating_add(wanted) }
+    }
+
+    fn check(self) -> Result<()> {
+        let most = DECODED_PIXELS_FREE.saturating_add(self.wanted.saturating_mul(DECODED_PER_PIXEL_MAX));
+        if self.decoded > most.min(DECODED_PIXELS_MAX) {
+            return Err(SlideError::TooLarge(format!("tiles of {} pixels would be decoded for it", self.decoded)));
+        }
+        Ok(())
+    }
+}
+
+/// The tiles of a side that have pixels in a stretch.
+fn touched(pixels: &Range<u32>, tile: u32) -> Range<u32> {
+    if pixels.is_empty() { 0..0 } else { pixels.start / tile..pixels.end.div_ceil(tile) }
+}
+
+/// The pixels that a window touches, across and down.
+fn covered(grid: &Grid, window: &Window) -> (Range<u32>, Range<u32>) {
+    (whole(window.x, window.width, grid.width), whole(window.y, window.height, grid.height))
+}
+
 /// The pixels `columns` × `rows` of an image whose tiles are drawn `shrink` times halved, as `grid` is.
 fn paste(
     grid: &Grid,
@@ -169,23 +217,13 @@ fn tiles_in(
     shrink: u32,
     mut visit: impl FnMut((u32, u32), Range<u32>, Range<u32>) -> Result<()>,
 ) -> Result<()> {
-    let touched = |pixels: &Range<u32>, tile: u32| pixels.start / tile..pixels.end.div_ceil(tile);
     let part = |pixels: &Range<u32>, index: u32, tile: u32| {
         let start = index * tile;
         pixels.start.max(start)..pixels.end.min(start.saturating_add(tile))
     };
-    if columns.is_empty() || rows.is_empty() {
-        return Ok(());
-    }
-    let (across, down) = (touched(columns, grid.tile_width), touched(rows, grid.tile_height));
-    let tiles = across.len() as u64 * down.len() as u64;
-    let tile_pixels = (u64::from(grid.tile_width) * u64::from(grid.tile_height)) << (2 * shrink);
-    let wanted = (columns.len() as u64 * rows.len() as u64) << (2 * shrink);
-    let decoded_max = (DECODED_PIXELS_FREE + wanted.saturating_mul(DECODED_PER_PIXEL_MAX)).min(DECODED_PIXELS_MAX);
-    if tiles.saturating_mul(tile_pixels) > decoded_max {
-        return Err(SlideError::TooLarge(format!("{tiles} tiles of {tile_pixels} pixels would be decoded for it")));
-    }
-    for row in down {
+    Cost::of(grid, columns, rows, shrink).check()?;
+    let across = touched(columns, grid.tile_width);
+    for row in touched(rows, grid.tile_height) {
         for column in across.clone() {
             visit((column, row), part(columns, column, grid.tile_width), part(rows, row, grid.tile_height))?;
         }

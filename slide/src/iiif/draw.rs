@@ -8,6 +8,7 @@ use crate::{
     limits::{DECODED_PIXELS_MAX, IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
     region::{self, Window},
 };
+use std::ops::Range;
 
 /// How much of a pixel of a level's size may have been rounded away.
 const ROUNDING: f64 = 1.0;
@@ -28,32 +29,21 @@ impl Plan {
             )));
         }
         let grid = &slide.raster(source.level)?.grid;
-        let bands = self.bands(width, height);
-        let row = |band: u32| (u64::from(self.height) * u64::from(band) / u64::from(bands)) as u32;
+        let bands = self.bands(y, width, height, grid.tile_height);
         let step = height / f64::from(self.height);
-        // A tile that lies in several bands is decoded for each.
-        let touched = |start: f64, len: f64, tile: u32| {
-            ((start + len) / f64::from(tile)).ceil() - (start / f64::from(tile)).floor()
+        let window = |band: &Range<u32>| {
+            let (y, height) = (y + f64::from(band.start) * step, band.len() as f64 * step);
+            Window { x, y, width, height }
         };
-        let down = (0..bands).map(|band| {
-            let (first, end) = (f64::from(row(band)), f64::from(row(band + 1)));
-            touched(y + first * step, (end - first) * step, grid.tile_height)
-        });
-        let tiles = down.sum::<f64>() * touched(x, width, grid.tile_width);
-        if tiles * f64::from(grid.tile_width) * f64::from(grid.tile_height) > DECODED_PIXELS_MAX as f64 {
-            return Err(SlideError::TooLarge(format!(
-                "{} × {} pixels for which {tiles} tiles of {} × {} pixels would be decoded",
-                self.width, self.height, grid.tile_width, grid.tile_height
-            )));
-        }
+        // Tiles that lie in several bands are decoded for each of them.
+        region::check_cost(grid, bands.iter().map(window))?;
         let mut picture: Option<Rgb> = None;
-        for band in 0..bands {
-            let (first, end) = (row(band), row(band + 1));
-            let window = Window { x, y: y + f64::from(first) * step, width, height: f64::from(end - first) * step };
-            let drawn = region::render(grid, window, self.width, end - first, |tile, part, picture, at| {
+        for band in &bands {
+            let (first, end) = (band.start, band.end);
+            let drawn = region::render(grid, window(band), self.width, end - first, |tile, part, picture, at| {
                 slide.draw(source.level, tile, part, picture, at)
             })?;
-            if bands == 1 {
+            if bands.len() == 1 {
                 picture = Some(drawn);
             } else {
                 let whole = picture.get_or_insert_with(|| Rgb::white(self.width, self.height));
@@ -94,12 +84,26 @@ impl Plan {
         }
     }
 
-    /// In how many bands the picture is drawn from a window of this size: what is in memory of one, after whole squares of
-    /// pixels became one each, has a bound.
-    fn bands(&self, width: f64, height: f64) -> u32 {
+    /// The rows of the bands in which the picture is drawn from a window that begins at `y` of an image: what is in memory
+    /// of one, after whole squares of pixels became one each, has a bound. Where a row of pixels ends with a row of tiles,
+    /// so does a band, unless it would be less than half as high as it may be.
+    fn bands(&self, y: f64, width: f64, height: f64, tile_height: u32) -> Vec<Range<u32>> {
         let square = (width / f64::from(self.width)).min(height / f64::from(self.height)).floor().max(1.0);
         let kept = width * height / (square * square);
-        ((kept / IIIF_BAND_PIXELS_MAX as f64).ceil() as u32).clamp(1, self.height)
+        let count = ((kept / IIIF_BAND_PIXELS_MAX as f64).ceil() as u32).clamp(1, self.height);
+        let (rows, step, tile) = (self.height.div_ceil(count), height / f64::from(self.height), f64::from(tile_height));
+        let mut bands = Vec::new();
+        let mut first = 0;
+        while first < self.height {
+            let most = (first + rows).min(self.height);
+            let border = ((y + f64::from(most) * step + 1e-3) / tile).floor() * tile;
+            let at = (border - y) / step;
+            let exact = (at - at.round()).abs() * step < 1e-3 && at.round() >= f64::from(first + rows.div_ceil(2));
+            let end = if most < self.height && exact { at.round() as u32 } else { most };
+            bands.push(first..end);
+            first = end;
+        }
+        bands
     }
 }
 

@@ -255,6 +255,29 @@ fn shapes_that_would_cost_more_than_they_show_are_refused() {
     too_large(bounded("thin", || DeepZoom::new(&thin, None, 0).tile(&thin, 8, 0, 0)), "too long and thin");
     let tall = shaped(1 << 16, 1, (16, 1 << 20));
     too_large(bounded("tall", || tall.region(0, 0, 0, 1 << 16, 1)), "would be decoded");
+    // Tiles that have next to no pixels take their time, too.
+    let tiny = shaped(1100, 1000, (1, 1));
+    too_large(bounded("tiny", || tiny.region(0, 0, 0, 1100, 1000)), "would be decoded");
+}
+
+/// A picture that is drawn in 64 bands had each of its tiles, which were higher than the bands, decoded for 16 of them: 4 Gi
+/// pixels, and up to 64 Gi, where one request may have 1 Gi decoded.
+#[test]
+fn what_is_drawn_in_many_bands_may_cost_no_more_than_what_is_drawn_at_once() {
+    let mut image = image(FILE, &picture(64, 64), Form::tiles(DEFLATE, 64));
+    image.tiles = vec![compress(&[0; 4096 * 4096 * 3], DEFLATE)];
+    let (len, side) = (image.tiles[0].len() as u32, 1 << 14);
+    for (tag, value) in [(256, side), (257, side), (322, 4096), (323, 4096)] {
+        image = image.with(tag, Value::Long(vec![value]));
+    }
+    let image = image.with(324, Value::Long(vec![8; 16])).with(325, Value::Long(vec![len; 16]));
+    let slide = Slide::open(Arc::new(FILE.write(&[image]))).unwrap();
+    let request = Request::parse(Version::V3, "full", "16384,1024", "0", "default.png").unwrap();
+    let plan = Plan::new(&slide, &request).unwrap();
+    match bounded("bands", || plan.draw(&slide)) {
+        Err(SlideError::TooLarge(reason)) => assert!(reason.contains("would be decoded"), "{reason}"),
+        other => panic!("{:?}", other.map(|picture| (picture.width, picture.height))),
+    }
 }
 
 /// Each small tile could claim 64 KiB, all of them in one place: gigabytes to be read for one request.

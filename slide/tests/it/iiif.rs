@@ -5,12 +5,15 @@ use crate::common::{
     pixels::{at, decode_jpeg, decode_png, difference, picture, smaller},
 };
 use microtome_slide::{
-    Rgb, Slide,
+    ReadAt, Rgb, Slide,
     deep_zoom::DeepZoom,
     iiif::{Plan, Refused, Request, Version, info},
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 const FILE: crate::common::File = FILES[0];
 const WIDTH: u32 = 1000;
@@ -283,6 +286,35 @@ fn large_pictures_are_drawn_in_bands_without_seams() {
         let expected = 127.0 + 100.0 * ((row(y) - 0.5) / 11.0).sin();
         assert!((f64::from(green) - expected).abs() < 6.0, "row {y}: {green} for {expected:.1}");
     }
+}
+
+/// Counts how often long stretches of a file are read: its tiles.
+struct Counted {
+    bytes: Vec<u8>,
+    reads: AtomicU32,
+}
+
+impl ReadAt for Counted {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.reads.fetch_add(u32::from(buf.len() > 1000), Ordering::Relaxed);
+        self.bytes.read_exact_at(buf, offset)
+    }
+}
+
+/// Bands ended in the midst of tiles, which were then decoded twice.
+#[test]
+fn bands_end_where_tiles_do_so_that_each_is_read_once() {
+    let top = picture(3000, 2000);
+    let bytes = FILE.write(&[image(FILE, &top, Form::tiles(crate::common::NONE, 512))]);
+    let source = Arc::new(Counted { bytes, reads: AtomicU32::new(0) });
+    let slide = Slide::open(source.clone()).unwrap();
+    source.reads.store(0, Ordering::Relaxed);
+    assert_eq!(drawn(&slide, "full/max/0/default.png"), top);
+    assert_eq!(source.reads.load(Ordering::Relaxed), 6 * 4);
 }
 
 /// Addresses of all kinds, put together from what stands in real ones: each is refused or becomes a plan within the
