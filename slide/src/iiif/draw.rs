@@ -5,7 +5,7 @@ use super::{Format, Plan, Quality, plan::sides, region::Rectangle};
 use crate::{
     Level, Rgb, Slide, SlideError, encode,
     error::Result,
-    limits::{DECODED_PIXELS_MAX, IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
+    limits::{IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
     region::{self, Window},
 };
 use std::ops::Range;

@@ -49,6 +49,16 @@ pub(crate) fn draw(
     Ok(())
 }
 
+/// The whole picture, each square of `1 << shrink` pixels one of it, as long as squares fill it and its form is a usual one:
+/// the mean is taken of what the JPEG has, before colours become red, green and blue.
+pub(crate) fn shrunk(jpeg: &[u8], frame: &Frame, shrink: u32) -> Result<Option<Rgb>> {
+    check(jpeg, frame)?;
+    let (width, height) = (u32::from(frame.width) >> shrink, u32::from(frame.height) >> shrink);
+    let mut picture = Rgb::white(width, height);
+    let drawn = baseline::draw(jpeg, Part { x: 0, y: 0, width, height, shrink }, false, &mut picture, (0, 0))?;
+    Ok(drawn.then_some(picture))
+}
+
 /// Refuses what is not decoded, and what cannot be as large as it says.
 pub(crate) fn check(jpeg: &[u8], frame: &Frame) -> Result<()> {
     if let Some(refusal) = refuse(frame) {
@@ -61,8 +71,10 @@ pub(crate) fn check(jpeg: &[u8], frame: &Frame) -> Result<()> {
     Ok(())
 }
 
-/// Decodes what [`baseline`] does not: progressive JPEG, odd sampling, several scans.
+/// Decodes what [`baseline`] does not: progressive JPEG, odd sampling, several scans. The decoder takes an end that comes
+/// too early for the right one and what is missing for grey, so that this is looked for before.
 pub(super) fn foreign(jpeg: &[u8], frame: &Frame) -> Result<Vec<u8>> {
+    baseline::check_whole(jpeg)?;
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
     let options = DecoderOptions::default()
         .set_max_width(width)

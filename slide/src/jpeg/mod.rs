@@ -5,11 +5,11 @@ mod baseline;
 mod decode;
 mod header;
 
-pub(crate) use decode::{SCANS_MAX, check, decode, draw};
+pub(crate) use decode::{SCANS_MAX, check, decode, draw, shrunk};
 pub(crate) use header::Frame;
 
 use crate::{SlideError, error::Result};
-pub(crate) use baseline::ZIGZAG;
+pub(crate) use baseline::{ZIGZAG, check_whole};
 use header::{Header, damaged};
 
 /// Adobe's marker with transform 0: the components are red, green and blue.

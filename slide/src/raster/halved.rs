@@ -51,6 +51,9 @@ impl<P: JpegPieces> Pieces for Halved<P> {
 
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb> {
         let (bytes, frame) = self.of.jpeg(source, column, row)?;
+        if let Some(smaller) = jpeg::shrunk(&bytes, &frame, self.times)? {
+            return Ok(smaller);
+        }
         let (mut whole, color) = planes(&bytes, &frame)?;
         // What remains of an odd side is left out.
         let (width, height) = ((whole.width >> self.times).max(1), (whole.height >> self.times).max(1));
@@ -68,6 +71,7 @@ impl<P: JpegPieces> Pieces for Halved<P> {
 
 /// The pixels in the colours that the JPEG has them in, grey as three alike.
 fn planes(bytes: &[u8], frame: &jpeg::Frame) -> Result<(Rgb, ColorSpace)> {
+    jpeg::check_whole(bytes)?;
     let wrong = |why: String| SlideError::Damaged(format!("a level's JPEG: {why}"));
     let (width, height) = (u32::from(frame.width), u32::from(frame.height));
     jpeg::check(bytes, frame)?;

@@ -1,6 +1,6 @@
 //! The bits of a scan between two markers.
 
-use super::huffman::{LOOK_BITS, Table, extend};
+use super::huffman::{LOOK_BITS, Symbol, Table, extend};
 
 /// Bytes behind the last one that may be read.
 const AHEAD: usize = 8;
@@ -92,6 +92,22 @@ impl Bits<'_> {
     fn skip(&mut self, bits: u32) {
         self.held <<= bits;
         self.count = self.count.wrapping_sub(bits);
+    }
+
+    /// So many bits, at most 16.
+    pub(super) fn take(&mut self, bits: u32) -> u32 {
+        self.refill();
+        let taken = (self.held >> 1) >> (u64::BITS - 1 - bits);
+        self.skip(bits);
+        taken as u32
+    }
+
+    /// The next code, without the value's bits.
+    pub(super) fn code(&mut self, table: &Table) -> Option<Symbol> {
+        self.refill();
+        let symbol = table.symbol(self.held)?;
+        self.skip(symbol.len);
+        Some(symbol)
     }
 
     /// Bits that were not read; negative where more were read than there are.

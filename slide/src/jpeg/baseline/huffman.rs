@@ -37,6 +37,8 @@ pub(super) struct Look {
 pub(super) struct Symbol {
     /// Bits of the code.
     pub(super) len: u32,
+    /// Zeros before the value.
+    pub(super) run: u32,
     /// Bits of the value.
     pub(super) size: u32,
     pub(super) steps: usize,
@@ -101,7 +103,7 @@ impl Table {
 impl Symbol {
     #[inline(always)]
     fn new(len: u32, symbol: u8) -> Self {
-        Self { len, size: u32::from(symbol & 15), steps: steps(symbol) }
+        Self { len, run: u32::from(symbol >> 4), size: u32::from(symbol & 15), steps: steps(symbol) }
     }
 }
 

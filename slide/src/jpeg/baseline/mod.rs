@@ -13,8 +13,10 @@ mod need;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub(crate) use plan::ZIGZAG;
+pub(crate) use whole::check_whole;
 
 use super::header::damaged;
 use crate::{Rgb, SlideError, error::Result, raster::Part};

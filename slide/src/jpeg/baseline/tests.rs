@@ -185,6 +185,36 @@ fn a_picture_cut_off_anywhere_is_an_error() {
     }
 }
 
+/// A JPEG of several scans, that ends after some of them or within one and says that all is well, was filled up with grey.
+#[test]
+fn what_is_for_another_decoder_is_cut_off_nowhere_either() {
+    let picture = picture(40, 32);
+    let forms: [fn(&mut Encoder<&mut Vec<u8>>); 4] = [
+        |encoder| encoder.set_progressive(true),
+        |encoder| encoder.set_progressive_scans(8),
+        |encoder| encoder.set_sampling_factor(SamplingFactor::F_4_1),
+        |encoder| {
+            encoder.set_progressive(true);
+            encoder.set_sampling_factor(SamplingFactor::F_2_2);
+            encoder.set_restart_interval(2);
+        },
+    ];
+    for (index, form) in forms.into_iter().enumerate() {
+        let jpeg = encoded(&picture, ColorType::Rgb, form);
+        assert!(check_whole(&jpeg).is_ok(), "{index}: {:?}", check_whole(&jpeg));
+        let frame = super::super::Header::parse(&jpeg).unwrap().frame.unwrap();
+        let data = super::super::decode::decode(&jpeg, &frame).unwrap();
+        let whole = Rgb { width: 40, height: 32, data };
+        assert!(farthest(&whole, &picture) < 120, "{index}: {}", farthest(&whole, &picture));
+        for len in 2..jpeg.len() - 2 {
+            let ended = [&jpeg[..len], &[0xff, 0xd9]].concat();
+            // The last byte of a scan may be filled up with ones alone.
+            let last = len + 1 == jpeg.len() - 2;
+            assert!(last || check_whole(&ended).is_err(), "{index}: {len} of {} bytes", jpeg.len());
+        }
+    }
+}
+
 #[test]
 fn overwritten_bytes_never_panic() {
     let picture = picture(48, 32);
