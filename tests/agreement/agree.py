@@ -279,7 +279,7 @@ def mosaics(tool, folder, wanted):
         if not wanted(f"mosaic-{name}"):
             continue
         path = os.path.join(folder, f"mosaic-{name}.svs")
-        size = ["--width", "4336", "--height", "3216", "--types", "4"]
+        size = ["--width", "4337", "--height", "3219", "--types", "4"]
         subprocess.run([sys.executable, tool, path, *size, *options], check=True, stdout=subprocess.DEVNULL)
         yield f"mosaic-{name}", path, name in ("none", "deflate")
 
