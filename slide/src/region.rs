@@ -38,6 +38,8 @@ impl Slide {
     /// counts beyond the edge. It falls between them if it is more than 1/512 of a pixel away from one, across or down;
     /// left of the slide and above it, it never does, as fractions are cut off there. All this is OpenSlide's; where a
     /// mean is taken across tiles or the edge, OpenSlide rounds the parts first, and a sample may be 1, seldom 3, apart.
+    /// OpenSlide also cuts a region of more than 4096 pixels a side into pieces that begin at whole pixels of level 0, so
+    /// that they may lie up to one of those apart from ours, which is one piece.
     ///
     /// # Errors
     /// `Outside` where there is no such level; `TooLarge` where it has more than 64 Mi pixels; `Damaged` or
