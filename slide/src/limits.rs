@@ -39,6 +39,14 @@ pub(crate) const JPEG_TABLES_LEN_MAX: u64 = 64 << 10;
 pub(crate) const ICC_PROFILE_LEN_MAX: u64 = 16 << 20;
 /// Most that one level may be smaller than the one before it for a tile missing in it to be filled from there.
 pub(crate) const FILL_RATIO_MAX: f64 = 4.5;
+/// Most tiles that the file lacks which are filled, from the level above each, to fill one.
+pub(crate) const FILLS_MAX: u32 = 3;
+/// Most rows and columns of tiles of one level that are looked at for holes under one tile.
+pub(crate) const TILES_COVERED_MAX: usize = 64;
+/// Most levels that are looked at so.
+pub(crate) const LEVELS_COVERED_MAX: usize = 4;
+/// Most tiles of a level that are looked at for holes at all.
+pub(crate) const HOLES_TILES_MAX: u64 = 64 << 20;
 /// Most pixels of a plain picture, which is decoded as a whole: 192 MiB of RGB.
 pub(crate) const PICTURE_PIXELS_MAX: u64 = 64 << 20;
 /// The same for JPEG 2000, whose decoder takes some 30 bytes for each.

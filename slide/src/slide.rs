@@ -3,7 +3,8 @@
 use crate::{
     ReadAt, Rgb, SlideError,
     error::Result,
-    limits::{FILL_RATIO_MAX, ICC_PROFILE_LEN_MAX, PROPERTIES_LEN_MAX},
+    holes::Holes,
+    limits::{FILL_RATIO_MAX, FILLS_MAX, ICC_PROFILE_LEN_MAX, PROPERTIES_LEN_MAX},
     raster::{Part, Raster},
     region::{self, Window},
     tiff::{Tiff, tags},
@@ -112,6 +113,8 @@ pub struct Slide {
     vendor: &'static str,
     levels: Vec<Level>,
     rasters: Vec<Raster>,
+    /// What is known of holes, where tiles over them are not to be trusted.
+    holes: Option<Holes>,
     associated: Vec<Associated>,
     associated_rasters: Vec<Raster>,
     mpp: Option<(f64, f64)>,
@@ -153,6 +156,7 @@ impl Slide {
             source,
             vendor: parts.vendor,
             levels,
+            holes: parts.holes_spoil.then(|| Holes::new(&parts.levels)),
             rasters: parts.levels,
             associated,
             associated_rasters,
@@ -236,20 +240,29 @@ impl Slide {
         row: u32,
         out: &mut Vec<u8>,
     ) -> Result<bool> {
-        self.raster(level)?.native(source, column, row, out)
+        let raster = self.raster(level)?;
+        if self.is_spoilt(source, level, (column, row))? {
+            return Ok(false);
+        }
+        raster.native(source, column, row, out)
     }
 
     /// The tile in the file's own grid, decoded, at the whole size of the level's tiles: edge tiles are padded with what
     /// the file has there. A tile that the file lacks is drawn from the level above (Aperio's encoder leaves such holes)
-    /// and white at level 0.
+    /// and white at level 0; so is one of an Aperio slide that lies over such a hole.
     ///
     /// # Errors
     /// `Outside` where there is no such level or tile; `Damaged` or `Unsupported` where its data cannot be decoded.
     pub fn tile(&self, level: usize, column: u32, row: u32) -> Result<Rgb> {
         let raster = self.raster(level)?;
-        match raster.pixels(self.source.as_ref(), column, row)? {
+        let source = self.source.as_ref();
+        let stored = match self.is_spoilt(source, level, (column, row))? {
+            true => None,
+            false => raster.pixels(source, column, row)?,
+        };
+        match stored {
             Some(tile) => Ok(tile),
-            None => self.fill(level, raster, column, row),
+            None => self.fill(level, raster, (column, row), &mut { FILLS_MAX }),
         }
     }
 
@@ -263,10 +276,18 @@ impl Slide {
         at: (u32, u32),
     ) -> Result<()> {
         let raster = self.raster(level)?;
-        if !raster.draw(self.source.as_ref(), tile, part, picture, at)? {
-            part.draw(&self.fill(level, raster, tile.0, tile.1)?, picture, at);
+        let source = self.source.as_ref();
+        if self.is_spoilt(source, level, tile)? || !raster.draw(source, tile, part, picture, at)? {
+            part.draw(&self.fill(level, raster, tile, &mut { FILLS_MAX })?, picture, at);
         }
         Ok(())
+    }
+
+    /// Whether a tile lies over a hole and so is not to be trusted.
+    fn is_spoilt(&self, source: &dyn ReadAt, level: usize, tile: (u32, u32)) -> Result<bool> {
+        let Some(holes) = self.holes.as_ref().filter(|_| level > 0) else { return Ok(false) };
+        self.raster(level)?.grid.check(tile.0, tile.1)?;
+        holes.under(source, &self.rasters, level, tile)
     }
 
     /// The associated image of this name.
@@ -302,8 +323,9 @@ impl Slide {
         self.rasters.get(level).ok_or_else(|| SlideError::Outside(format!("level {level} of {}", self.rasters.len())))
     }
 
-    /// Draws a tile that the file lacks. Holes in the level above stay white, so that the cost has a bound.
-    fn fill(&self, level: usize, raster: &Raster, column: u32, row: u32) -> Result<Rgb> {
+    /// Draws a tile that the file lacks. Holes in the level above are filled likewise, but no more of them than are `left`,
+    /// so that the cost has a bound: other holes stay white, and what lies over holes is taken as it is.
+    fn fill(&self, level: usize, raster: &Raster, (column, row): (u32, u32), left: &mut u32) -> Result<Rgb> {
         let grid = &raster.grid;
         let mut tile = Rgb::white(grid.tile_width, grid.tile_height);
         let Some(above) = level.checked_sub(1) else { return Ok(tile) };
@@ -323,8 +345,16 @@ impl Slide {
             height: f64::from(height) * scale_y,
         };
         let drawn = region::render(&finer.grid, from, width, height, |tile, part, picture, at| {
+            let source = self.source.as_ref();
+            let fills = *left > 0 && above > 0;
+            let stored =
+                !(fills && self.is_spoilt(source, above, tile)?) && finer.draw(source, tile, part, picture, at)?;
+            if !stored && fills {
+                *left -= 1;
+                part.draw(&self.fill(above, finer, tile, left)?, picture, at);
+            }
             // What is not drawn stays white, as the picture was.
-            finer.draw(self.source.as_ref(), tile, part, picture, at).map(drop)
+            Ok(())
         })?;
         tile.paste((0, 0), &drawn, (0, 0), (width, height));
         Ok(tile)

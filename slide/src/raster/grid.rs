@@ -44,6 +44,11 @@ impl Grid {
         Err(SlideError::Outside(format!("tile {column}, {row} of a grid of {} × {}", self.columns, self.rows)))
     }
 
+    /// Tiles in all.
+    pub(crate) fn tiles(&self) -> u64 {
+        u64::from(self.columns) * u64::from(self.rows)
+    }
+
     /// A tile's index, row by row.
     pub(crate) fn index(&self, column: u32, row: u32) -> u64 {
         u64::from(row) * u64::from(self.columns) + u64::from(column)

@@ -31,7 +31,7 @@ use crate::{
     resample::BoxMean,
     tiff::{Directory, Tiff, tags},
 };
-use std::fmt;
+use std::{fmt, ops::Range};
 use stored::Stored;
 use turned::Turned;
 
@@ -49,6 +49,12 @@ pub(crate) trait Tiles: fmt::Debug + Send + Sync {
     /// shows at the tile's size.
     fn native(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32, out: &mut Vec<u8>) -> Result<bool> {
         let _ = (grid, source, column, row, out);
+        Ok(false)
+    }
+
+    /// Whether the file lacks one of the tiles with these indices. Where that is not told by a table none is missing.
+    fn any_missing(&self, source: &dyn ReadAt, tiles: Range<u64>) -> Result<bool> {
+        let _ = (source, tiles);
         Ok(false)
     }
 
@@ -113,6 +119,11 @@ impl Raster {
     pub(crate) fn native(&self, source: &dyn ReadAt, column: u32, row: u32, out: &mut Vec<u8>) -> Result<bool> {
         self.grid.check(column, row)?;
         self.tiles.native(&self.grid, source, column, row, out)
+    }
+
+    /// See [`Tiles::any_missing`].
+    pub(crate) fn any_missing(&self, source: &dyn ReadAt, tiles: Range<u64>) -> Result<bool> {
+        self.tiles.any_missing(source, tiles)
     }
 
     /// See [`Tiles::pixels`].

@@ -12,7 +12,7 @@ use crate::{
     limits::{NATIVE_LEN_MAX, TILE_PIXELS_MAX},
     tiff::{Directory, Table, Tiff, tags},
 };
-use std::cell::Cell;
+use std::{cell::Cell, ops::Range};
 
 /// Most bytes of memory for a JPEG that stay for the next one.
 const JPEG_KEPT_LEN_MAX: usize = 1 << 20;
@@ -201,6 +201,10 @@ impl Tiles for Stored {
             out.truncate(start);
         }
         native
+    }
+
+    fn any_missing(&self, source: &dyn ReadAt, tiles: Range<u64>) -> Result<bool> {
+        self.lengths.map_or(Ok(false), |lengths| lengths.any_zero(source, tiles))
     }
 
     fn pixels(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Rgb>> {

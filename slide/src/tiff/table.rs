@@ -6,6 +6,7 @@
 
 use super::header::ByteOrder;
 use crate::{ReadAt, SlideError, error::Result};
+use std::ops::Range;
 
 /// A list of unsigned numbers in the file, proven to lie inside it.
 #[derive(Debug, Clone, Copy)]
@@ -27,5 +28,27 @@ impl Table {
         let value = &mut value[..usize::from(self.value_len).min(8)];
         source.read_exact_at(value, self.at + index * u64::from(self.value_len))?;
         Ok(self.order.uint(value))
+    }
+    /// Whether one of the numbers with these indices is 0. Nothing is allocated.
+    pub(crate) fn any_zero(&self, source: &dyn ReadAt, indices: Range<u64>) -> Result<bool> {
+        if indices.start >= indices.end {
+            return Ok(false);
+        }
+        if indices.end > self.count {
+            return Err(SlideError::Outside(format!("entry {} of a table of {}", indices.end - 1, self.count)));
+        }
+        let value_len = usize::from(self.value_len).clamp(1, 8);
+        let mut buffer = [0; 4096];
+        let mut at = indices.start;
+        while at < indices.end {
+            let count = (indices.end - at).min((buffer.len() / value_len) as u64);
+            let values = &mut buffer[..count as usize * value_len];
+            source.read_exact_at(values, self.at + at * value_len as u64)?;
+            if values.chunks_exact(value_len).any(|value| value.iter().all(|&byte| byte == 0)) {
+                return Ok(true);
+            }
+            at += count;
+        }
+        Ok(false)
     }
 }

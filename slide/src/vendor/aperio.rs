@@ -55,6 +55,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
         mpp: mpp.map(|mpp| (mpp, mpp)),
         objective_power,
         properties,
+        holes_spoil: true,
         ..Parts::new("aperio")
     }))
 }

@@ -36,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) objective_power: Option<f64>,
     /// What the file says besides, under OpenSlide's names.
     pub(crate) properties: BTreeMap<String, String>,
+    /// Whether tiles that lie over one that a finer level lacks are not to be trusted.
+    pub(crate) holes_spoil: bool,
     /// Which directory of the TIFF may have the ICC profile.
     pub(crate) profile: usize,
 }
@@ -51,6 +53,7 @@ impl Parts {
             mpp: None,
             objective_power: None,
             properties: BTreeMap::new(),
+            holes_spoil: false,
             profile: 0,
         }
     }
