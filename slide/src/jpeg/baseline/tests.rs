@@ -215,6 +215,19 @@ fn what_is_for_another_decoder_is_cut_off_nowhere_either() {
     }
 }
 
+/// The other decoder drew another picture.
+#[test]
+fn a_quarter_of_the_rows_of_chroma_is_refused_unless_progressive() {
+    let tall = |progressive| {
+        encoded(&picture(40, 32), ColorType::Rgb, |encoder| {
+            encoder.set_sampling_factor(SamplingFactor::F_1_4);
+            encoder.set_progressive(progressive);
+        })
+    };
+    assert!(matches!(check_whole(&tall(false)), Err(SlideError::Unsupported(_))));
+    assert!(check_whole(&tall(true)).is_ok());
+}
+
 #[test]
 fn overwritten_bytes_never_panic() {
     let picture = picture(48, 32);

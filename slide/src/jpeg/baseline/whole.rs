@@ -9,7 +9,7 @@ use super::{
     huffman::{END, Table},
     no_code,
 };
-use crate::{error::Result, jpeg::header::damaged};
+use crate::{SlideError, error::Result, jpeg::header::damaged};
 use std::ops::RangeInclusive;
 
 /// Most Huffman tables that a JPEG may define; encoders write two for a scan, or four.
@@ -37,6 +37,8 @@ struct Walk {
     /// MCUs of a scan of several components.
     mcus: usize,
     progressive: bool,
+    /// Rows of blocks of an MCU.
+    down: usize,
     /// For DC and for AC.
     tables: [[Option<Table>; 4]; 2],
     tables_read: usize,
@@ -53,8 +55,8 @@ struct Scan {
     refines: bool,
 }
 
-/// Refuses a JPEG that ends before all bits of all coefficients, or that has codes that its tables have not. Its header
-/// was parsed before.
+/// Refuses a JPEG that ends before all bits of all coefficients, or that has codes that its tables have not, and what the
+/// other decoder does not draw as it should. The header was parsed before.
 pub(crate) fn check_whole(jpeg: &[u8]) -> Result<()> {
     let mut walk = Walk::default();
     let (mut rest, mut scans) = (jpeg.get(2..).unwrap_or_default(), 0);
@@ -81,6 +83,10 @@ pub(crate) fn check_whole(jpeg: &[u8]) -> Result<()> {
             _ => {}
         }
     }
+    if walk.down > 2 && !walk.progressive {
+        // The decoder takes rows for others: what it gave for 1 × 4 was another picture than libjpeg's.
+        return Err(SlideError::Unsupported("JPEG with a third or a quarter of the rows of chroma".into()));
+    }
     let whole = walk.components.iter().all(|component| component.told == [0; 64]);
     if whole && !walk.components.is_empty() { Ok(()) } else { Err(early()) }
 }
@@ -93,7 +99,7 @@ impl Walk {
         let blocks = |sampling: u8| (usize::from(sampling >> 4), usize::from(sampling & 15));
         let largest = listed.iter().map(|entry| blocks(entry[1]));
         let (across, down) = largest.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))?;
-        self.progressive = marker == 0xc2;
+        (self.progressive, self.down) = (marker == 0xc2, down);
         self.mcus = width.div_ceil(8 * across.max(1)) * height.div_ceil(8 * down.max(1));
         self.components.clear();
         for &[id, sampling, _] in listed {
@@ -291,10 +297,10 @@ fn refine(
     Some(())
 }
 
-fn early() -> crate::SlideError {
+fn early() -> SlideError {
     damaged("it ends before its pixels")
 }
 
-fn wrong() -> crate::SlideError {
+fn wrong() -> SlideError {
     damaged("its scans contradict its header")
 }
