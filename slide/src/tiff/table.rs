@@ -29,6 +29,7 @@ impl Table {
         source.read_exact_at(value, self.at + index * u64::from(self.value_len))?;
         Ok(self.order.uint(value))
     }
+
     /// Whether one of the numbers with these indices is 0. Nothing is allocated.
     pub(crate) fn any_zero(&self, source: &dyn ReadAt, indices: Range<u64>) -> Result<bool> {
         if indices.start >= indices.end {
