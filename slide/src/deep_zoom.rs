@@ -1,11 +1,7 @@
 //! Deep Zoom: a slide cut for viewers into levels that halve and tiles of one size. Where a tile is one of the file's
 //! own, [`DeepZoom::native`] says which, and nothing need be decoded.
 
-use crate::{
-    Rgb, Slide, SlideError,
-    error::Result,
-    region::{self, Window},
-};
+use crate::{Rgb, Slide, SlideError, error::Result, grid::Window, region};
 
 /// Side of the tiles where the file's own are not square or beyond reason.
 const TILE_SIZE_DEFAULT: u32 = 256;

@@ -16,6 +16,7 @@ mod codec;
 pub mod deep_zoom;
 pub mod encode;
 mod error;
+mod grid;
 mod holes;
 pub mod icc;
 pub mod iiif;

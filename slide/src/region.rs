@@ -5,30 +5,14 @@ use crate::{
     Rgb, Slide, SlideError,
     between::Place,
     error::Result,
+    grid::{Grid, Part, Window},
     limits::{
         DECODED_PER_PIXEL_MAX, DECODED_PIXELS_FREE, DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX,
         RENDER_PIXELS_MAX, TILE_COST_PIXELS,
     },
-    raster::{Grid, Part},
     resample::{self, BoxMean},
 };
 use std::ops::Range;
-
-/// A rectangle of a level, in its pixels; sides may fall between pixels.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
-}
-
-impl Window {
-    /// The same when each square of `by` pixels a side has become one.
-    fn shrunk(self, by: f64) -> Self {
-        Self { x: self.x / by, y: self.y / by, width: self.width / by, height: self.height / by }
-    }
-}
 
 impl Slide {
     /// The pixels of a rectangle, as OpenSlide's `read_region`: `x`, `y` of its corner in pixels of level 0, `width` and

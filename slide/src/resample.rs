@@ -1,6 +1,9 @@
 //! Pictures made smaller, each pixel the mean of those it covers.
 
-use crate::{Rgb, region::Window};
+use crate::{
+    Rgb,
+    grid::{Part, Window},
+};
 use fearless_simd::{Level, dispatch};
 use std::ops::Range;
 
@@ -87,6 +90,21 @@ fn push_means(sums: &[u32], count: u32, out: &mut Vec<u8>) {
     match count.is_power_of_two() {
         true => out.extend(sums.iter().map(|sum| ((sum + half) >> count.trailing_zeros()) as u8)),
         false => out.extend(sums.iter().map(|sum| ((sum + half) / count) as u8)),
+    }
+}
+
+impl Part {
+    /// Draws it from the whole tile.
+    pub(crate) fn draw(&self, tile: &Rgb, picture: &mut Rgb, at: (u32, u32)) {
+        if self.shrink == 0 {
+            return picture.paste(at, tile, (self.x, self.y), (self.width, self.height));
+        }
+        let end = |start: u32, len: u32, side: u32| ((start + len) << self.shrink).min(side);
+        let across = self.x << self.shrink..end(self.x, self.width, tile.width);
+        let down = self.y << self.shrink..end(self.y, self.height, tile.height);
+        let mut mean = BoxMean::new(across.clone(), down.clone(), 1 << self.shrink);
+        mean.add(tile, 0, 0, &across, &down);
+        picture.paste(at, &mean.finish(), (0, 0), (self.width, self.height));
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::{
     ReadAt, Rgb, SlideError,
     error::Result,
+    grid::{Part, Window},
     holes::Holes,
     limits::{FILL_RATIO_MAX, FILLS_MAX, ICC_PROFILE_LEN_MAX, PROPERTIES_LEN_MAX},
-    raster::{Part, Raster},
-    region::{self, Window},
+    raster::Raster,
+    region,
     tiff::{Tiff, tags},
     vendor,
 };

@@ -5,8 +5,9 @@ use super::{Format, Plan, Quality, plan::sides, region::Rectangle};
 use crate::{
     Level, Rgb, Slide, SlideError, encode,
     error::Result,
+    grid::Window,
     limits::{IIIF_BAND_PIXELS_MAX, RENDER_PIXELS_MAX},
-    region::{self, Window},
+    region,
 };
 use std::ops::Range;
 

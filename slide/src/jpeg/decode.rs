@@ -1,7 +1,7 @@
 //! A whole JPEG to pixels: all of them, or a part of them made smaller.
 
 use super::{Frame, baseline, header::damaged, refuse};
-use crate::{Rgb, error::Result, raster::Part};
+use crate::{Rgb, error::Result, grid::Part};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use zune_jpeg::{
     JpegDecoder,

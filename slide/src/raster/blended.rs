@@ -1,8 +1,12 @@
 //! Several images of one size shown as one: each has the light of one channel, in its colour, and lights add up on black,
 //! as microscopes for fluorescence show them.
 
-use super::{Grid, Part, Raster, Tiles};
-use crate::{Compression, ReadAt, Rgb, SlideError, error::Result};
+use super::{Raster, Tiles};
+use crate::{
+    Compression, ReadAt, Rgb, SlideError,
+    error::Result,
+    grid::{Grid, Part},
+};
 
 /// The channels with the colours of their light.
 #[derive(Debug)]

@@ -1,7 +1,11 @@
 //! An image of which less is shown than its tags say: some writers count the padding of the last tiles in.
 
-use super::{Grid, Part, Raster, Tiles};
-use crate::{Compression, ReadAt, Rgb, error::Result};
+use super::{Raster, Tiles};
+use crate::{
+    Compression, ReadAt, Rgb,
+    error::Result,
+    grid::{Grid, Part},
+};
 
 /// The tiles of the larger image.
 #[derive(Debug)]

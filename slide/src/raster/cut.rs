@@ -2,8 +2,14 @@
 //! are decoded when they are first looked at and kept in the process's [cache](crate::cache); viewers see tiles of a
 //! useful size. Owns the cutting; what a piece is, its [`Pieces`] know.
 
-use super::{Grid, Part, Raster, Tiles};
-use crate::{Compression, ReadAt, Rgb, cache::Keeper, error::Result, resample::BoxMean};
+use super::{Raster, Tiles};
+use crate::{
+    Compression, ReadAt, Rgb,
+    cache::Keeper,
+    error::Result,
+    grid::{Grid, Part},
+    resample::BoxMean,
+};
 use std::{fmt, ops::Range, sync::Arc};
 
 /// Side of the tiles in pixels.

@@ -1,8 +1,8 @@
 //! An image made smaller by halving each piece of a JPEG before its colours become red, green and blue: as libjpeg and
 //! so OpenSlide do it, where colours beyond what RGB can say count with what they are.
 
-use super::{Grid, cut::Pieces};
-use crate::{Compression, ReadAt, Rgb, SlideError, error::Result, jpeg, resample::BoxMean};
+use super::cut::Pieces;
+use crate::{Compression, ReadAt, Rgb, SlideError, error::Result, grid::Grid, jpeg, resample::BoxMean};
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},

@@ -5,7 +5,6 @@ mod blended;
 mod clipped;
 mod cut;
 mod form;
-mod grid;
 mod halved;
 mod head;
 mod mosaic;
@@ -17,7 +16,6 @@ mod stored;
 mod turned;
 
 pub(crate) use cut::Pieces;
-pub(crate) use grid::{Grid, Part};
 pub(crate) use halved::{Halved, JpegPieces};
 pub(crate) use head::Head;
 pub(crate) use mosaic::Area;
@@ -27,6 +25,7 @@ pub(crate) use restart::Restarts;
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     error::Result,
+    grid::{Grid, Part},
     limits::REGION_PIXELS_MAX,
     resample::BoxMean,
     tiff::{Directory, Tiff, tags},

@@ -3,10 +3,11 @@
 //! earlier areas before later ones, as OpenSlide paints them. Places are rounded to whole pixels; OpenSlide interpolates
 //! between them.
 
-use super::{Grid, Part, Raster, Tiles};
+use super::{Raster, Tiles};
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     error::Result,
+    grid::{Grid, Part},
     limits::{MOSAIC_PIXELS_MAX, TILE_PIXELS_MAX},
     resample::BoxMean,
 };

@@ -1,11 +1,12 @@
 //! A plain picture, a file of its own or a stretch of one, that is decoded as a whole: JPEG, PNG, JPEG 2000. Owns the
 //! decoding; sizes and places come from who found the picture.
 
-use super::{Grid, JpegPieces, cut::Pieces};
+use super::{JpegPieces, cut::Pieces};
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     codec::{Alpha, Color, Layout, Samples},
     error::Result,
+    grid::Grid,
     jpeg,
     limits::{JPEG_2000_PICTURE_PIXELS_MAX, PICTURE_LEN_MAX, PICTURE_PIXELS_MAX},
     tiff::ByteOrder,

@@ -1,8 +1,8 @@
 //! Tiles of an image whose samples lie in separate planes (PlanarConfiguration 2): as many tiles make one as the pixel
 //! has samples of a meaning.
 
-use super::{Grid, Stored};
-use crate::{Compression, ReadAt, SlideError, codec::Layout, error::Result, jpeg};
+use super::Stored;
+use crate::{Compression, ReadAt, SlideError, codec::Layout, error::Result, grid::Grid, jpeg};
 
 impl Stored {
     /// The pixels of a tile from all planes that matter; nothing where one of them has no such tile.

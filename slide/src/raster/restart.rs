@@ -3,10 +3,11 @@
 //! header and another size in it. Owns how intervals are found: by a list that the file has, each entry of which is held
 //! against the bytes there, and by looking for the markers where there is none or it is wrong.
 
-use super::{Grid, Head, JpegPieces, cut::Pieces};
+use super::{Head, JpegPieces, cut::Pieces};
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     error::Result,
+    grid::Grid,
     jpeg,
     limits::{RESTART_SCAN_LEN_MAX, TILE_PIXELS_MAX},
     tiff::Table,

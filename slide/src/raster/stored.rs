@@ -2,12 +2,13 @@
 //! are found and become pixels.
 
 use super::{
-    Grid, Part, Raster, Tiles,
+    Raster, Tiles,
     form::{Form, unsupported},
 };
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     error::Result,
+    grid::{Grid, Part},
     jpeg,
     limits::{NATIVE_LEN_MAX, TILE_PIXELS_MAX},
     tiff::{Directory, Table, Tiff, tags},

@@ -7,8 +7,8 @@
 //! The same is done here, so that coordinates of one reader are those of the other. No scanner is known to write such
 //! tiles.
 
-use super::{Grid, Stored, Tiles};
-use crate::{Compression, ReadAt, Rgb, error::Result};
+use super::{Stored, Tiles};
+use crate::{Compression, ReadAt, Rgb, error::Result, grid::Grid};
 
 /// How the pixels of a tile are mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use super::{Parts, base64, properties, xml};
 use crate::{
     Compression, ReadAt, Rgb, SlideError,
     error::Result,
+    grid::Grid,
     jpeg,
     limits::ENCODED_IMAGE_LEN_MAX,
-    raster::{Grid, Head, Pieces, Raster},
+    raster::{Head, Pieces, Raster},
     tiff::{Tiff, tags},
 };
 use roxmltree::Node;

@@ -19,7 +19,7 @@ pub(crate) use plan::ZIGZAG;
 pub(crate) use whole::check_whole;
 
 use super::header::damaged;
-use crate::{Rgb, SlideError, error::Result, raster::Part};
+use crate::{Rgb, SlideError, error::Result, grid::Part};
 use bits::{Bits, Stretch};
 use fearless_simd::{Level, Simd, dispatch};
 use huffman::{END, Table};

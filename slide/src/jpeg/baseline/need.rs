@@ -4,7 +4,7 @@ use super::{
     Target, color,
     plan::{Color, Plan},
 };
-use crate::raster::Part;
+use crate::grid::Part;
 use std::ops::Range;
 
 /// Samples before the first one of a row, and at least as many after the last: room for what stands for those beyond

@@ -1,6 +1,6 @@
-//! The places of tiles in an image, and of parts in tiles.
+//! Places: of tiles in an image, of parts in tiles, of windows in levels. Numbers only; knows no pixels.
 
-use crate::{Rgb, SlideError, error::Result, resample::BoxMean};
+use crate::{SlideError, error::Result};
 
 /// Largest shrinking that a tile can be drawn with: 8 × 8 pixels to one, the side of JPEG's blocks.
 pub(crate) const SHRINK_MAX: u32 = 3;
@@ -79,7 +79,7 @@ impl Grid {
 
     /// Where `part` has pixels that cover something beyond the image's edge: the part that they cover inside of it, at
     /// its own size.
-    pub(super) fn beyond_edge(&self, column: u32, row: u32, part: Part) -> Option<Part> {
+    pub(crate) fn beyond_edge(&self, column: u32, row: u32, part: Part) -> Option<Part> {
         let (left, top) = self.corner(column, row);
         let (x, y) = (part.x << part.shrink, part.y << part.shrink);
         let (width, height) = (part.width << part.shrink, part.height << part.shrink);
@@ -90,17 +90,18 @@ impl Grid {
     }
 }
 
-impl Part {
-    /// Draws it from the whole tile.
-    pub(crate) fn draw(&self, tile: &Rgb, picture: &mut Rgb, at: (u32, u32)) {
-        if self.shrink == 0 {
-            return picture.paste(at, tile, (self.x, self.y), (self.width, self.height));
-        }
-        let end = |start: u32, len: u32, side: u32| ((start + len) << self.shrink).min(side);
-        let across = self.x << self.shrink..end(self.x, self.width, tile.width);
-        let down = self.y << self.shrink..end(self.y, self.height, tile.height);
-        let mut mean = BoxMean::new(across.clone(), down.clone(), 1 << self.shrink);
-        mean.add(tile, 0, 0, &across, &down);
-        picture.paste(at, &mean.finish(), (0, 0), (self.width, self.height));
+/// A rectangle of a level, in its pixels; sides may fall between pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+impl Window {
+    /// The same when each square of `by` pixels a side has become one.
+    pub(crate) fn shrunk(self, by: f64) -> Self {
+        Self { x: self.x / by, y: self.y / by, width: self.width / by, height: self.height / by }
     }
 }
