@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import openslide
 from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image
 
 SLIDES = json.loads(os.environ["BENCH_SLIDES"])
 QUALITY = int(os.environ["BENCH_JPEG_QUALITY"])
@@ -47,10 +48,24 @@ def region(name, form, level, place):
     return "image/png", out.getvalue()
 
 
+def scaled(name, place, to):
+    """/NAME/scaled/X_Y_SIDE/TO: from the level that OpenSlide finds best, as its own thumbnails are made."""
+    x, y, side = map(int, place.split("_"))
+    to = int(to)
+    level = slide(name).get_best_level_for_downsample(side / to)
+    there = round(side / slide(name).level_downsamples[level])
+    picture = slide(name).read_region((x, y), level, (there, there)).convert("RGB")
+    if there != to:
+        picture = picture.resize((to, to), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "jpeg", quality=QUALITY)
+    return "image/jpeg", out.getvalue()
+
+
 def application(environ, start_response):
     try:
         name, what, *rest = environ["PATH_INFO"].strip("/").split("/")
-        media_type, body = {"dz": tile, "region": region}[what](name, *rest)
+        media_type, body = {"dz": tile, "region": region, "scaled": scaled}[what](name, *rest)
         status = "200 OK"
     except (KeyError, ValueError, TypeError, openslide.OpenSlideError) as error:
         status, media_type, body = "404 Not Found", "text/plain", repr(error).encode()

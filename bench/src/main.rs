@@ -68,7 +68,8 @@ impl Common {
         if !program.is_file() {
             anyhow::bail!("{} is no program: build it with 'cargo build --release'", program.display());
         }
-        Ok(program)
+        // A bare name would be searched for elsewhere.
+        program.canonicalize().with_context(|| format!("cannot find {}", program.display()))
     }
 
     /// A folder that goes when the benchmark ends.

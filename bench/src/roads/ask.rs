@@ -145,7 +145,8 @@ fn deep_zoom(asked: &Asked, tile_size: Option<u32>, overlap: u32, below: usize) 
     list
 }
 
-/// Corners in pixels of level 0 of squares that lie inside the level.
+/// Corners in pixels of level 0 of squares that lie inside the level, each on a whole pixel of it: between two pixels
+/// OpenSlide would have to resample, which few ask it for.
 fn places(
     asked: &Asked,
     level: usize,
@@ -154,18 +155,17 @@ fn places(
     chance: &mut StdRng,
     make: impl Fn(u64, u64) -> Ask,
 ) -> Vec<Ask> {
-    let (Some(top), Some(level)) = (asked.slide.levels().first(), asked.slide.levels().get(level)) else {
-        return Vec::new();
-    };
-    let covered = (f64::from(side) * level.downsample).ceil() as u64;
-    let (Some(width), Some(height)) = (top.width.checked_sub(covered), top.height.checked_sub(covered)) else {
+    let Some(level) = asked.slide.levels().get(level) else { return Vec::new() };
+    let (Some(width), Some(height)) = (level.width.checked_sub(side.into()), level.height.checked_sub(side.into()))
+    else {
         return Vec::new();
     };
     let mut corners = std::collections::BTreeSet::new();
     for _ in 0..count {
         corners.insert((chance.random_range(0..=width), chance.random_range(0..=height)));
     }
-    corners.into_iter().map(|(x, y)| make(x, y)).collect()
+    let top = |at: u64| (at as f64 * level.downsample).round() as u64;
+    corners.into_iter().map(|(x, y)| make(top(x), top(y))).collect()
 }
 
 #[cfg(test)]

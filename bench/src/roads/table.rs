@@ -72,14 +72,14 @@ pub(crate) fn roads(levels: usize) -> Vec<Road> {
             "IIIF region 1000×1000 scaled to 500×500",
             Which::Pyramid,
             Asks::Iiif { side: 1000, to: 500 },
-            &[Microtome, Iipsrv],
+            &[Microtome, Iipsrv, OpenSlide],
         ),
         road(
             "iiif-aperio",
             "IIIF region 1000×1000 scaled to 500×500, from levels far apart",
             Which::Aperio,
             Asks::Iiif { side: 1000, to: 500 },
-            &[Microtome, Iipsrv],
+            &[Microtome, OpenSlide],
         ),
         road("jp2k", "JPEG 2000 tile as JPEG", Which::Jpeg2000, Asks::Native, &[Microtome, OpenSlide]),
     ];

@@ -97,7 +97,7 @@ impl Server for OpenSlide {
             Ask::Region { level, x, y, side, form } => {
                 format!("/{slide}/region/{}/{level}/{x}_{y}_{side}", form.suffix())
             }
-            Ask::Iiif { .. } => return None,
+            Ask::Iiif { x, y, side, to } => format!("/{slide}/scaled/{x}_{y}_{side}/{to}"),
         };
         Some(path.into())
     }
