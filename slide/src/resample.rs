@@ -121,9 +121,14 @@ pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb
     if image.data.is_empty() {
         return Rgb::white(width, height);
     }
+    let mut data = vec![0; width as usize * height as usize * 3];
+    let is_move = near(window.width, f64::from(width)) && near(window.height, f64::from(height));
+    if let Some(by) = Move::of(&image, window, (width, height)).filter(|_| is_move) {
+        dispatch!(Level::new(), _ => by.means(&image, width as usize * 3, &mut data));
+        return Rgb { width, height, data };
+    }
     let across = covers(window.x, window.width, width, image.width);
     let down = covers(window.y, window.height, height, image.height);
-    let mut data = vec![0; width as usize * height as usize * 3];
     dispatch!(Level::new(), _ => means(&image, &across, &down, &mut data));
     Rgb { width, height, data }
 }
@@ -152,6 +157,50 @@ fn means(image: &Rgb, across: &[Cover], down: &[Cover], out: &mut [u8]) {
                 }
             }
             *out = [mean[0] as u8, mean[1] as u8, mean[2] as u8];
+        }
+    }
+}
+
+/// A window of pixels as large as the image's, which lie between them: all have the same shares of their neighbours.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    /// The pixel at the window's corner or before it, across and down.
+    first: (usize, usize),
+    /// The shares of the pixels to the right and below, of [`Move::WHOLE`].
+    shares: (u32, u32),
+}
+
+impl Move {
+    /// The square of it times the largest sample just fits into 32 bits.
+    const WHOLE: u32 = 1 << 12;
+
+    /// How a window of `size` pixels lies in `image`; nothing where it goes beyond.
+    fn of(image: &Rgb, window: Window, (width, height): (u32, u32)) -> Option<Self> {
+        let side = |start: f64, len: u32, side: u32| {
+            let place = (start.max(0.0) * f64::from(Self::WHOLE)).round() as u64;
+            let (first, share) = (place / u64::from(Self::WHOLE), (place % u64::from(Self::WHOLE)) as u32);
+            let end = first + u64::from(len) + u64::from(share > 0);
+            (end <= u64::from(side)).then_some((first as usize, share))
+        };
+        let (x, right) = side(window.x, width, image.width)?;
+        let (y, below) = side(window.y, height, image.height)?;
+        Some(Self { first: (x, y), shares: (right, below) })
+    }
+
+    /// Each sample of `out`, rows of `len` of them, as the mean of the four that its pixel lies on.
+    #[inline(always)]
+    fn means(self, image: &Rgb, len: usize, out: &mut [u8]) {
+        let (Self { first: (x, y), shares: (right, below) }, row_len) = (self, image.width as usize * 3);
+        let (beside, next) = (if right > 0 { 3 } else { 0 }, usize::from(below > 0));
+        let row_at = |row: usize| &image.data[(y + row) * row_len + x * 3..][..len + beside];
+        for (row, out) in out.chunks_exact_mut(len).enumerate() {
+            let (upper, lower) = (row_at(row), row_at(row + next));
+            let four = upper.iter().zip(lower).zip(upper[beside..].iter().zip(&lower[beside..]));
+            for (out, ((&a, &c), (&b, &d))) in out.iter_mut().zip(four) {
+                let down = |up: u8, low: u8| u32::from(up) * (Self::WHOLE - below) + u32::from(low) * below;
+                let sum = down(a, c) * (Self::WHOLE - right) + down(b, d) * right;
+                *out = ((sum + (1 << 23)) >> 24) as u8;
+            }
         }
     }
 }
@@ -227,6 +276,26 @@ mod tests {
         assert_eq!(drawn(0.0, 4.0, 4), image.data);
         assert_eq!(drawn(2.0, 2.0, 4)[..6], [200; 6], "made larger");
         assert_eq!(drawn(3.5, 2.0, 1), [40; 3], "beyond the edge");
+    }
+
+    #[test]
+    fn a_picture_that_is_only_moved_has_the_means_that_any_other_has() {
+        let image = ramp(40, 30);
+        for (x, y) in [(0.5, 0.0), (0.25, 0.75), (3.0, 2.5), (7.1, 0.9), (4.0, 4.0)] {
+            let window = Window { x, y, width: 30.0, height: 20.0 };
+            assert!(Move::of(&image, window, (30, 20)).is_some());
+            let moved = resize(image.clone(), window, 30, 20);
+            let mut means_of_covered = vec![0; 30 * 20 * 3];
+            means(&image, &covers(x, 30.0, 30, 40), &covers(y, 20.0, 20, 30), &mut means_of_covered);
+            let most = moved.data.iter().zip(&means_of_covered).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(most <= Some(u8::from((x * 4.0).fract() + (y * 4.0).fract() > 0.0)), "{x}, {y}: {most:?}");
+        }
+        let beyond = Window { x: 10.5, y: 0.0, width: 30.0, height: 20.0 };
+        assert!(Move::of(&image, beyond, (30, 20)).is_none());
+        assert_eq!(
+            resize(Rgb::white(9, 9), Window { x: 0.3, y: 0.6, width: 8.0, height: 8.0 }, 8, 8),
+            Rgb::white(8, 8)
+        );
     }
 
     #[test]
