@@ -64,6 +64,22 @@ export function factRows(facts: [string, string][]): HTMLElement[] {
   return facts.flatMap(([term, value]) => [h("dt", {}, term), h("dd", { title: value }, value)]);
 }
 
+/** What people call the kinds of files that the slide reader tells apart. */
+const FORMATS: Record<string, string> = {
+  aperio: "Aperio SVS",
+  "generic-tiff": "TIFF",
+  hamamatsu: "Hamamatsu NDPI",
+  jpeg: "JPEG picture",
+  jpeg2000: "JPEG 2000 picture",
+  leica: "Leica SCN",
+  "ome-tiff": "OME-TIFF",
+  philips: "Philips TIFF",
+  png: "PNG picture",
+  qptiff: "QPTIFF",
+  trestle: "Trestle TIFF",
+  ventana: "Ventana BIF",
+};
+
 function slideFacts(slide: SlideInfo, material: Material): [string, string][] {
   const { width, height, mpp_x: mppX, mpp_y: mppY, levels } = slide;
   const facts: [string, string][] = [["Size", `${count(width)} × ${count(height)} px`]];
@@ -80,7 +96,7 @@ function slideFacts(slide: SlideInfo, material: Material): [string, string][] {
     const way = largest.native ? "sent as scanned" : "decoded by the node";
     facts.push(["Tiles", `${largest.tile_width} × ${largest.tile_height}, ${largest.compression}, ${way}`]);
   }
-  facts.push(["Scanner", { aperio: "Aperio", "generic-tiff": "Generic TIFF" }[slide.vendor] ?? slide.vendor]);
+  facts.push(["Format", FORMATS[slide.vendor] ?? slide.vendor]);
   facts.push(["File", bytes(material.size)], ["Stored", material.created_at.replace("T", " ").slice(0, 16)]);
   return facts;
 }
