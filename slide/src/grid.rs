@@ -1,6 +1,7 @@
 //! Places: of tiles in an image, of parts in tiles, of windows in levels. Numbers only; knows no pixels.
 
 use crate::{SlideError, error::Result};
+use std::ops::Range;
 
 /// Largest shrinking that a tile can be drawn with: 8 × 8 pixels to one, the side of JPEG's blocks.
 pub(crate) const SHRINK_MAX: u32 = 3;
@@ -77,6 +78,16 @@ impl Grid {
         }
     }
 
+    /// The columns and rows of the image's pixels that `part` of a tile covers, cut off at the image's edge.
+    pub(crate) fn covered(&self, (column, row): (u32, u32), part: Part) -> (Range<u32>, Range<u32>) {
+        let (left, top) = self.corner(column, row);
+        let pixels = |corner: u32, start: u32, len: u32, side: u32| {
+            let first = corner + (start << part.shrink);
+            first.min(side)..(first + (len << part.shrink)).min(side)
+        };
+        (pixels(left, part.x, part.width, self.width), pixels(top, part.y, part.height, self.height))
+    }
+
     /// Where `part` has pixels that cover something beyond the image's edge: the part that they cover inside of it, at
     /// its own size.
     pub(crate) fn beyond_edge(&self, column: u32, row: u32, part: Part) -> Option<Part> {
@@ -87,6 +98,13 @@ impl Grid {
         let inside = (inside(left, x, width, self.width), inside(top, y, height, self.height));
         let beyond = part.shrink > 0 && inside != (width, height);
         beyond.then_some(Part { x, y, width: inside.0, height: inside.1, shrink: 0 })
+    }
+}
+
+impl Part {
+    /// A tile of `grid`, whole and at its own size.
+    pub(crate) fn whole(grid: &Grid) -> Self {
+        Self { x: 0, y: 0, width: grid.tile_width, height: grid.tile_height, shrink: 0 }
     }
 }
 

@@ -32,7 +32,7 @@ impl Tiles for Blended {
 
     fn pixels(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Rgb>> {
         let mut tile = Rgb::white(grid.tile_width, grid.tile_height);
-        let part = Part { x: 0, y: 0, width: tile.width, height: tile.height, shrink: 0 };
+        let part = Part::whole(grid);
         Ok(self.draw(grid, source, (column, row), part, &mut tile, (0, 0))?.then_some(tile))
     }
 

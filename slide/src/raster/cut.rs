@@ -88,28 +88,20 @@ impl<P: Pieces> Tiles for Cut<P> {
     }
 
     fn pixels(&self, grid: &Grid, source: &dyn ReadAt, column: u32, row: u32) -> Result<Option<Rgb>> {
-        let (width, height) = (grid.tile_width, grid.tile_height);
-        let mut tile = Rgb::white(width, height);
-        let part = Part { x: 0, y: 0, width, height, shrink: 0 };
-        Ok(self.draw(grid, source, (column, row), part, &mut tile, (0, 0))?.then_some(tile))
+        let mut tile = Rgb::white(grid.tile_width, grid.tile_height);
+        Ok(self.draw(grid, source, (column, row), Part::whole(grid), &mut tile, (0, 0))?.then_some(tile))
     }
 
     fn draw(
         &self,
         grid: &Grid,
         source: &dyn ReadAt,
-        (column, row): (u32, u32),
+        tile: (u32, u32),
         part: Part,
         picture: &mut Rgb,
         at: (u32, u32),
     ) -> Result<bool> {
-        let (left, top) = grid.corner(column, row);
-        let pixels = |corner: u32, start: u32, len: u32, side: u32| {
-            let first = corner + (start << part.shrink);
-            first.min(side)..(first + (len << part.shrink)).min(side)
-        };
-        let across = pixels(left, part.x, part.width, grid.width);
-        let down = pixels(top, part.y, part.height, grid.height);
+        let (across, down) = grid.covered(tile, part);
         if part.shrink == 0 {
             self.pieces_in(source, &across, &down, |piece, (x, y), columns, rows| {
                 let at = (at.0 + columns.start - across.start, at.1 + rows.start - down.start);
