@@ -2,7 +2,7 @@
 
 use crate::common::{
     DEFLATE, FILES, Form, Image, JPEG, LZW, NONE, Value, image,
-    pixels::{alike, at, decode_jpeg, difference, farthest, picture, smaller},
+    pixels::{alike, at, decode_jpeg, difference, farthest, picture, read_jpeg, smaller},
 };
 use microtome_slide::{Compression, Rgb, Slide, SlideError};
 use std::sync::Arc;
@@ -84,6 +84,7 @@ fn native_tiles_end_with_the_files_own_bytes_and_decode_to_the_same_pixels() {
                 assert!(native.starts_with(&[0xff, 0xd8]) && native.ends_with(&tile[2..]));
                 assert_eq!(native.windows(5).any(|part| part == b"Adobe"), !ycbcr);
                 let own = slide.tile(level, column, row).unwrap();
+                assert_eq!(read_jpeg(native), own);
                 let shown = decode_jpeg(native);
                 assert!(alike(&shown, &own) && (ycbcr || farthest(&shown, &own) <= 1));
                 assert_eq!((own.width, own.height), (64, 64), "edge tiles come padded");

@@ -1,7 +1,7 @@
 //! Real slides beside what OpenSlide and other readers say of them, where the folder with them is there.
 
 use crate::common::{
-    pixels::{alike, at, decode_jpeg, decode_png, difference, farthest},
+    pixels::{alike, at, decode_jpeg, decode_png, difference, farthest, read_jpeg},
     shared::{folder, mean, sha256, source, truth},
 };
 use microtome_slide::{Compression, Rgb, Slide};
@@ -199,7 +199,9 @@ fn native_tiles_of_a_real_slide_are_its_own_bytes_and_show_the_right_colours() {
         assert!(out.ends_with(&bytes[offset + 2..offset + len]), "{column}, {row}");
         assert_eq!(&out[2..18], b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0", "the mark of RGB");
         assert_eq!(out.len(), 18 + 285 + len - 2, "SOI, mark, tables, tile without its SOI");
-        assert!(farthest(&decode_jpeg(&out), &slide.tile(0, column, row).unwrap()) <= 1, "{column}, {row}");
+        let tile = slide.tile(0, column, row).unwrap();
+        assert_eq!(read_jpeg(&out), tile, "{column}, {row}");
+        assert!(farthest(&decode_jpeg(&out), &tile) <= 1, "another decoder: {column}, {row}");
     }
 }
 
@@ -211,5 +213,7 @@ fn a_jfif_tile_under_an_rgb_tag_passes_without_a_mark() {
     let mut out = Vec::new();
     assert!(slide.native_tile(source(&path).as_ref(), 0, 0, 0, &mut out).unwrap());
     assert!(!out.windows(5).any(|part| part == b"Adobe"));
-    assert!(alike(&decode_jpeg(&out), &slide.tile(0, 0, 0).unwrap()));
+    let tile = slide.tile(0, 0, 0).unwrap();
+    assert_eq!(read_jpeg(&out), tile);
+    assert!(alike(&decode_jpeg(&out), &tile), "another decoder");
 }
