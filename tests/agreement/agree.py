@@ -7,9 +7,9 @@
 Files in folders that are named by --also are compared, too, and what differs is told; it fails nothing, as OpenSlide may
 be wrong: it cannot read all real files, and draws levels of NDPI that are not in the file by libjpeg's smaller transforms.
 
-Pixels of lossless slides must be the same; of lossy ones a sample may be 1 apart, one of a thousand 2, and one of a
-million 3 (seen with JPEG 2000 in YCbCr alone; JPEG is the same to the bit). Vendor, levels, properties, associated images,
-and the figures of Deep Zoom must be the same.
+Pixels of lossless slides must be the same; of lossy ones a sample may be 1 apart, and one of a thousand by 2. (One of a
+million of JPEG 2000 in YCbCr is 3 apart, which a long run tells as a disagreement; JPEG is the same to the bit.) Vendor,
+levels, properties, associated images, and the figures of Deep Zoom must be the same.
 """
 
 import argparse
