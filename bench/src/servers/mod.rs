@@ -20,7 +20,7 @@ use crate::roads::ask::Ask;
 use crate::slides::{Asked, Which};
 
 pub(crate) use openslide::python;
-pub(crate) use ours::Ours;
+pub(crate) use ours::{Ours, put};
 
 /// Quality of the JPEGs that peers make, on libjpeg's scale: the one that the node has.
 const JPEG_QUALITY: u8 = 85;

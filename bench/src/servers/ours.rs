@@ -50,7 +50,7 @@ impl Ours {
 }
 
 /// Uploads a file, to one node.
-async fn put(cluster: &Cluster, file: &Path) -> anyhow::Result<MaterialId> {
+pub(crate) async fn put(cluster: &Cluster, file: &Path) -> anyhow::Result<MaterialId> {
     let source = FileSource::open(file)?;
     let size = microtome_client::Source::size(&source);
     let name = file.file_name().map_or("slide".into(), |name| name.to_string_lossy().into_owned());

@@ -117,6 +117,7 @@ impl Pixels {
             registry.register("tiles_at_hand", "Those for which nothing was waited for", at_hand);
             registry.register("pictures_drawn", "Tiles and associated images decoded and encoded", drawn);
             registry.register("regions_cut", "Regions and other large pictures decoded and encoded", regions);
+            registry.register_collector(Box::new(self.slides.count()));
         });
     }
 

@@ -6,8 +6,13 @@ use futures_util::FutureExt as _;
 use microtome_proto::{MaterialId, Problem};
 use microtome_slide::{ReadAt, Slide, SlideError, deep_zoom::DeepZoom};
 use moka::{Expiry, future::Cache};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::gauge::ConstGauge,
+};
 use std::{
-    io,
+    fmt, io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -110,6 +115,11 @@ impl Slides {
         Self(Cache::builder().max_capacity(slides_max).expire_after(ForgetFailures).build())
     }
 
+    /// How many are open, for the metrics.
+    pub(crate) fn count(&self) -> OpenCount {
+        OpenCount(self.0.clone())
+    }
+
     /// The slide in `blob` where it is open already.
     pub(crate) fn at_hand(&self, blob: &Arc<Blob>) -> Option<Arc<Opened>> {
         let known = self.0.get(&blob.manifest().material).now_or_never()??;
@@ -132,5 +142,22 @@ impl Slides {
         };
         let known = self.0.try_get_with_by_ref(material, open).await;
         known.map_err(|problem| Problem::clone(&problem))?.opened()
+    }
+}
+
+/// Counts the open slides whenever the metrics are asked for.
+pub(crate) struct OpenCount(Cache<MaterialId, Known>);
+
+impl fmt::Debug for OpenCount {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("OpenCount")
+    }
+}
+
+impl Collector for OpenCount {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let open = self.0.iter().filter(|(_, known)| matches!(known, Known::Slide(_))).count();
+        let gauge = ConstGauge::new(open as i64);
+        gauge.encode(encoder.encode_descriptor("slides_open", "Slides that are open", None, gauge.metric_type())?)
     }
 }

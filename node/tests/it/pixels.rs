@@ -55,9 +55,24 @@ pub(crate) fn decoded(png: &[u8]) -> Rgb {
 
 /// A counter in the metrics.
 pub(crate) async fn counted(node: &TestNode, name: &str) -> u64 {
+    metric(node, &format!("{name}_total")).await
+}
+
+async fn metric(node: &TestNode, name: &str) -> u64 {
     let text = get(node, "/metrics").await.text().await.unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("microtome_{name}_total ")));
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("microtome_{name} ")));
     line.unwrap_or_else(|| panic!("{name} is not in the metrics")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_many_slides_are_open() {
+    let (node, id) = holding(synthetic_slide()).await;
+    assert_eq!(metric(&node, "slides_open").await, 0);
+    assert_eq!(get(&node, &format!("/v1/materials/{id}/slide")).await.status(), StatusCode::OK);
+    assert_eq!(metric(&node, "slides_open").await, 1);
+    let (node, id) = holding(b"no slide, but a text").await;
+    assert_ne!(get(&node, &format!("/v1/materials/{id}/slide")).await.status(), StatusCode::OK);
+    assert_eq!(metric(&node, "slides_open").await, 0, "what is no slide is remembered, but not open");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Opening a slide: how long until its first tile, what is read for it, and what each slide that stays open costs.
 //! The reader by itself, the node just started, and openslide-python, on the same file in a warm page cache.
 
+mod many;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::servers::{Ours, Server as _, python};
 use crate::slides::{Asked, Files, Which};
 use crate::stats::Spread;
 
-const PEER: &str = include_str!("../peers/openslide_open.py");
+const PEER: &str = include_str!("../../peers/openslide_open.py");
 
 #[derive(Debug, Args)]
 pub(crate) struct Opening {
@@ -31,7 +33,7 @@ pub(crate) struct Opening {
     /// A Python with openslide-python and openslide-bin
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
-    /// How many slides are held open in the reader
+    /// How many slides are held open: in the reader, and in one node, to which so many small ones are uploaded
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     open: u32,
     /// How many slides openslide-python holds open
@@ -176,6 +178,9 @@ async fn node(options: &Opening, program: &Path, folder: &Path, asked: &Asked) -
         opened.read_bytes.push(process.read_bytes()?.saturating_sub(before) as f64);
         ensure!(body.starts_with(b"\xff\xd8"), "the node's answer is no JPEG");
     }
+    let many = many::hold(&mut ours, folder, options.open).await?;
+    opened.bytes_per_slide = Some(many.bytes_per_slide);
+    opened.held_open = many.open;
     Ok(opened)
 }
 
