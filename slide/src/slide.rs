@@ -5,11 +5,10 @@ use crate::{
     error::Result,
     grid::{Part, Window},
     holes::Holes,
-    limits::{FILL_RATIO_MAX, FILLS_MAX, ICC_PROFILE_LEN_MAX, PROPERTIES_LEN_MAX},
+    limits::{FILL_RATIO_MAX, FILLS_MAX, PROPERTIES_LEN_MAX},
     raster::Raster,
     region,
-    tiff::{Tiff, tags},
-    vendor,
+    vendor::{self, Profile},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -121,8 +120,7 @@ pub struct Slide {
     mpp: Option<(f64, f64)>,
     objective_power: Option<f64>,
     properties: BTreeMap<String, String>,
-    /// The directory that has the ICC profile, if any has.
-    profile: usize,
+    profile: Profile,
 }
 
 impl fmt::Debug for Slide {
@@ -304,20 +302,12 @@ impl Slide {
         }
     }
 
-    /// The ICC profile that level 0 carries. Native tiles come without it.
+    /// The ICC profile that level 0 carries, or the picture. Native tiles come without it.
     ///
     /// # Errors
-    /// `Damaged` where it lies outside the file or is over 16 MiB.
+    /// `Damaged` where it is not whole, lies outside the file or is over 16 MiB.
     pub fn icc_profile(&self) -> Result<Option<Vec<u8>>> {
-        let tiff = match Tiff::open(self.source.as_ref()) {
-            // A plain picture: what profile it has is not looked for.
-            Err(SlideError::NotASlide(_)) => return Ok(None),
-            tiff => tiff?,
-        };
-        match tiff.directories.get(self.profile) {
-            Some(top) => tiff.bytes(top, tags::ICC_PROFILE, ICC_PROFILE_LEN_MAX),
-            None => Ok(None),
-        }
+        self.profile.read(self.source.as_ref())
     }
 
     pub(crate) fn raster(&self, level: usize) -> Result<&Raster> {

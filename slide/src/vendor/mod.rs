@@ -10,6 +10,7 @@ mod leica;
 mod ome;
 mod philips;
 mod pictures;
+mod profile;
 mod properties;
 mod qptiff;
 mod trestle;
@@ -18,6 +19,8 @@ mod xml;
 
 use crate::{ReadAt, error::Result, raster::Raster, tiff::Tiff};
 use std::collections::BTreeMap;
+
+pub(crate) use profile::Profile;
 
 /// What a vendor's reader found in a file.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ pub(crate) struct Parts {
     pub(crate) properties: BTreeMap<String, String>,
     /// Whether tiles that lie over one that a finer level lacks are not to be trusted.
     pub(crate) holes_spoil: bool,
-    /// Which directory of the TIFF may have the ICC profile.
-    pub(crate) profile: usize,
+    /// Where the ICC profile may be.
+    pub(crate) profile: Profile,
 }
 
 impl Parts {
@@ -54,7 +57,7 @@ impl Parts {
             objective_power: None,
             properties: BTreeMap::new(),
             holes_spoil: false,
-            profile: 0,
+            profile: Profile::Directory(0),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! thumbnail is the slide, at its first depth and time. Channels in planes of their own are blended; samples of 16 bits are
 //! shown by their upper 8, as everywhere, and not stretched to what the camera used. From the OME model's specification and files of Bio-Formats.
 
-use super::{Parts, generic, properties, xml};
+use super::{Parts, Profile, generic, properties, xml};
 use crate::{
     SlideError,
     error::Result,
@@ -74,7 +74,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
     }
     parts.objective_power = objective(root, nodes[main]);
     let main = &images[main];
-    parts.profile = main.planes.first().copied().unwrap_or(0);
+    parts.profile = Profile::Directory(main.planes.first().copied().unwrap_or(0));
     parts.properties = properties::of(tiff, main.directory(tiff, 0)?)?;
     parts.properties.remove("tiff.ImageDescription");
     parts.properties.remove("openslide.comment");

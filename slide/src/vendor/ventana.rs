@@ -3,7 +3,7 @@
 //! those overlaps, as OpenSlide does. In lower levels a tile has several of level 0's in it, each made smaller for itself.
 //! Without that XMP tiles lie side by side. From OpenSlide's reader; not tried on a real file.
 
-use super::{Parts, properties, xml};
+use super::{Parts, Profile, properties, xml};
 use crate::{
     SlideError,
     error::Result,
@@ -63,7 +63,7 @@ pub(super) fn open(tiff: &Tiff<'_>) -> Result<Option<Parts>> {
             let tile = (raster.grid.tile_width, raster.grid.tile_height);
             if level == 0 {
                 parts.properties = properties::of(tiff, directory)?;
-                parts.profile = index;
+                parts.profile = Profile::Directory(index);
                 top = Some((magnification, tile));
                 if let Some(document) = xml::Xml::read(tiff, directory, tags::XMP)? {
                     stitching = Some(Stitching::read(document.parse()?.root_element(), tile)?);

@@ -19,6 +19,7 @@ mod ndpi;
 mod ome;
 mod open_cost;
 mod philips;
+mod picture_profiles;
 mod pictures;
 mod qptiff;
 mod scn;
