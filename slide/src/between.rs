@@ -4,7 +4,8 @@
 //! moved by a fraction of a pixel. Cairo (`_cairo_matrix_is_pixel_exact`) takes a move for whole where both sides, as
 //! multiples of 1/256, are; else it hands pixman the move as a multiple of 1/65536, rounded to even, and pixman
 //! (`bilinear_interpolation_float`, `float_to_unorm`) takes the mean of four pixels in 32-bit floats, and of its 256 equal
-//! steps from black to white the one that it falls into. Nothing here knows tiles.
+//! steps from black to white the one that it falls into. Nothing here knows tiles; what is seen across them is for
+//! [`seams`](crate::seams).
 
 use crate::Rgb;
 use fearless_simd::{Level, dispatch};
@@ -46,32 +47,50 @@ impl Place {
         Self { x: x as i64, y: y as i64, across: fixed(across), down: fixed(down) }
     }
 
+    /// What each of four pixels has in their mean: the place's own, to the right, below, and both. Sums of floats depend on
+    /// the order, which is pixman's.
+    pub(crate) fn shares(self) -> [f32; 4] {
+        let Self { across, down, .. } = self;
+        [(1.0 - across) * (1.0 - down), across * (1.0 - down), (1.0 - across) * down, across * down]
+    }
+
     /// How many pixels more than shown it takes to the right and below.
     pub(crate) fn more(self) -> (u32, u32) {
         (u32::from(self.across > 0.0), u32::from(self.down > 0.0))
     }
 
-    /// What is seen from here, where `pixels` has what [`more`](Self::more) it takes.
-    pub(crate) fn seen(self, pixels: Rgb) -> Rgb {
+    /// What is seen from here, where `pixels` has what [`more`](Self::more) it takes and all are of one tile.
+    pub(crate) fn seen(self, pixels: &Rgb) -> Rgb {
         let (right, below) = self.more();
         let (width, height) = (pixels.width.saturating_sub(right), pixels.height.saturating_sub(below));
-        if (right, below) == (0, 0) {
-            return pixels;
-        }
         let mut seen = Rgb::white(width, height);
         if !seen.data.is_empty() {
-            dispatch!(Level::new(), _ => means(&pixels, self, &mut seen));
+            dispatch!(Level::new(), _ => means(pixels, self, &mut seen));
         }
         seen
     }
 }
 
+/// What an 8-bit sample counts.
+pub(crate) const UNIT: f32 = 1.0 / 255.0;
+
+/// The mean of four samples, from 0 to 1.
+#[inline(always)]
+pub(crate) fn of_four([a, b, c, d]: [u8; 4], shares: [f32; 4]) -> f32 {
+    let share = |sample: u8, share: f32| f32::from(sample) * UNIT * share;
+    share(a, shares[0]) + share(b, shares[1]) + share(c, shares[2]) + share(d, shares[3])
+}
+
+/// Of 256 equal steps from 0 to 1 the one that `value` falls into.
+#[inline(always)]
+pub(crate) fn step(value: f32) -> u8 {
+    (value * 256.0) as u8
+}
+
 /// Each sample the mean of four: its own place, to the right, below, and both.
 #[inline(always)]
 fn means(pixels: &Rgb, place: Place, seen: &mut Rgb) {
-    let Place { across, down, .. } = place;
-    // In pixman's order, as sums of floats depend on it.
-    let shares = [(1.0 - across) * (1.0 - down), across * (1.0 - down), (1.0 - across) * down, across * down];
+    let shares = place.shares();
     let (right, below) = place.more();
     let (row_len, len) = (pixels.width as usize * 3, seen.width as usize * 3);
     let row_at = |row: usize| &pixels.data[row * row_len..][..row_len];
@@ -80,9 +99,7 @@ fn means(pixels: &Rgb, place: Place, seen: &mut Rgb) {
         let beside = right as usize * 3;
         let four = upper.iter().zip(&upper[beside..]).zip(lower.iter().zip(&lower[beside..]));
         for (out, ((&a, &b), (&c, &d))) in out.iter_mut().zip(four) {
-            let share = |sample: u8, share: f32| f32::from(sample) * (1.0 / 255.0) * share;
-            let mean = share(a, shares[0]) + share(b, shares[1]) + share(c, shares[2]) + share(d, shares[3]);
-            *out = (mean * 256.0) as u8;
+            *out = step(of_four([a, b, c, d], shares));
         }
     }
 }
@@ -96,7 +113,7 @@ mod tests {
     }
 
     fn seen(place: Place, width: u32, height: u32, samples: &[u8]) -> Vec<u8> {
-        place.seen(grey(width, height, samples)).data.into_iter().step_by(3).collect()
+        place.seen(&grey(width, height, samples)).data.into_iter().step_by(3).collect()
     }
 
     #[test]
@@ -147,7 +164,7 @@ mod tests {
     #[test]
     fn a_whole_place_shows_the_pixels_themselves_and_nothing_shows_nothing() {
         let pixels = grey(2, 2, &[1, 2, 3, 4]);
-        assert_eq!(Place::whole(5, 5).seen(pixels.clone()), pixels);
-        assert_eq!(Place::new(1, 1, 2.0).seen(grey(1, 3, &[1, 2, 3])), grey(0, 2, &[]));
+        assert_eq!(Place::whole(5, 5).seen(&pixels), pixels);
+        assert_eq!(Place::new(1, 1, 2.0).seen(&grey(1, 3, &[1, 2, 3])), grey(0, 2, &[]));
     }
 }

@@ -26,6 +26,7 @@ mod raster;
 mod region;
 mod resample;
 mod rgb;
+mod seams;
 mod slide;
 mod source;
 pub mod synthetic;

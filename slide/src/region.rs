@@ -10,7 +10,9 @@ use crate::{
         DECODED_PER_PIXEL_MAX, DECODED_PIXELS_FREE, DECODED_PIXELS_MAX, KEPT_PIXELS_MAX, REGION_PIXELS_MAX,
         RENDER_PIXELS_MAX, TILE_COST_PIXELS,
     },
+    raster::Raster,
     resample::{self, BoxMean},
+    seams::{self, Side},
 };
 use std::ops::Range;
 
@@ -20,10 +22,11 @@ impl Slide {
     ///
     /// Where the corner falls between pixels of the level, the mean of the four around each place is taken, and white
     /// counts beyond the edge. It falls between them if it is more than 1/512 of a pixel away from one, across or down;
-    /// left of the slide and above it, it never does, as fractions are cut off there. All this is OpenSlide's; where a
-    /// mean is taken across tiles or the edge, OpenSlide rounds the parts first, and a sample may be 1, seldom 3, apart.
-    /// OpenSlide also cuts a region of more than 4096 pixels a side into pieces that begin at whole pixels of level 0, so
-    /// that they may lie up to one of those apart from ours, which is one piece.
+    /// left of the slide and above it, it never does, as fractions are cut off there. All this is OpenSlide's, to the bit,
+    /// where a level's tiles lie side by side as they are in the file; in levels that are put together from areas that lie
+    /// anywhere, the mean across them is taken at once. OpenSlide also cuts a region of more than 4096 pixels a side into
+    /// pieces that begin at whole pixels of level 0, so that they may lie up to one of those apart from ours, which is one
+    /// piece.
     ///
     /// # Errors
     /// `Outside` where there is no such level; `TooLarge` where it has more than 64 Mi pixels; `Damaged` or
@@ -49,7 +52,7 @@ impl Slide {
                 "a region of {width} × {height} pixels; one request may ask for {REGION_PIXELS_MAX}"
             )));
         }
-        let grid = &self.raster(level)?.grid;
+        let Raster { grid, tile, .. } = self.raster(level)?;
         if width == 0 || height == 0 {
             return Ok(Rgb::white(width, height));
         }
@@ -58,15 +61,20 @@ impl Slide {
         let (columns, rows) = (overlap(place.x, width, grid.width), overlap(place.y, height, grid.height));
         let draw =
             |tile: (u32, u32), part: Part, picture: &mut Rgb, at: (u32, u32)| self.draw(level, tile, part, picture, at);
-        let inside = paste(grid, &columns, &rows, 0, draw)?;
-        if (inside.width, inside.height) == (width, height) {
-            return Ok(place.seen(inside));
+        let mut region = paste(grid, &columns, &rows, 0, draw)?;
+        if (region.width, region.height) != (width, height) {
+            let mut whole = Rgb::white(width, height);
+            let (across, down) = (i64::from(columns.start) - place.x, i64::from(rows.start) - place.y);
+            whole.paste((across as u32, down as u32), &region, (0, 0), (region.width, region.height));
+            region = whole;
         }
-        let mut region = Rgb::white(width, height);
-        let (right, down) = (i64::from(columns.start) - place.x, i64::from(rows.start) - place.y);
-        region.paste((right as u32, down as u32), &inside, (0, 0), (inside.width, inside.height));
-        drop(inside);
-        Ok(place.seen(region))
+        if (right, below) == (0, 0) {
+            return Ok(region);
+        }
+        let mut seen = place.seen(&region);
+        let (across, down) = (Side { len: grid.width, tile: tile.0 }, Side { len: grid.height, tile: tile.1 });
+        seams::paint(&region, place, across, down, &mut seen);
+        Ok(seen)
     }
 }
 

@@ -23,6 +23,12 @@ pub(crate) trait Pieces: fmt::Debug + Send + Sync {
     /// The size of the image, and of the pieces as its tiles.
     fn grid(&self) -> Grid;
 
+    /// Width and height of the tiles that the file is cut into, of which a piece may have several.
+    fn tile(&self) -> (u32, u32) {
+        let grid = self.grid();
+        (grid.tile_width, grid.tile_height)
+    }
+
     /// Decodes a piece: what of it lies inside the image, or the whole of it.
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb>;
 }
@@ -34,6 +40,10 @@ impl<P: Pieces> Pieces for Arc<P> {
 
     fn grid(&self) -> Grid {
         self.as_ref().grid()
+    }
+
+    fn tile(&self) -> (u32, u32) {
+        self.as_ref().tile()
     }
 
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb> {
@@ -51,9 +61,9 @@ pub(crate) struct Cut<P> {
 impl Raster {
     /// An image that comes in pieces, as tiles of [`SIDE`] pixels.
     pub(crate) fn cut(pieces: impl Pieces + 'static) -> Self {
-        let grid = pieces.grid();
+        let (grid, tile) = (pieces.grid(), pieces.tile());
         let tiles = Grid::new(grid.width, grid.height, SIDE.min(grid.width), SIDE.min(grid.height));
-        Self::new(tiles, Cut { pieces, kept: Keeper::new() })
+        Self { tile, ..Self::new(tiles, Cut { pieces, kept: Keeper::new() }) }
     }
 }
 

@@ -44,9 +44,14 @@ impl<P: JpegPieces> Pieces for Halved<P> {
     }
 
     fn grid(&self) -> Grid {
-        let (grid, times) = (self.of.grid(), self.times);
-        let (whole, piece) = (|side: u32| (side >> times).max(1), |side: u32| (side >> times).max(1));
-        Grid::new(whole(grid.width), whole(grid.height), piece(grid.tile_width), piece(grid.tile_height))
+        let grid = self.of.grid();
+        let half = |side: u32| (side >> self.times).max(1);
+        Grid::new(half(grid.width), half(grid.height), half(grid.tile_width), half(grid.tile_height))
+    }
+
+    fn tile(&self) -> (u32, u32) {
+        let (width, height) = self.of.tile();
+        ((width >> self.times).max(1), (height >> self.times).max(1))
     }
 
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb> {

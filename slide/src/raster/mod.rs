@@ -82,12 +82,14 @@ pub(crate) trait Tiles: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Raster {
     pub(crate) grid: Grid,
+    /// Width and height of the tiles that the file has, which the grid's may be cut from anew.
+    pub(crate) tile: (u32, u32),
     tiles: Box<dyn Tiles>,
 }
 
 impl Raster {
     pub(crate) fn new(grid: Grid, tiles: impl Tiles + 'static) -> Self {
-        Self { grid, tiles: Box::new(tiles) }
+        Self { grid, tile: (grid.tile_width, grid.tile_height), tiles: Box::new(tiles) }
     }
 
     /// Whether the image is cut into tiles, not strips.

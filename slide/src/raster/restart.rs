@@ -179,6 +179,11 @@ impl Pieces for Restarts {
         self.grid
     }
 
+    /// An interval.
+    fn tile(&self) -> (u32, u32) {
+        (self.grid.tile_width, self.head.mcu.1)
+    }
+
     fn decode(&self, source: &dyn ReadAt, column: u32, row: u32) -> Result<Rgb> {
         let (bytes, frame) = self.jpeg(source, column, row)?;
         Ok(Rgb { width: frame.width.into(), height: frame.height.into(), data: jpeg::decode(&bytes, &frame)? })

@@ -6,7 +6,8 @@
 //! The smaller ones are means of squares of these samples, found without them. The transform makes of the coefficient
 //! X(k) the samples X(k) · cos((2n + 1)kπ/16); the mean of two neighbours is cos(kπ/16) · X(k) · cos((2m + 1)kπ/8),
 //! which is a transform of four points in which k and 8 − k fall together with opposite signs. The same again gives
-//! the mean of four. Only rounding differs, and samples that were clamped.
+//! the mean of four. Only rounding differs, and samples that were clamped. The integers are those of libjpeg's jidctred.c,
+//! twice and four times the factors, so that levels which OpenSlide has it draw smaller are the same to the bit.
 
 use fearless_simd::{Simd, SimdBase, i16x16, i32x4, i32x8};
 
@@ -164,34 +165,30 @@ fn transposed<S: Simd>(simd: S, mut rows: [i32x8<S>; 8]) -> [i32x8<S>; 8] {
     rows
 }
 
-/// What of four points' odd part each odd coefficient gives: cos(π/16) and the like, times √2 · cos(π/8) and cos(3π/8).
-const HALF_ODD: [[i32; 4]; 2] = {
-    // cos and sin of π/16 and 3π/16.
-    let (cos1, sin1, cos3, sin3) = (0.980_785_280_4, 0.195_090_322_0, 0.831_469_612_3, 0.555_570_233_0);
-    let (large, small) = (1.306_562_964_9, 0.541_196_100_1);
-    [
-        [fixed(large * cos1), fixed(small * cos3), fixed(-small * sin3), fixed(-large * sin1)],
-        [fixed(small * cos1), fixed(-large * cos3), fixed(large * sin3), fixed(-small * sin1)],
-    ]
-};
-/// cos(π/8) and sin(π/8).
-const HALF_EVEN: [i32; 2] = [fixed(0.923_879_532_5), fixed(0.382_683_432_4)];
+/// What of four points' odd part each odd coefficient gives: cos(π/16) and the like, times √8 · cos(π/8) and cos(3π/8).
+const HALF_ODD: [[i32; 4]; 2] = [
+    [fixed(2.562_915_447), fixed(0.899_976_223), fixed(-0.601_344_887), fixed(-0.509_795_579)],
+    [fixed(1.061_594_337), fixed(-2.172_734_803), fixed(1.451_774_981), fixed(-0.211_164_243)],
+];
+/// Twice cos(π/8) and sin(π/8).
+const HALF_EVEN: [i32; 2] = [fixed(1.847_759_065), fixed(0.765_366_865)];
 
 /// The transform of eight vectors to four, lane by lane. A macro, as lanes are eight at first and then four.
 macro_rules! half_pass {
     ($x:expr, $dropped:expr) => {{
         let x = $x;
-        let dc = (x[0] << FACTOR_BITS) + (1 << ($dropped - 1));
+        let dropped = $dropped + 1;
+        let dc = (x[0] << (FACTOR_BITS + 1)) + (1 << (dropped - 1));
         let even = x[2] * HALF_EVEN[0] - x[6] * HALF_EVEN[1];
         let [f, g] = HALF_ODD;
         let outer_odd = x[1] * f[0] + x[3] * f[1] + x[5] * f[2] + x[7] * f[3];
         let inner_odd = x[1] * g[0] + x[3] * g[1] + x[5] * g[2] + x[7] * g[3];
         let (outer, inner) = (dc + even, dc - even);
         [
-            (outer + outer_odd) >> $dropped,
-            (inner + inner_odd) >> $dropped,
-            (inner - inner_odd) >> $dropped,
-            (outer - outer_odd) >> $dropped,
+            (outer + outer_odd) >> dropped,
+            (inner + inner_odd) >> dropped,
+            (inner - inner_odd) >> dropped,
+            (outer - outer_odd) >> dropped,
         ]
     }};
 }
@@ -222,15 +219,16 @@ fn half<S: Simd>(simd: S, block: &Block, plane: &mut [u8], stride: usize) {
     }
 }
 
-/// √2 · cos(kπ/16) · cos(kπ/8) · cos(kπ/4) for k of 1, 3, 5 and 7.
+/// √32 · cos(kπ/16) · cos(kπ/8) · cos(kπ/4) for k of 1, 3, 5 and 7.
 const QUARTER_ODD: [i32; 4] =
-    [fixed(0.906_127_446_4), fixed(-0.318_189_645_1), fixed(0.212_607_523_7), fixed(-0.180_239_955_5)];
+    [fixed(3.624_509_785), fixed(-1.272_758_580), fixed(0.850_430_095), fixed(-0.720_959_822)];
 
 /// Each sample the mean of sixteen.
 #[inline(always)]
 fn quarter(block: &Block, plane: &mut [u8], stride: usize) {
     let pass = |dc: i32, odd: [i32; 4], dropped: u32| {
-        let dc = (dc << FACTOR_BITS).wrapping_add(1 << (dropped - 1));
+        let dropped = dropped + 2;
+        let dc = (dc << (FACTOR_BITS + 2)).wrapping_add(1 << (dropped - 1));
         let odd = odd.iter().zip(QUARTER_ODD).fold(0i32, |sum, (&x, f)| sum.wrapping_add(x.wrapping_mul(f)));
         [dc.wrapping_add(odd) >> dropped, dc.wrapping_sub(odd) >> dropped]
     };
