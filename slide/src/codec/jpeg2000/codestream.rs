@@ -54,7 +54,13 @@ pub(super) fn find(bytes: &[u8]) -> Result<&[u8], String> {
 #[derive(Debug)]
 pub(super) struct Claims {
     size: Pixels,
-    pub(super) components: usize,
+    /// Pixels across and down for which each component has a sample.
+    pub(super) components: Vec<(usize, usize)>,
+    /// How often all components are transformed by the irreversible wavelet, from the image's corner on and as one tile;
+    /// nothing where they are not, or each in its way.
+    pub(super) wavelet: Option<u8>,
+    /// Whether there are several tiles, or one with its corner elsewhere, or a component in a way of its own.
+    mixed: bool,
 }
 
 impl Claims {
@@ -67,7 +73,7 @@ impl Claims {
         if take_u16(&mut rest)? != SIZ {
             return Err("its sizes do not come first".into());
         }
-        let claims = Self::sizes(segment(&mut rest)?, size)?;
+        let mut claims = Self::sizes(segment(&mut rest)?, size)?;
         let mut parts = 0;
         let mut part_end = None;
         loop {
@@ -75,12 +81,19 @@ impl Claims {
                 COD => match segment(&mut rest)? {
                     &[flags, _, l1, l0, _, ref style @ ..] => {
                         claims.check_style(flags, style, u16::from_be_bytes([l1, l0]).into())?;
+                        claims.wavelet = match style {
+                            &[levels, _, _, _, 0, ..] if !claims.mixed => Some(levels),
+                            _ => None,
+                        };
                     }
                     _ => return Err(STYLE_SHORT.into()),
                 },
                 // The component's number has one byte, as there are few; the layers are the image's.
                 COC => match segment(&mut rest)? {
-                    &[_, flags, ref style @ ..] => claims.check_style(flags, style, LAYERS_MAX)?,
+                    &[_, flags, ref style @ ..] => {
+                        claims.check_style(flags, style, LAYERS_MAX)?;
+                        (claims.wavelet, claims.mixed) = (None, true);
+                    }
                     _ => return Err(STYLE_SHORT.into()),
                 },
                 SOT => {
@@ -134,8 +147,14 @@ impl Claims {
         }
         let listed = siz.get(36..).ok_or("its sizes are cut off")?.as_chunks::<3>().0;
         // The first component has all samples: else the picture would be smaller than it says.
+        let starts = [left, top, number(26)?, number(30)?];
         match listed {
-            [[_, 1, 1], ..] if listed.len() <= COMPONENTS_MAX => Ok(Self { size, components: listed.len() }),
+            [[_, 1, 1], ..] if listed.len() <= COMPONENTS_MAX => Ok(Self {
+                size,
+                components: listed.iter().map(|&[_, x, y]| (x.max(1).into(), y.max(1).into())).collect(),
+                wavelet: None,
+                mixed: starts != [0; 4] || number(18)? < width || number(22)? < height,
+            }),
             _ => Err("its components are too many or too small".into()),
         }
     }

@@ -7,10 +7,11 @@
 mod codestream;
 #[cfg(test)]
 mod tests;
+mod wavelet;
 
 use super::{Pixels, room_for, with_count};
 use codestream::Claims;
-use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
 
 /// The boxes of a JP2 file around a codestream that say that its samples are sRGB. Without them the decoder takes
 /// subsampled colours for YCbCr and turns them into RGB, by other rounding than other readers.
@@ -38,10 +39,49 @@ pub(super) fn decode(packed: &[u8], size: Pixels, count: usize) -> Result<Vec<u8
     }
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(|error| error.to_string())?;
-    if decoded.components().len() != claims.components {
+    let count_decoded = decoded.components().len();
+    if count_decoded != claims.components.len() {
         return Err("it has other components than it says".into());
     }
-    let mut samples = vec![0; size.count() * claims.components];
-    decoded.store_u8_into(&mut samples);
-    with_count(samples, claims.components, count)
+    let mut samples = vec![0; size.count() * count_decoded];
+    let Some(levels) = claims.wavelet else {
+        decoded.store_u8_into(&mut samples);
+        return with_count(samples, count_decoded, count);
+    };
+    for (index, (component, &steps)) in decoded.components().iter().zip(&claims.components).enumerate() {
+        let out = samples.iter_mut().skip(index).step_by(count_decoded);
+        store(component, size, steps, levels, out).ok_or("a component has another size than it says")?;
+    }
+    with_count(samples, count_decoded, count)
+}
+
+/// The samples of a component in 8 bits, as OpenJPEG decodes them. Of those that the decoder repeats, for `steps` pixels
+/// across and down, there is one.
+fn store<'a>(
+    component: &ComponentData,
+    size: Pixels,
+    steps: (usize, usize),
+    levels: u8,
+    out: impl Iterator<Item = &'a mut u8>,
+) -> Option<()> {
+    let (across, down) = steps;
+    let whole = component.samples();
+    let full = ((1u64 << component.bit_depth()) - 1) as f32;
+    let sample = |value: f32| (value * (255.0 / full) + 0.5) as u8;
+    if whole.len() != size.count() {
+        return None;
+    }
+    if steps == (1, 1) {
+        let mut plane = whole.to_vec();
+        wavelet::correct(&mut plane, size.width, levels);
+        out.zip(plane).for_each(|(out, value)| *out = sample(value));
+        return Some(());
+    }
+    let rows = whole.chunks_exact(size.width).step_by(down);
+    let mut plane: Vec<f32> = rows.flat_map(|row| row.iter().step_by(across)).copied().collect();
+    let width = size.width.div_ceil(across);
+    wavelet::correct(&mut plane, width, levels);
+    let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| y / down * width + x / across));
+    out.zip(places).for_each(|(out, place)| *out = plane.get(place).map_or(0, |&value| sample(value)));
+    Some(())
 }
