@@ -11,7 +11,7 @@ use crate::Rgb;
 use fdct::Block;
 use fearless_simd::{Level, Simd, dispatch};
 use strip::{SIDE, Strip};
-use tables::{AC, AC_CODES, DC, DC_CODES, Quantization};
+use tables::{AC, AC_CODES, AC_SHORT, DC, DC_CODES, Quantization};
 use writer::Writer;
 
 /// The JPEG of `image`, which has pixels, at most 65,535 a side, and as many as it says. `quality` is libjpeg's.
@@ -72,7 +72,8 @@ fn scan<S: Simd>(simd: S, image: &Rgb, quantizations: &[Quantization; 2], out: &
             for (samples, stride, kind, component) in blocks {
                 let factors = &quantizations[kind].factors;
                 let places = fdct::quantized(simd, samples, stride, factors, &mut block);
-                writer.block(&block.0, places, &mut last_dc[component], &DC_CODES[kind], &AC_CODES[kind]);
+                let ac = (&AC_CODES[kind], &AC_SHORT[kind]);
+                writer.block(&block.0, places, &mut last_dc[component], &DC_CODES[kind], ac);
             }
         }
     }

@@ -56,11 +56,12 @@ const AC_CHROMA_SYMBOLS: [u8; 162] = [
     0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
 ];
 
-/// A symbol's code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A symbol's code, with room behind it for the bits that tell a value: as many as the symbol's lower half says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code {
-    pub(super) bits: u16,
-    pub(super) len: u8,
+    pub(super) bits: u32,
+    /// Of both.
+    pub(super) len: u32,
 }
 
 impl Definition {
@@ -71,17 +72,45 @@ impl Definition {
         while len <= 16 {
             let mut count = self.counts[len as usize - 1];
             while count > 0 {
-                codes[self.symbols[index] as usize] = Code { bits, len };
+                let (symbol, value_len) = (self.symbols[index], self.symbols[index] & 15);
+                codes[symbol as usize] = Code { bits: bits << value_len, len: (len + value_len) as u32 };
                 (bits, index, count) = (bits + 1, index + 1, count - 1);
             }
             (bits, len) = (bits << 1, len + 1);
         }
         codes
     }
+
+    const fn shorts(&self) -> [Short; 1024] {
+        let (codes, mut shorts, mut index) = (self.codes(), [Short(0); 1024], 0);
+        while index < 1024 {
+            let value = (index as i32 & 63) - SHORT_MAX;
+            let size = i32::BITS - value.unsigned_abs().leading_zeros();
+            let code = codes[(index >> 6 << 4) | size as usize];
+            shorts[index] = Short((code.len << 27) | code.bits | extra(value, size));
+            index += 1;
+        }
+        shorts
+    }
 }
 
 pub(super) static DC_CODES: [[Code; 256]; 2] = [DC[0].codes(), DC[1].codes()];
 pub(super) static AC_CODES: [[Code; 256]; 2] = [AC[0].codes(), AC[1].codes()];
+
+/// The bits that tell a value of `size` bits behind its code: of a negative one those of the number below it.
+pub(super) const fn extra(value: i32, size: u32) -> u32 {
+    (value + (value >> 31)) as u32 & ((1 << size) - 1)
+}
+
+/// A code of AC with its value behind it: these bits, and above the lower 27 how many they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Short(pub(super) u32);
+
+/// What a value must be less than, and its negative not less than, to have such.
+pub(super) const SHORT_MAX: i32 = 32;
+
+/// By the run of zeros before a value, times 64, and the value more than the smallest one.
+pub(super) static AC_SHORT: [[Short; 1024]; 2] = [AC[0].shorts(), AC[1].shorts()];
 
 /// Places of coefficients as the transform leaves them, column by column, in the order of the scan.
 pub(super) static PLACES: [u8; 64] = {
@@ -92,11 +121,15 @@ pub(super) static PLACES: [u8; 64] = {
     }
     places
 };
-/// Where in the scan each of these places is.
-pub(super) static RANKS: [u8; 64] = {
-    let (mut ranks, mut k) = ([0; 64], 0);
+/// Of a bit for each of these places the bits in the order of the scan, by each byte and its value.
+pub(super) static RANKS: [[u64; 256]; 8] = {
+    let (mut ranks, mut k) = ([[0; 256]; 8], 0);
     while k < 64 {
-        ranks[PLACES[k] as usize] = k as u8;
+        let (byte, bit, mut value) = (PLACES[k] as usize / 8, PLACES[k] % 8, 0);
+        while value < 256 {
+            ranks[byte][value] |= ((value as u64 >> bit) & 1) << k;
+            value += 1;
+        }
         k += 1;
     }
     ranks
