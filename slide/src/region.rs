@@ -187,7 +187,7 @@ fn paste(
     shrink: u32,
     mut draw: impl FnMut((u32, u32), Part, &mut Rgb, (u32, u32)) -> Result<()>,
 ) -> Result<Rgb> {
-    let mut picture = Rgb::white(columns.len() as u32, rows.len() as u32);
+    let mut picture = Rgb::white_again(columns.len() as u32, rows.len() as u32);
     tiles_in(grid, columns, rows, shrink, |tile, across, down| {
         let at = (across.start - columns.start, down.start - rows.start);
         draw(tile, part(grid, tile, &across, &down, shrink), &mut picture, at)

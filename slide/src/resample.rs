@@ -111,7 +111,7 @@ impl Part {
 /// The part `window` of `image` at `width` × `height` pixels, each the mean of what it covers, with its share of pixels
 /// that it covers in part. Nothing beyond the window counts, so pictures cut from windows side by side have no seams. An
 /// image that has the size already is left as it is.
-pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb {
+pub(crate) fn resize(mut image: Rgb, window: Window, width: u32, height: u32) -> Rgb {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-3;
     let fits = near(window.x, 0.0) && near(window.y, 0.0);
     let fits = fits && near(window.width, f64::from(width)) && near(window.height, f64::from(height));
@@ -121,15 +121,16 @@ pub(crate) fn resize(image: Rgb, window: Window, width: u32, height: u32) -> Rgb
     if image.data.is_empty() {
         return Rgb::white(width, height);
     }
-    let mut data = vec![0; width as usize * height as usize * 3];
     let is_move = near(window.width, f64::from(width)) && near(window.height, f64::from(height));
     if let Some(by) = Move::of(&image, window, (width, height)).filter(|_| is_move) {
-        dispatch!(Level::new(), _ => by.means(&image, width as usize * 3, &mut data));
-        return Rgb { width, height, data };
+        dispatch!(Level::new(), _ => by.apply(&mut image, width, height));
+        return image;
     }
+    let mut data = vec![0; width as usize * height as usize * 3];
     let across = covers(window.x, window.width, width, image.width);
     let down = covers(window.y, window.height, height, image.height);
     dispatch!(Level::new(), _ => means(&image, &across, &down, &mut data));
+    image.done();
     Rgb { width, height, data }
 }
 
@@ -187,21 +188,49 @@ impl Move {
         Some(Self { first: (x, y), shares: (right, below) })
     }
 
-    /// Each sample of `out`, rows of `len` of them, as the mean of the four that its pixel lies on.
+    /// Makes `image` what is seen of it so, `width` × `height` pixels. That takes no second picture: no row ends behind
+    /// the one that it is made of.
     #[inline(always)]
-    fn means(self, image: &Rgb, len: usize, out: &mut [u8]) {
-        let (Self { first: (x, y), shares: (right, below) }, row_len) = (self, image.width as usize * 3);
-        let (beside, next) = (if right > 0 { 3 } else { 0 }, usize::from(below > 0));
-        let row_at = |row: usize| &image.data[(y + row) * row_len + x * 3..][..len + beside];
-        for (row, out) in out.chunks_exact_mut(len).enumerate() {
-            let (upper, lower) = (row_at(row), row_at(row + next));
-            let four = upper.iter().zip(lower).zip(upper[beside..].iter().zip(&lower[beside..]));
-            for (out, ((&a, &c), (&b, &d))) in out.iter_mut().zip(four) {
-                let down = |up: u8, low: u8| u32::from(up) * (Self::WHOLE - below) + u32::from(low) * below;
-                let sum = down(a, c) * (Self::WHOLE - right) + down(b, d) * right;
-                *out = ((sum + (1 << 23)) >> 24) as u8;
+    fn apply(self, image: &mut Rgb, width: u32, height: u32) {
+        const HALF: u32 = Move::WHOLE / 2;
+        let Self { first: (x, y), shares: (right, below) } = self;
+        let (row_len, len) = (image.width as usize * 3, width as usize * 3);
+        let (beside, next) = (if right > 0 { 3 } else { 0 }, if below > 0 { row_len } else { 0 });
+        let mut mean_row = vec![0; len];
+        for row in 0..height as usize {
+            let start = (y + row) * row_len + x * 3;
+            if (right, below) == (0, 0) {
+                image.data.copy_within(start..start + len, row * len);
+                continue;
             }
+            let (upper, lower) = (&image.data[start..][..len + beside], &image.data[start + next..][..len + beside]);
+            match (right, below) {
+                // As below, with smaller numbers.
+                (HALF, 0) | (0, HALF) => {
+                    for ((out, &a), &b) in mean_row.iter_mut().zip(upper).zip(&lower[beside..]) {
+                        *out = (u16::from(a) + u16::from(b)).div_ceil(2) as u8;
+                    }
+                }
+                (HALF, HALF) => {
+                    let four = upper.iter().zip(lower).zip(upper[beside..].iter().zip(&lower[beside..]));
+                    for (out, ((&a, &c), (&b, &d))) in mean_row.iter_mut().zip(four) {
+                        let sum = u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d);
+                        *out = ((sum + 2) >> 2) as u8;
+                    }
+                }
+                _ => {
+                    let four = upper.iter().zip(lower).zip(upper[beside..].iter().zip(&lower[beside..]));
+                    for (out, ((&a, &c), (&b, &d))) in mean_row.iter_mut().zip(four) {
+                        let down = |up: u8, low: u8| u32::from(up) * (Self::WHOLE - below) + u32::from(low) * below;
+                        let sum = down(a, c) * (Self::WHOLE - right) + down(b, d) * right;
+                        *out = ((sum + (1 << 23)) >> 24) as u8;
+                    }
+                }
+            }
+            image.data[row * len..][..len].copy_from_slice(&mean_row);
         }
+        image.data.truncate(len * height as usize);
+        (image.width, image.height) = (width, height);
     }
 }
 

@@ -1,5 +1,15 @@
 //! The one form in which pixels leave this crate.
 
+use std::cell::Cell;
+
+/// Most bytes of a picture whose memory a thread keeps for the next one.
+const SPARE_LEN_MAX: usize = 4 << 20;
+
+thread_local! {
+    /// The memory of a picture that this thread was done with.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// 8-bit RGB pixels, rows top to bottom, no padding: `3 * width * height` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb {
@@ -15,6 +25,27 @@ impl Rgb {
     /// An image all white, the colour of glass without tissue.
     pub fn white(width: u32, height: u32) -> Self {
         Self { width, height, data: vec![255; width as usize * height as usize * 3] }
+    }
+
+    /// The same in the memory of a picture that this thread was [done](Self::done) with, where there is one as large.
+    pub(crate) fn white_again(width: u32, height: u32) -> Self {
+        let spare = SPARE.take();
+        if spare.capacity() < width as usize * height as usize * 3 {
+            SPARE.set(spare);
+            return Self::white(width, height);
+        }
+        let mut image = Self { width: 0, height: 0, data: spare };
+        image.reset(width, height);
+        image
+    }
+
+    /// Leaves the memory to the next picture that this thread draws, if it has at most 4 MiB. The system takes large
+    /// memory back when it is freed and has to clear it, page by page, before it gives it out again: that takes about as
+    /// long as to draw a picture in it.
+    pub fn done(self) {
+        let spare = SPARE.take();
+        let is_better = (spare.capacity()..=SPARE_LEN_MAX).contains(&self.data.capacity());
+        SPARE.set(if is_better { self.data } else { spare });
     }
 
     /// Makes this an image of another size, all white, in the memory that it has.
@@ -67,6 +98,17 @@ mod tests {
         assert_eq!(cut.data[..6], image.data[(2 * 5 + 3) * 3..(2 * 5 + 5) * 3]);
         assert_eq!(cut.data[6..], image.data[(3 * 5 + 3) * 3..]);
         assert!(image.crop(5, 0, 3, 3).data.is_empty());
+    }
+
+    #[test]
+    fn a_picture_in_the_memory_of_another_has_nothing_of_it() {
+        Rgb { width: 40, height: 40, data: vec![7; 4800] }.done();
+        assert_eq!(Rgb::white_again(41, 40), Rgb::white(41, 40), "larger than what is there");
+        let again = Rgb::white_again(30, 40);
+        assert_eq!(again, Rgb::white(30, 40));
+        assert!(again.data.capacity() >= 4800, "it was the other's memory");
+        Rgb::white(2048, 2048).done();
+        assert!(Rgb::white_again(1, 1).data.capacity() < 100, "too much is not kept");
     }
 
     #[test]

@@ -44,11 +44,13 @@ impl Format {
         }
     }
 
-    pub(crate) fn encode(self, image: &Rgb) -> Result<Vec<u8>, SlideError> {
-        match self {
-            Self::Jpeg => encode::jpeg(image, JPEG_QUALITY),
-            Self::Png => encode::png(image),
-        }
+    pub(crate) fn encode(self, image: Rgb) -> Result<Vec<u8>, SlideError> {
+        let encoded = match self {
+            Self::Jpeg => encode::jpeg(&image, JPEG_QUALITY),
+            Self::Png => encode::png(&image),
+        };
+        image.done();
+        encoded
     }
 }
 
@@ -73,13 +75,13 @@ impl Picture {
             None => Ok(picture),
         };
         match self {
-            Self::Tile { level, column, row } => Format::Jpeg.encode(&coloured(slide.tile(*level, *column, *row)?)?),
+            Self::Tile { level, column, row } => Format::Jpeg.encode(coloured(slide.tile(*level, *column, *row)?)?),
             Self::DeepZoom { tile_size, overlap, level, column, row, format } => {
                 let pyramid = DeepZoom::new(slide, *tile_size, *overlap);
-                format.encode(&coloured(pyramid.tile(slide, *level, *column, *row)?)?)
+                format.encode(coloured(pyramid.tile(slide, *level, *column, *row)?)?)
             }
             Self::Iiif(plan) => plan.encode(coloured(plan.draw(slide)?)?, JPEG_QUALITY),
-            Self::Associated { name, format } => format.encode(&coloured(slide.associated_image(name)?)?),
+            Self::Associated { name, format } => format.encode(coloured(slide.associated_image(name)?)?),
         }
     }
 }

@@ -67,11 +67,17 @@ impl Cut {
             to_srgb.apply(&mut image)?;
         }
         match self {
-            Self::Region(Region { format: Some(format), .. }) => format.encode(&image),
-            Self::Region(_) => Ok(image.data),
+            Self::Region(Region { format: Some(format), .. }) => format.encode(image),
+            Self::Region(_) => Ok(exact(image.data)),
             Self::Iiif(plan) => plan.encode(image, JPEG_QUALITY),
         }
     }
+}
+
+/// The bytes in no more memory than they take: a picture may have that of a larger one before it.
+fn exact(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.shrink_to_fit();
+    bytes
 }
 
 /// How many pixels the picture has.

@@ -60,10 +60,16 @@ impl Plan {
     /// # Errors
     /// Those of [`encode`].
     pub fn encode(&self, mut picture: Rgb, jpeg_quality: u8) -> Result<Vec<u8>> {
+        let encoded = self.encoded(&mut picture, jpeg_quality);
+        picture.done();
+        encoded
+    }
+
+    fn encoded(&self, picture: &mut Rgb, jpeg_quality: u8) -> Result<Vec<u8>> {
         if self.quality == Quality::Color {
             return match self.format {
-                Format::Jpeg => encode::jpeg(&picture, jpeg_quality),
-                Format::Png => encode::png(&picture),
+                Format::Jpeg => encode::jpeg(picture, jpeg_quality),
+                Format::Png => encode::png(picture),
             };
         }
         let bitonal = self.quality == Quality::Bitonal;
@@ -76,7 +82,7 @@ impl Plan {
         match self.format {
             Format::Jpeg => {
                 pixels.iter_mut().for_each(|pixel| *pixel = [gray(pixel); 3]);
-                encode::jpeg(&picture, jpeg_quality)
+                encode::jpeg(picture, jpeg_quality)
             }
             Format::Png => {
                 let pixels: Vec<u8> = pixels.iter().map(gray).collect();
