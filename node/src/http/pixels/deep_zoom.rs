@@ -139,8 +139,10 @@ async fn cut(node: &Node, parts: [&str; 3], grid: Grid, headers: &HeaderMap) -> 
     node.tiles_served.fetch_add(1, Ordering::Relaxed);
     let to_srgb = srgb(node, &blob, &slide, grid.icc).await?;
     let (Grid { tile_size, overlap, .. }, Address { level, column, row, format, .. }) = (grid, address);
+    // With an overlap no tile is the file's own, and which are need not be worked out.
     if format == Format::Jpeg
         && to_srgb.is_none()
+        && overlap == 0
         && let Some((level, column, row)) = DeepZoom::new(&slide.slide, tile_size, overlap).native(level, column, row)
         && let Some(tile) = read(&blob, node.pixels.native(&slide, level, column, row).await)?
     {
