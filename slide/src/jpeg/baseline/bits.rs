@@ -1,6 +1,9 @@
 //! The bits of a scan between two markers.
 
-use super::huffman::{LOOK_BITS, Symbol, Table, extend};
+use super::{
+    huffman::{Symbol, Table},
+    looks::LOOK_LEN_MAX,
+};
 
 /// Bytes behind the last one that may be read.
 const AHEAD: usize = 8;
@@ -61,7 +64,7 @@ impl Stretch {
     }
 
     pub(super) fn bits(&self) -> Bits<'_> {
-        Bits { bytes: &self.bytes[..self.len + AHEAD], at: 0, held: 0, count: 0 }
+        Bits { rest: &self.bytes[..self.len + AHEAD], beyond: 0, held: 0, count: 0 }
     }
 }
 
@@ -69,9 +72,10 @@ impl Stretch {
 /// [asked](Self::left).
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
-    bytes: &'a [u8],
-    /// The next byte to be taken.
-    at: usize,
+    /// The bytes not yet taken, and those behind the last one.
+    rest: &'a [u8],
+    /// Bytes taken behind those.
+    beyond: i64,
     /// Bits not yet used, the next one highest. There may be more of them than are counted.
     held: u64,
     count: u32,
@@ -81,16 +85,26 @@ impl Bits<'_> {
     /// Holds at least 56 bits.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        let next = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk());
-        self.held |= next.map_or(0, |next| u64::from_be_bytes(*next)) >> self.count;
-        let bytes = (63 - self.count) >> 3;
-        self.at += bytes as usize;
-        self.count += bytes * 8;
+        let bytes = (63 - self.count) >> 3 & 7;
+        match self.rest.first_chunk() {
+            Some(next) => {
+                self.held |= u64::from_be_bytes(*next) >> (self.count & 63);
+                self.rest = &self.rest[bytes as usize..];
+            }
+            None => self.beyond += i64::from(bytes),
+        }
+        self.count |= 56;
+    }
+
+    /// The next bits, the first of them the highest: as many as are held, and others behind them.
+    #[inline(always)]
+    pub(super) fn next(&self) -> u64 {
+        self.held
     }
 
     #[inline(always)]
-    fn skip(&mut self, bits: u32) {
-        self.held <<= bits;
+    pub(super) fn skip(&mut self, bits: u32) {
+        self.held <<= bits & 63;
         self.count = self.count.wrapping_sub(bits);
     }
 
@@ -112,35 +126,20 @@ impl Bits<'_> {
 
     /// Bits that were not read; negative where more were read than there are.
     pub(super) fn left(&self) -> i64 {
-        (self.bytes.len() as i64 - AHEAD as i64 - self.at as i64) * 8 + i64::from(self.count)
-    }
-
-    /// The next value where a look has all of it, with its steps. At most [`LOOK_BITS`] bits are used.
-    #[inline(always)]
-    pub(super) fn short(&mut self, table: &Table) -> Option<(i32, usize)> {
-        let look = table.look(self.held);
-        if look.len == 0 {
-            return None;
-        }
-        self.skip(u32::from(look.len));
-        Some((i32::from(look.value), usize::from(look.steps)))
+        (self.rest.len() as i64 - AHEAD as i64 - self.beyond) * 8 + i64::from(self.count)
     }
 
     /// The next value, however long, with its steps; 31 bits must be held.
-    #[inline(always)]
-    pub(super) fn long(&mut self, table: &Table) -> Option<(i32, usize)> {
+    #[inline]
+    pub(super) fn value(&mut self, table: &Table) -> Option<(i32, usize)> {
         let symbol = table.symbol(self.held)?;
-        self.skip(symbol.len);
-        if symbol.size == 0 {
-            return Some((0, symbol.steps));
-        }
-        let value = extend((self.held >> (u64::BITS - symbol.size)) as u32, symbol.size);
-        self.skip(symbol.size);
+        let value = symbol.value(self.held);
+        self.skip(symbol.len + symbol.size);
         Some((value, symbol.steps))
     }
 }
 
-const _: () = assert!(LOOK_BITS + 31 <= 56, "a look and a long value fit into what a refill holds");
+const _: () = assert!(LOOK_LEN_MAX <= 56, "a refill holds a look");
 
 #[cfg(test)]
 mod tests {

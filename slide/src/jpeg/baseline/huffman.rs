@@ -1,8 +1,7 @@
-//! Huffman tables as ITU-T T.81 has them (DHT, annexes C and F.2.2.3), made ready to be looked up: what one look says
-//! is the code, the zeros before the value and, where it is short, the value itself.
+//! Huffman tables as ITU-T T.81 has them (DHT, annexes C and F.2.2.3), made ready to be looked up.
 
 /// Bits that one look sees.
-pub(super) const LOOK_BITS: u32 = 10;
+const LOOK_BITS: u32 = 10;
 /// Steps of an end of block: more than there are places in one.
 pub(super) const END: usize = 128;
 /// Longest code in bits.
@@ -12,7 +11,7 @@ const CODE_LEN_MAX: u32 = 16;
 pub(super) struct Table {
     /// The counts and symbols that it was made of.
     definition: Vec<u8>,
-    looks: [Look; 1 << LOOK_BITS],
+    codes: [Code; 1 << LOOK_BITS],
     /// For each length the first 16 bits, as a number, that belong to a longer code.
     ends: [u32; CODE_LEN_MAX as usize + 1],
     /// For each length what is to be added to a code for its symbol's index.
@@ -20,19 +19,15 @@ pub(super) struct Table {
     symbols: [u8; 256],
 }
 
-/// What the next bits say.
+/// The code that the next bits begin with.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Look {
-    /// The value, where all its bits were seen; otherwise the symbol.
-    pub(super) value: i16,
-    /// Bits of the code and the value; 0 where the value's bits, or the code's, reach beyond the look.
-    pub(super) len: u8,
-    /// Places to go on, the value's own included; [`END`] where nothing follows. Where not all was seen, the code's
-    /// length, and 0 where not even that was.
-    pub(super) steps: u8,
+struct Code {
+    /// Its bits; 0 where it is longer than a look.
+    len: u8,
+    symbol: u8,
 }
 
-/// A code that was longer than a look, or had a longer value.
+/// What a code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Symbol {
     /// Bits of the code.
@@ -41,6 +36,7 @@ pub(super) struct Symbol {
     pub(super) run: u32,
     /// Bits of the value.
     pub(super) size: u32,
+    /// Places to go on, the value's own included; [`END`] where nothing follows.
     pub(super) steps: usize,
 }
 
@@ -50,14 +46,15 @@ impl Table {
         let (counts, values) = definition.split_first_chunk::<16>()?;
         let mut symbols = [0; 256];
         symbols.get_mut(..values.len())?.copy_from_slice(values);
-        let mut looks = [Look::default(); 1 << LOOK_BITS];
+        let mut codes = [Code::default(); 1 << LOOK_BITS];
         let (mut ends, mut first) = ([0; CODE_LEN_MAX as usize + 1], [0; CODE_LEN_MAX as usize + 1]);
         let (mut code, mut index) = (0u32, 0usize);
         for (len, &count) in (1..).zip(counts) {
             first[len as usize] = index as i32 - code as i32;
-            for symbol in values.get(index..index + usize::from(count))? {
-                if len <= LOOK_BITS {
-                    fill(&mut looks, code, len, *symbol)?;
+            for &symbol in values.get(index..index + usize::from(count))? {
+                if let Some(rest) = LOOK_BITS.checked_sub(len) {
+                    let looks = (code << rest) as usize..((code + 1) << rest) as usize;
+                    codes.get_mut(looks)?.fill(Code { len: len as u8, symbol });
                 }
                 code += 1;
             }
@@ -68,7 +65,7 @@ impl Table {
             ends[len as usize] = code << (CODE_LEN_MAX - len);
             code <<= 1;
         }
-        (index == values.len()).then(|| Self { definition: definition.into(), looks, ends, first, symbols })
+        (index == values.len()).then(|| Self { definition: definition.into(), codes, ends, first, symbols })
     }
 
     /// Whether it was made of `definition`.
@@ -76,21 +73,16 @@ impl Table {
         self.definition == definition
     }
 
-    /// Looks at the next bits, the first of them the highest.
-    #[inline(always)]
-    pub(super) fn look(&self, bits: u64) -> Look {
-        self.looks[(bits >> (u64::BITS - LOOK_BITS)) as usize]
-    }
-
-    /// The symbol that the next bits are, whatever its length. Nothing where they are no code.
+    /// The symbol that the next bits are, the first of them the highest. Nothing where they are no code.
     #[inline]
     pub(super) fn symbol(&self, bits: u64) -> Option<Symbol> {
-        match self.look(bits) {
-            Look { len: 0, steps: len @ 1.., value } => Some(Symbol::new(len.into(), value as u8)),
-            _ => self.walk(bits),
+        match self.codes[(bits >> (u64::BITS - LOOK_BITS)) as usize] {
+            Code { len: 0, .. } => self.walk(bits),
+            Code { len, symbol } => Some(Symbol::new(len.into(), symbol)),
         }
     }
 
+    #[cold]
     fn walk(&self, bits: u64) -> Option<Symbol> {
         let bits = (bits >> (u64::BITS - CODE_LEN_MAX)) as u32;
         let len = (1..=CODE_LEN_MAX).find(|&len| bits < self.ends[len as usize])?;
@@ -101,42 +93,40 @@ impl Table {
 }
 
 impl Symbol {
+    /// Its value, where `bits` begin with the code.
+    #[inline(always)]
+    pub(super) fn value(self, bits: u64) -> i32 {
+        if self.size == 0 { 0 } else { extend(bits << (self.len & 63), self.size) }
+    }
+
     #[inline(always)]
     fn new(len: u32, symbol: u8) -> Self {
-        Self { len, run: u32::from(symbol >> 4), size: u32::from(symbol & 15), steps: steps(symbol) }
+        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        let steps = if size == 0 && run < 15 { END } else { run as usize + 1 };
+        Self { len, run, size, steps }
     }
 }
 
-/// Places that a symbol of a run of zeros and a size goes on.
-fn steps(symbol: u8) -> usize {
-    match (symbol >> 4, symbol & 15) {
-        (run, 0) if run < 15 => END,
-        (run, _) => usize::from(run) + 1,
-    }
-}
-
-/// The value of `size` bits (F.2.2.1, EXTEND): those that begin with 0 are negative.
+/// The value whose `size` bits, at least one, are the highest of `bits` (F.2.2.1, EXTEND): those that begin with 0 are
+/// negative.
 #[inline(always)]
-pub(super) fn extend(bits: u32, size: u32) -> i32 {
-    let negative = ((bits >> size.wrapping_sub(1).min(31)) & 1) ^ 1;
-    (bits as i32).wrapping_sub(((negative << size).wrapping_sub(negative)) as i32)
+pub(super) fn extend(bits: u64, size: u32) -> i32 {
+    let value = (bits >> (u64::BITS.wrapping_sub(size) & 63)) as i32;
+    // All ones where the first bit is 1.
+    let positive = (bits as i64 >> (u64::BITS - 1)) as i32;
+    value + (!positive & LESS[(size & 15) as usize])
 }
 
-/// Tells all looks that begin with `code` what it says.
-fn fill(looks: &mut [Look], code: u32, len: u32, symbol: u8) -> Option<()> {
-    let rest = LOOK_BITS - len;
-    let looks = looks.get_mut((code << rest) as usize..((code + 1) << rest) as usize)?;
-    let size = u32::from(symbol & 15);
-    if size > rest {
-        looks.fill(Look { value: symbol.into(), len: 0, steps: len as u8 });
-    } else {
-        for (bits, look) in (0..).zip(looks) {
-            let value = if size == 0 { 0 } else { extend(bits >> (rest - size), size) };
-            *look = Look { value: value as i16, len: (len + size) as u8, steps: steps(symbol) as u8 };
-        }
+/// For each size what is to be added to values that begin with 0.
+const LESS: [i32; 16] = {
+    let mut less = [0; 16];
+    let mut size = 0;
+    while size < 16 {
+        less[size] = 1 - (1 << size);
+        size += 1;
     }
-    Some(())
-}
+    less
+};
 
 #[cfg(test)]
 mod tests {
@@ -144,9 +134,10 @@ mod tests {
 
     #[test]
     fn values_are_extended_as_the_standard_does() {
-        assert_eq!([0, 1].map(|bits| extend(bits, 1)), [-1, 1]);
-        assert_eq!([0, 3, 4, 7].map(|bits| extend(bits, 3)), [-7, -4, 4, 7]);
-        assert_eq!((extend(0, 10), extend(1023, 10), extend(512, 10)), (-1023, 1023, 512));
+        let extended = |bits: u64, size: u32| extend(bits << (64 - size) | 1, size);
+        assert_eq!([0, 1].map(|bits| extended(bits, 1)), [-1, 1]);
+        assert_eq!([0, 3, 4, 7].map(|bits| extended(bits, 3)), [-7, -4, 4, 7]);
+        assert_eq!((extended(0, 10), extended(1023, 10), extended(512, 10)), (-1023, 1023, 512));
     }
 
     #[test]
@@ -162,12 +153,6 @@ mod tests {
             let walked = table.walk(first << (64 - len)).unwrap();
             assert_eq!(table.symbol(first << (64 - len)).unwrap(), walked);
             assert_eq!((walked.len, walked.size), (len, u32::from(symbol & 15)), "{symbol:#x}");
-            let look = table.look(first << (64 - len));
-            if len + walked.size <= LOOK_BITS {
-                assert_eq!((u32::from(look.len), usize::from(look.steps)), (len + walked.size, walked.steps));
-            } else {
-                assert_eq!(look.len, 0);
-            }
         }
         assert!(table.symbol(u64::MAX).is_none(), "no code has ones alone");
     }

@@ -9,7 +9,8 @@
 //! the mean of four. Only rounding differs, and samples that were clamped. The integers are those of libjpeg's jidctred.c,
 //! twice and four times the factors, so that levels which OpenSlide has it draw smaller are the same to the bit.
 
-use fearless_simd::{Simd, SimdBase, i16x16, i32x4, i32x8};
+use super::plan::ZIGZAG;
+use fearless_simd::{Bytes, Simd, SimdBase, i16x16, i32x4, i32x8, u8x32};
 
 /// Fractional bits of the factors.
 const FACTOR_BITS: u32 = 13;
@@ -22,21 +23,67 @@ const fn fixed(factor: f64) -> i32 {
     (factor * (1 << FACTOR_BITS) as f64 + if factor < 0.0 { -0.5 } else { 0.5 }) as i32
 }
 
-/// The coefficients of a block, row by row, multiplied by their quantisation.
+/// Where coefficients are in a [`Block`], in the order of the scan; those beyond its end take DC's place. As the transform
+/// takes them in pairs, the coefficient of row v and column u stands beside that of row v ± 4.
+pub(super) const PLACES: [u8; 256] = {
+    let mut places = [0; 256];
+    let mut index = 0;
+    while index < 64 {
+        places[index] = place(ZIGZAG[index]);
+        index += 1;
+    }
+    places
+};
+
+/// The place of a coefficient that has this one row by row.
+const fn place(natural: u8) -> u8 {
+    (natural << 1 | natural >> 5) & 63
+}
+
+/// The coefficients of a block, not yet multiplied by their quantisation.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
-pub(super) struct Block(pub(super) [i16; 64]);
+pub(super) struct Block([i16; 64]);
 
-/// Which coefficients may differ from 0: all places that do, each a number of six bits, joined by OR.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Seen(pub(super) u8);
+/// The factors of a block's coefficients, at their places. They are unsigned; the lower 16 bits of products are the same.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(super) struct Quanta(pub(super) [i16; 64]);
 
-impl Seen {
-    const LOW_COLUMNS: u8 = 4;
-    const LOW_ROWS: u8 = 32;
+impl Block {
+    pub(super) const ZERO: Self = Self([0; 64]);
 
-    fn lacks(self, bit: u8) -> bool {
-        self.0 & bit == 0
+    #[inline(always)]
+    pub(super) fn set(&mut self, place: u8, value: i32) {
+        self.0[usize::from(place & 63)] = value as i16;
+    }
+
+    /// Makes all coefficients 0.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.0 = [0; 64];
+    }
+
+    #[cfg(test)]
+    pub(super) fn coefficients(&self) -> [i16; 64] {
+        self.0
+    }
+
+    /// A coefficient in its natural place, multiplied.
+    #[inline(always)]
+    fn get(&self, quanta: &Quanta, natural: usize) -> i32 {
+        let place = usize::from(place(natural as u8 & 63));
+        self.0[place].wrapping_mul(quanta.0[place]).into()
+    }
+
+    /// All coefficients, multiplied: pairs of those of the rows 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+    #[inline(always)]
+    fn pairs<S: Simd>(&self, simd: S, quanta: &Quanta) -> [i16x16<S>; 4] {
+        let pair = |index: usize| {
+            let range = index * 16..(index + 1) * 16;
+            i16x16::from_slice(simd, &self.0[range.clone()]) * i16x16::from_slice(simd, &quanta.0[range])
+        };
+        [pair(0), pair(1), pair(2), pair(3)]
     }
 }
 
@@ -45,72 +92,76 @@ impl Seen {
 pub(super) fn samples<S: Simd>(
     simd: S,
     block: &Block,
-    seen: Seen,
+    quanta: &Quanta,
     shrink: u32,
     plane: &mut [u8],
     (at, stride): (usize, usize),
 ) {
+    match shrink {
+        0 => own(simd, block.pairs(simd, quanta), &mut plane[at..], stride),
+        1 => half(simd, block.pairs(simd, quanta), &mut plane[at..], stride),
+        2 => quarter(block, quanta, &mut plane[at..], stride),
+        _ => flat(block.0[0].into(), quanta, shrink, plane, (at, stride)),
+    }
+}
+
+/// The same of a block that has DC alone.
+#[inline(always)]
+pub(super) fn flat(dc: i32, quanta: &Quanta, shrink: u32, plane: &mut [u8], (at, stride): (usize, usize)) {
+    let dc = (dc as i16).wrapping_mul(quanta.0[0]);
+    let sample = (((i32::from(dc) + 4) >> 3) + 128).clamp(0, 255) as u8;
     let plane = &mut plane[at..];
-    if seen.0 == 0 || shrink == 3 {
-        let sample = ((i32::from(block.0[0]) + 4) >> 3).saturating_add(128).clamp(0, 255) as u8;
-        let side = 8 >> shrink;
-        for row in 0..side {
-            plane[row * stride..][..side].fill(sample);
-        }
-        return;
-    }
-    match (shrink, seen.lacks(Seen::LOW_ROWS), seen.lacks(Seen::LOW_COLUMNS)) {
-        (0, true, true) => own::<S, true, true>(simd, block, plane, stride),
-        (0, true, false) => own::<S, true, false>(simd, block, plane, stride),
-        (0, false, true) => own::<S, false, true>(simd, block, plane, stride),
-        (0, false, false) => own::<S, false, false>(simd, block, plane, stride),
-        (1, ..) => half(simd, block, plane, stride),
-        _ => quarter(block, plane, stride),
+    match shrink {
+        0 => fill::<8>(sample, plane, stride),
+        1 => fill::<4>(sample, plane, stride),
+        2 => fill::<2>(sample, plane, stride),
+        _ => fill::<1>(sample, plane, stride),
     }
 }
 
-/// At the block's own size. The flags say that the lower rows and the right columns are 0.
 #[inline(always)]
-fn own<S: Simd, const LOW_ROWS: bool, const LOW_COLUMNS: bool>(
-    simd: S,
-    block: &Block,
-    plane: &mut [u8],
-    stride: usize,
-) {
-    let zero = i32x8::splat(simd, 0);
-    let mut rows = [zero; 8];
-    for (two, loaded) in rows.chunks_exact_mut(2).zip(block.0.chunks_exact(16)).take(if LOW_ROWS { 2 } else { 4 }) {
-        let (even, odd) = simd.widen_i16x16(i16x16::from_slice(simd, loaded));
-        two.copy_from_slice(&[even, odd]);
-    }
-    let mut columns = transposed(simd, pass::<S, LOW_ROWS>(rows, DROPPED[0]));
-    if LOW_COLUMNS {
-        columns[4..].fill(zero);
-    }
-    let columns = pass::<S, LOW_COLUMNS>(columns, DROPPED[1]);
-    // Four samples of a row in each lane, and then eight.
-    let white = i32x8::splat(simd, 255);
-    let mut halves = [zero; 2];
-    for (half, columns) in halves.iter_mut().zip(columns.chunks_exact(4)) {
-        for (shift, &column) in [0, 8, 16, 24].into_iter().zip(columns) {
-            *half |= (column + 128).max(zero).min(white) << shift;
-        }
-    }
-    let [left, right] = halves;
-    let (upper, lower) = simd.interleave_i32x8(left, right);
-    let mut lanes = [0; 16];
-    upper.store_slice(&mut lanes[..8]);
-    lower.store_slice(&mut lanes[8..]);
-    for (row, [left, right]) in lanes.as_chunks().0.iter().enumerate() {
-        let samples = &mut plane[row * stride..][..8];
-        samples[..4].copy_from_slice(&left.to_le_bytes());
-        samples[4..].copy_from_slice(&right.to_le_bytes());
+fn fill<const SIDE: usize>(sample: u8, plane: &mut [u8], stride: usize) {
+    for row in 0..SIDE {
+        plane[row * stride..][..SIDE].copy_from_slice(&[sample; SIDE]);
     }
 }
 
-/// The transform of eight vectors, lane by lane; `LOW` says that the last four are 0.
+/// At the block's own size.
 #[inline(always)]
-fn pass<S: Simd, const LOW: bool>(x: [i32x8<S>; 8], dropped: u32) -> [i32x8<S>; 8] {
+fn own<S: Simd>(simd: S, pairs: [i16x16<S>; 4], plane: &mut [u8], stride: usize) {
+    let rows = pass(simd, pairs, DROPPED[0]);
+    let narrow = |a: i32x8<S>, b: i32x8<S>| simd.saturating_narrow_i32x8(a, b);
+    let two = |a: [i16x16<S>; 4]| {
+        let ((a, b), (c, d)) = (simd.deinterleave_i16x16(a[0], a[1]), simd.deinterleave_i16x16(a[2], a[3]));
+        [a, c, b, d]
+    };
+    let [a, b, c, d, e, f, g, h] = rows;
+    // Of 64 values in the order of row and column, 3 bits each, the last two bits come first.
+    let pairs = two(two([narrow(a, b), narrow(c, d), narrow(e, f), narrow(g, h)]));
+    let [a, b, c, d, e, f, g, h] = pass(simd, pairs, DROPPED[1]);
+    let left = simd.saturating_narrow_i16x16(narrow(a, b), narrow(c, d));
+    let right = simd.saturating_narrow_i16x16(narrow(e, f), narrow(g, h));
+    let (left, right) = simd.interleave_i8x32(left, right);
+    let (left, right) = simd.interleave_i8x32(left, right);
+    let (upper, lower) = simd.interleave_i8x32(left, right);
+    let middle = u8x32::splat(simd, 128);
+    let mut samples = [0; 64];
+    (upper.bitcast::<u8x32<S>>() ^ middle).store_slice(&mut samples[..32]);
+    (lower.bitcast::<u8x32<S>>() ^ middle).store_slice(&mut samples[32..]);
+    for (row, samples) in samples.as_chunks::<8>().0.iter().enumerate() {
+        plane[row * stride..][..8].copy_from_slice(samples);
+    }
+}
+
+/// Sixteen factors: two in turns.
+#[inline(always)]
+fn factors<S: Simd>(simd: S, first: i32, second: i32) -> i16x16<S> {
+    i32x8::splat(simd, (first & 0xffff) | (second << 16)).bitcast()
+}
+
+/// The transform of eight vectors, lane by lane, of which those that are four apart come as pairs.
+#[inline(always)]
+fn pass<S: Simd>(simd: S, [x04, x15, x26, x37]: [i16x16<S>; 4], dropped: u32) -> [i32x8<S>; 8] {
     const F0298: i32 = fixed(0.298_631_336);
     const F0390: i32 = fixed(0.390_180_644);
     const F0541: i32 = fixed(0.541_196_100);
@@ -123,46 +174,25 @@ fn pass<S: Simd, const LOW: bool>(x: [i32x8<S>; 8], dropped: u32) -> [i32x8<S>; 
     const F2053: i32 = fixed(2.053_119_869);
     const F2562: i32 = fixed(2.562_915_447);
     const F3072: i32 = fixed(3.072_711_026);
-    // The even part.
-    let (low, high, sum, difference) = if LOW {
-        (x[2] * F0541, x[2] * (F0541 + F0765), x[0] << FACTOR_BITS, x[0] << FACTOR_BITS)
-    } else {
-        let z1 = (x[2] + x[6]) * F0541;
-        (z1 - x[6] * F1847, z1 + x[2] * F0765, (x[0] + x[4]) << FACTOR_BITS, (x[0] - x[4]) << FACTOR_BITS)
-    };
+    const ONE: i32 = 1 << FACTOR_BITS;
+    let sum = |x: i16x16<S>, first: i32, second: i32| simd.pairwise_dot_product_i16x16(x, factors(simd, first, second));
     let round = 1 << (dropped - 1);
-    let (sum, difference) = (sum + round, difference + round);
-    let even = [sum + high, difference + low, difference - low, sum - high];
-    // The odd part.
-    let odd = if LOW {
-        let z5 = (x[3] + x[1]) * F1175;
-        let (z3, z4) = (z5 - x[3] * F1961, z5 - x[1] * F0390);
-        let (z1, z2) = (x[1] * F0899, x[3] * F2562);
-        [x[1] * F1501 - z1 + z4, x[3] * F3072 - z2 + z3, z4 - z2, z3 - z1]
-    } else {
-        let (z1, z2, z3, z4) = (x[7] + x[1], x[5] + x[3], x[7] + x[3], x[5] + x[1]);
-        let z5 = (z3 + z4) * F1175;
-        let (z1, z2, z3, z4) = (z1 * F0899, z2 * F2562, z5 - z3 * F1961, z5 - z4 * F0390);
-        [x[1] * F1501 - z1 + z4, x[3] * F3072 - z2 + z3, x[5] * F2053 - z2 + z4, x[7] * F0298 - z1 + z3]
-    };
-    let mut out = x;
+    let (x0, x4) = (sum(x04, ONE, ONE) + round, sum(x04, ONE, -ONE) + round);
+    let (high, low) = (sum(x26, F0541 + F0765, F0541), sum(x26, F0541, F0541 - F1847));
+    let even = [x0 + high, x4 + low, x4 - low, x0 - high];
+    // What jidctint.c adds up in steps, for each sample at once.
+    let odd = [
+        sum(x15, F1501 - F0899 + F1175 - F0390, F1175 - F0390) + sum(x37, F1175, F1175 - F0899),
+        sum(x15, F1175, F1175 - F2562) + sum(x37, F3072 - F2562 + F1175 - F1961, F1175 - F1961),
+        sum(x15, F1175 - F0390, F2053 - F2562 + F1175 - F0390) + sum(x37, F1175 - F2562, F1175),
+        sum(x15, F1175 - F0899, F1175) + sum(x37, F1175 - F1961, F0298 - F0899 + F1175 - F1961),
+    ];
+    let mut out = [x0; 8];
     for i in 0..4 {
         out[i] = (even[i] + odd[i]) >> dropped;
         out[7 - i] = (even[i] - odd[i]) >> dropped;
     }
     out
-}
-
-/// Rows become columns.
-#[inline(always)]
-fn transposed<S: Simd>(simd: S, mut rows: [i32x8<S>; 8]) -> [i32x8<S>; 8] {
-    for _ in 0..3 {
-        let [a, b, c, d, e, f, g, h] = rows;
-        let (ae, bf) = (simd.interleave_i32x8(a, e), simd.interleave_i32x8(b, f));
-        let (cg, dh) = (simd.interleave_i32x8(c, g), simd.interleave_i32x8(d, h));
-        rows = [ae.0, ae.1, bf.0, bf.1, cg.0, cg.1, dh.0, dh.1];
-    }
-    rows
 }
 
 /// What of four points' odd part each odd coefficient gives: cos(π/16) and the like, times √8 · cos(π/8) and cos(3π/8).
@@ -195,11 +225,11 @@ macro_rules! half_pass {
 
 /// Each sample the mean of four.
 #[inline(always)]
-fn half<S: Simd>(simd: S, block: &Block, plane: &mut [u8], stride: usize) {
+fn half<S: Simd>(simd: S, pairs: [i16x16<S>; 4], plane: &mut [u8], stride: usize) {
     let mut rows = [i32x8::splat(simd, 0); 8];
-    for (two, loaded) in rows.chunks_exact_mut(2).zip(block.0.chunks_exact(16)) {
-        let (even, odd) = simd.widen_i16x16(i16x16::from_slice(simd, loaded));
-        two.copy_from_slice(&[even, odd]);
+    for (index, pair) in pairs.into_iter().enumerate() {
+        let pair: i32x8<S> = pair.bitcast();
+        (rows[index], rows[index + 4]) = (pair << 16 >> 16, pair >> 16);
     }
     let [a, b, c, d] = half_pass!(rows, DROPPED[0]);
     let ((ac, ac_right), (bd, bd_right)) = (simd.interleave_i32x8(a, c), simd.interleave_i32x8(b, d));
@@ -225,7 +255,7 @@ const QUARTER_ODD: [i32; 4] =
 
 /// Each sample the mean of sixteen.
 #[inline(always)]
-fn quarter(block: &Block, plane: &mut [u8], stride: usize) {
+fn quarter(block: &Block, quanta: &Quanta, plane: &mut [u8], stride: usize) {
     let pass = |dc: i32, odd: [i32; 4], dropped: u32| {
         let dropped = dropped + 2;
         let dc = (dc << (FACTOR_BITS + 2)).wrapping_add(1 << (dropped - 1));
@@ -234,7 +264,7 @@ fn quarter(block: &Block, plane: &mut [u8], stride: usize) {
     };
     let mut columns = [[0; 2]; 8];
     for (index, column) in columns.iter_mut().enumerate() {
-        let x = |row: usize| i32::from(block.0[row * 8 + index]);
+        let x = |row: usize| block.get(quanta, row * 8 + index);
         *column = pass(x(0), [x(1), x(3), x(5), x(7)], DROPPED[0]);
     }
     for index in 0..2 {
@@ -252,7 +282,7 @@ mod tests {
     use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
     /// The transform as it is defined (T.81, A.3.3), before it is rounded.
-    fn defined(block: &Block) -> [[f64; 8]; 8] {
+    fn defined(block: &Block, quanta: &Quanta) -> [[f64; 8]; 8] {
         let scale = |k: usize| if k == 0 { FRAC_1_SQRT_2 } else { 1.0 };
         let cos = |n: usize, k: usize| ((2 * n + 1) as f64 * k as f64 * PI / 16.0).cos();
         let mut samples = [[0.0; 8]; 8];
@@ -260,7 +290,7 @@ mod tests {
             for (x, sample) in row.iter_mut().enumerate() {
                 let term = |i: usize| {
                     let (v, u) = (i / 8, i % 8);
-                    f64::from(block.0[i]) * scale(u) * scale(v) * cos(x, u) * cos(y, v)
+                    f64::from(block.get(quanta, i)) * scale(u) * scale(v) * cos(x, u) * cos(y, v)
                 };
                 *sample = (0..64).map(term).sum::<f64>() / 4.0 + 128.0;
             }
@@ -268,62 +298,83 @@ mod tests {
         samples
     }
 
-    fn drawn(level: Level, block: &Block, seen: Seen, shrink: u32) -> Vec<u8> {
+    fn drawn(level: Level, block: &Block, quanta: &Quanta, shrink: u32) -> Vec<u8> {
         let side = 8 >> shrink;
         let mut plane = vec![9; 12 * 8 + 3];
-        dispatch!(level, simd => samples(simd, block, seen, shrink, &mut plane, (3, 12)));
+        dispatch!(level, simd => samples(simd, block, quanta, shrink, &mut plane, (3, 12)));
         let rows = plane[3..].chunks_exact(12).take(side);
         rows.flat_map(|row| row[..side].to_vec()).collect()
     }
 
     /// Blocks with few or many coefficients, small enough that no sample is clamped.
-    fn blocks() -> impl Iterator<Item = (Block, Seen)> {
+    fn blocks() -> impl Iterator<Item = (Block, Quanta)> {
         let mut random = 1u32;
         let mut next = move |of: u32| {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (random >> 8) % of
         };
         (0..400).map(move |index| {
-            let (mut block, mut seen) = (Block([0; 64]), Seen::default());
-            block.0[0] = next(600) as i16 - 300;
+            let (mut block, mut quanta) = (Block::ZERO, Quanta([1; 64]));
+            quanta.0.iter_mut().skip(1).for_each(|quantum| *quantum = next(3) as i16 + 1);
+            block.set(0, next(600) as i32 - 300);
             for _ in 0..index % 40 {
-                let place = (next([2, 4, 8][index % 3]) * 8 + next([8, 4, 2][index % 3])) as u8;
-                block.0[usize::from(place)] = if place == 0 { continue } else { next(61) as i16 - 30 };
-                seen.0 |= place;
+                let natural = (next([2, 4, 8][index % 3]) * 8 + next([8, 4, 2][index % 3])) as u8;
+                let place = place(natural);
+                let most = 30 / i32::from(quanta.0[usize::from(place)]);
+                if natural > 0 {
+                    block.set(place, next(2 * most as u32 + 1) as i32 - most);
+                }
             }
-            (block, seen)
+            (block, quanta)
         })
     }
 
     #[test]
     fn samples_are_those_of_the_definition_and_smaller_ones_their_means() {
-        for (block, seen) in blocks() {
-            let defined = defined(&block);
+        for (block, quanta) in blocks() {
+            let defined = defined(&block, &quanta);
             for shrink in 0..=3 {
                 let side = 1 << shrink;
-                for (index, sample) in drawn(Level::new(), &block, seen, shrink).into_iter().enumerate() {
+                for (index, sample) in drawn(Level::new(), &block, &quanta, shrink).into_iter().enumerate() {
                     let (y, x) = (index / (8 >> shrink) * side, index % (8 >> shrink) * side);
                     let square = (0..side * side).map(|i| defined[y + i / side][x + i % side]);
                     let mean = square.sum::<f64>() / (side * side) as f64;
-                    assert!((f64::from(sample) - mean).abs() < 0.6, "{shrink} {index}: {sample}, not {mean} {seen:?}");
+                    assert!((f64::from(sample) - mean).abs() < 0.6, "{shrink} {index}: {sample}, not {mean}");
                 }
             }
         }
     }
 
     #[test]
-    fn samples_do_not_depend_on_the_processor_nor_on_what_is_known_of_zeros() {
-        for (mut block, seen) in blocks() {
+    fn a_flat_block_is_one_whose_coefficients_are_all_0_but_one() {
+        for dc in -3000..3000 {
+            let (mut block, mut quanta) = (Block::ZERO, Quanta([99; 64]));
+            quanta.0[0] = 3;
+            block.set(0, dc);
             for shrink in 0..=3 {
-                let samples = drawn(Level::new(), &block, seen, shrink);
-                assert_eq!(drawn(Level::baseline(), &block, seen, shrink), samples);
-                assert_eq!(drawn(Level::new(), &block, Seen(63), shrink), samples);
+                let side = 8 >> shrink;
+                let mut plane = vec![9; 8 * 8];
+                flat(dc, &quanta, shrink, &mut plane, (0, 8));
+                let rows = plane.chunks_exact(8).take(side);
+                let flat: Vec<u8> = rows.flat_map(|row| row[..side].to_vec()).collect();
+                assert_eq!(flat, drawn(Level::new(), &block, &quanta, shrink), "{dc} {shrink}");
+            }
+        }
+    }
+
+    #[test]
+    fn samples_do_not_depend_on_the_processor() {
+        for (mut block, mut quanta) in blocks() {
+            for shrink in 0..=3 {
+                let samples = drawn(Level::new(), &block, &quanta, shrink);
+                assert_eq!(drawn(Level::baseline(), &block, &quanta, shrink), samples);
             }
             // Those beyond reason overflow, alike everywhere.
             block.0.iter_mut().for_each(|x| *x = x.wrapping_mul(1111));
+            quanta.0.iter_mut().for_each(|x| *x = x.wrapping_mul(-257));
             for shrink in 0..=3 {
-                let samples = drawn(Level::new(), &block, Seen(63), shrink);
-                assert_eq!(drawn(Level::baseline(), &block, Seen(63), shrink), samples);
+                let samples = drawn(Level::new(), &block, &quanta, shrink);
+                assert_eq!(drawn(Level::baseline(), &block, &quanta, shrink), samples);
             }
         }
     }

@@ -6,9 +6,11 @@
 //! columns or rows (ITU-T T.81, its sequential mode). All others are for another decoder.
 
 mod bits;
+mod blocks;
 mod color;
 mod huffman;
 mod idct;
+mod looks;
 mod need;
 mod plan;
 #[cfg(test)]
@@ -21,15 +23,11 @@ pub(crate) use whole::check_whole;
 use super::header::damaged;
 use crate::{Rgb, SlideError, error::Result, grid::Part};
 use bits::{Bits, Stretch};
+use blocks::{Blocks, Unit};
 use fearless_simd::{Level, Simd, dispatch};
-use huffman::{END, Table};
-use idct::{Block, Seen};
 use need::{Needs, Strips};
-use plan::{Plan, Step, Tables};
+use plan::{Plan, Tables};
 use std::cell::Cell;
-
-/// Most blocks of an MCU: four of luminance and two of chrominance.
-const UNITS_MAX: usize = 6;
 
 /// What stays from one JPEG to the next: memory, and tables that are likely the same.
 #[derive(Default)]
@@ -37,10 +35,11 @@ struct Scratch {
     tables: Tables,
     stretch: Stretch,
     strips: Strips,
+    blocks: Blocks,
 }
 
 thread_local! {
-    static SCRATCH: Cell<Box<Scratch>> = Cell::default();
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// Draws `part` of `jpeg` into `picture` with its corner at `at`; `false`, and nothing drawn, where the JPEG is for
@@ -49,13 +48,13 @@ thread_local! {
 /// # Errors
 /// `Damaged` where bits are none that the tables have, or end before the part does.
 pub(super) fn draw(jpeg: &[u8], part: Part, inverted: bool, picture: &mut Rgb, at: (u32, u32)) -> Result<bool> {
-    let mut scratch = SCRATCH.take();
+    let mut scratch = SCRATCH.take().unwrap_or_default();
     let drawn = match Plan::read(jpeg, &mut scratch.tables) {
         Some(plan) => scratch.draw(jpeg, &plan, part, inverted, picture, at),
         None => Ok(false),
     };
     scratch.stretch.trim();
-    SCRATCH.set(scratch);
+    SCRATCH.set(Some(scratch));
     drawn
 }
 
@@ -87,7 +86,6 @@ impl Scratch {
     }
 
     /// Reads the scan as far as it is needed.
-    #[inline(always)]
     fn scan<S: Simd>(
         &mut self,
         simd: S,
@@ -96,50 +94,27 @@ impl Scratch {
         needs: &Needs,
         mut target: Target<'_>,
     ) -> Result<()> {
-        let Self { tables, stretch, strips } = self;
-        let mut order = Vec::with_capacity(UNITS_MAX);
-        for (index, (component, need)) in plan.components.iter().zip(&needs.components).enumerate() {
-            let (across, down) = component.blocks;
-            let (Some(dc), Some(ac), Some(steps)) = (tables.dc(component), tables.ac(component), plan.steps(component))
-            else {
-                return Err(damaged("its scan lacks tables"));
-            };
-            for place in 0..across * down {
-                order.push(Unit {
-                    index,
-                    dc,
-                    ac,
-                    steps,
-                    blocks: (across, down),
-                    place: (place % across, place / across),
-                    columns: (need.columns.start, need.columns.len()),
-                    rows: (need.rows.start, need.rows.len()),
-                    shrink: need.shrink,
-                });
-            }
-        }
-        let blocks = plan.components.first().map_or((1, 1), |luma| luma.blocks);
-        let (across, down) = (plan.width.div_ceil(8 * blocks.0), plan.height.div_ceil(8 * blocks.1));
-        // The rows of MCUs that anything is needed of, and the columns of the last of them.
-        let touched = |start: usize, len: usize, of: usize| (start / of, (start + len).div_ceil(of));
-        let first_row = order.iter().map(|unit| touched(unit.rows.0, unit.rows.1, unit.blocks.1).0).min().unwrap_or(0);
-        let end_row = order.iter().map(|unit| touched(unit.rows.0, unit.rows.1, unit.blocks.1).1).max().unwrap_or(0);
-        let end_column =
-            order.iter().map(|unit| touched(unit.columns.0, unit.columns.1, unit.blocks.0).1).max().unwrap_or(0);
-        let (end_row, end_column) = (end_row.min(down), end_column.min(across));
+        let Self { tables, stretch, strips, blocks } = self;
+        let units = Unit::all(plan, tables, needs).ok_or_else(|| damaged("its scan lacks tables"))?;
+        let luma = plan.components.first().map_or((1, 1), |luma| luma.blocks);
+        let (across, down) = (plan.width.div_ceil(8 * luma.0), plan.height.div_ceil(8 * luma.1));
+        let (needed_rows, end_column) = Unit::needed(&units);
+        let (end_row, end_column) = (needed_rows.end.min(down), end_column.min(across));
 
         let mut scan = &jpeg[plan.scan..];
         scan = &scan[stretch.fill(scan)..];
         let mut bits = stretch.bits();
         let mut last_dc = [0i32; 3];
-        let mut block = Block([0; 64]);
         let (mut until_restart, mut restarts) = (plan.restart, 0u8);
-        for mcu_row in 0..end_row {
-            let is_needed = mcu_row >= first_row;
+        for row in 0..end_row {
+            let is_needed = row >= needed_rows.start;
             if is_needed {
                 strips.next(needs);
             }
-            for mcu_column in 0..if mcu_row + 1 == end_row { end_column } else { across } {
+            let end_column = if row + 1 == end_row { end_column } else { across };
+            let mut column = 0;
+            while column < end_column {
+                let mut columns = column..end_column.min(column + Blocks::room(&units));
                 if plan.restart > 0 {
                     if until_restart == 0 {
                         check(&bits)?;
@@ -149,32 +124,30 @@ impl Scratch {
                         last_dc = [0; 3];
                         (until_restart, restarts) = (plan.restart, restarts.wrapping_add(1));
                     }
-                    until_restart -= 1;
+                    columns.end = columns.end.min(column + until_restart);
+                    until_restart -= columns.len();
                 }
-                for unit in &order {
-                    let column = (mcu_column * unit.blocks.0 + unit.place.0).wrapping_sub(unit.columns.0);
-                    let row = (mcu_row * unit.blocks.1 + unit.place.1).wrapping_sub(unit.rows.0);
-                    let last_dc = &mut last_dc[unit.index];
-                    if column >= unit.columns.1 || row >= unit.rows.1 {
-                        read::<false>(&mut bits, unit, last_dc, &mut block).ok_or_else(no_code)?;
-                        continue;
-                    }
-                    let seen = read::<true>(&mut bits, unit, last_dc, &mut block).ok_or_else(no_code)?;
-                    let (plane, place) = strips.block(needs, unit.index, (column, unit.place.1));
-                    simd.vectorize(
+                column = columns.end;
+                let read = apart(
+                    simd,
+                    #[inline(always)]
+                    || blocks.read(&mut bits, &units, (columns.clone(), row), &mut last_dc),
+                );
+                read.ok_or_else(no_code)?;
+                if is_needed {
+                    apart(
+                        simd,
                         #[inline(always)]
-                        || idct::samples(simd, &block, seen, unit.shrink, plane, place),
+                        || blocks.transform(simd, &units, needs, strips),
                     );
-                    if seen.0 != 0 {
-                        block.0 = [0; 64];
-                    }
                 }
             }
             check(&bits)?;
             if is_needed {
-                simd.vectorize(
+                apart(
+                    simd,
                     #[inline(always)]
-                    || strips.draw(needs, mcu_row, mcu_row + 1 == down, &mut target),
+                    || strips.draw(needs, row, row + 1 == down, &mut target),
                 );
             }
         }
@@ -182,69 +155,10 @@ impl Scratch {
     }
 }
 
-/// One of the blocks that an MCU has, and what is needed of its like.
-struct Unit<'a> {
-    /// Of its component.
-    index: usize,
-    dc: &'a Table,
-    ac: &'a Table,
-    steps: &'a [Step; 64],
-    /// Blocks of the component in an MCU, and the place of this one among them, across and down.
-    blocks: (usize, usize),
-    place: (usize, usize),
-    /// The first block that is needed, and how many are, across and down.
-    columns: (usize, usize),
-    rows: (usize, usize),
-    shrink: u32,
-}
-
-/// Reads a block's bits and, where it is `KEPT`, its coefficients, which were 0.
-#[inline(always)]
-fn read<const KEPT: bool>(scan: &mut Bits<'_>, unit: &Unit<'_>, last_dc: &mut i32, block: &mut Block) -> Option<Seen> {
-    let Unit { dc, ac, steps, .. } = *unit;
-    // A copy stays in registers.
-    let mut bits = *scan;
-    bits.refill();
-    let (difference, _) = match bits.short(dc) {
-        Some(short) => short,
-        None => bits.long(dc)?,
-    };
-    *last_dc = last_dc.wrapping_add(difference);
-    if KEPT {
-        block.0[0] = last_dc.wrapping_mul(steps[0].quantum.into()) as i16;
-    }
-    let (mut at, mut seen) = (0, 0);
-    let mut keep = |at: usize, value: i32| {
-        if KEPT {
-            let step = steps[at];
-            block.0[usize::from(step.place & 63)] = value.wrapping_mul(step.quantum.into()) as i16;
-            seen |= step.place;
-        }
-    };
-    while at < 63 {
-        bits.refill();
-        let (value, onward) = match bits.short(ac) {
-            Some(short) => short,
-            None => bits.long(ac)?,
-        };
-        at += onward;
-        if at > 63 {
-            break;
-        }
-        keep(at, value);
-        // After a long value and a short one there are bits enough for a short one, but to know it takes longer.
-        if at < 63
-            && let Some((value, onward)) = bits.short(ac)
-        {
-            at += onward;
-            if at > 63 {
-                break;
-            }
-            keep(at, value);
-        }
-    }
-    *scan = bits;
-    (at == 63 || at >= END).then_some(Seen(seen))
+/// Does `work` as a function of its own: loops that are made one function share its registers, and have too few.
+#[inline(never)]
+fn apart<S: Simd, T>(simd: S, work: impl FnOnce() -> T) -> T {
+    simd.vectorize(work)
 }
 
 /// Refuses what ended before its pixels.

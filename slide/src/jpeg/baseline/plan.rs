@@ -1,7 +1,11 @@
 //! What the markers of a JPEG say of how its scan is to be read. Markers are trusted to be well-formed: the header was
 //! parsed before.
 
-use super::huffman::Table;
+use super::{
+    huffman::Table,
+    idct::{PLACES, Quanta},
+    looks::Looks,
+};
 
 /// The place of each coefficient in a block, row by row, in the order of the scan (T.81, figure A.6).
 pub(crate) const ZIGZAG: [u8; 64] = [
@@ -10,17 +14,65 @@ pub(crate) const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// Huffman tables, for DC and for AC. They stay from JPEG to JPEG, as an image's tiles have the same.
+/// Huffman tables, for DC and for AC, and what they tell together. They stay from JPEG to JPEG, as an image's tiles have
+/// the same.
 #[derive(Default)]
-pub(super) struct Tables([[Option<Table>; 4]; 2]);
+pub(super) struct Tables {
+    tables: [[Option<Table>; 4]; 2],
+    /// For each table of DC those of AC that go with it.
+    looks: [[Option<Box<Looks>>; 4]; 4],
+}
+
+/// A component's tables.
+#[derive(Clone, Copy)]
+pub(super) struct Codes<'a> {
+    pub(super) dc: &'a Table,
+    pub(super) ac: &'a Table,
+    pub(super) looks: &'a Looks,
+}
 
 impl Tables {
-    pub(super) fn dc(&self, component: &Component) -> Option<&Table> {
-        self.0[0][component.dc].as_ref()
+    pub(super) fn codes(&self, component: &Component) -> Option<Codes<'_>> {
+        let Component { dc, ac, .. } = *component;
+        Some(Codes {
+            dc: self.tables[0][dc].as_ref()?,
+            ac: self.tables[1][ac].as_ref()?,
+            looks: self.looks[dc][ac].as_deref()?,
+        })
     }
 
-    pub(super) fn ac(&self, component: &Component) -> Option<&Table> {
-        self.0[1][component.ac].as_ref()
+    /// Makes a component's tables ready to be looked up.
+    fn prepare(&mut self, component: &Component) {
+        let Component { dc, ac, .. } = *component;
+        if self.looks[dc][ac].is_none()
+            && let (Some(dc_table), Some(ac_table)) = (&self.tables[0][dc], &self.tables[1][ac])
+        {
+            self.looks[dc][ac] = Some(Looks::new(dc_table, ac_table));
+        }
+    }
+
+    /// Makes the tables of a DHT ready, where they are not so already.
+    fn define(&mut self, mut segment: &[u8], defined: &mut [[bool; 4]; 2]) -> Option<()> {
+        while let Some((&kind, rest)) = segment.split_first() {
+            let (class, slot) = (usize::from(kind >> 4), usize::from(kind & 15));
+            let symbols: usize = rest.get(..16)?.iter().map(|&count| usize::from(count)).sum();
+            let (definition, rest) = rest.split_at_checked(16 + symbols)?;
+            let table = self.tables.get_mut(class)?.get_mut(slot)?;
+            if !table.as_ref().is_some_and(|table| table.is(definition)) {
+                // Sizes of a DC difference (F.1.2.1.1), so that no sum of them leaves its bounds.
+                if class == 0 && definition[16..].iter().any(|&size| size > 11) {
+                    return None;
+                }
+                *table = Some(Table::new(definition)?);
+                match class {
+                    0 => self.looks[slot] = Default::default(),
+                    _ => self.looks.iter_mut().for_each(|looks| looks[slot] = None),
+                }
+            }
+            defined[class][slot] = true;
+            segment = rest;
+        }
+        Some(())
     }
 }
 
@@ -30,13 +82,6 @@ pub(super) enum Color {
     Grey,
     Rgb,
     YCbCr,
-}
-
-/// A coefficient's quantisation and its place, in the order of the scan.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Step {
-    pub(super) quantum: u16,
-    pub(super) place: u8,
 }
 
 /// A component of the frame.
@@ -57,7 +102,7 @@ pub(super) struct Plan {
     pub(super) height: usize,
     pub(super) components: Vec<Component>,
     pub(super) color: Color,
-    quantization: [Option<Box<[Step; 64]>>; 4],
+    quantization: [Option<Quanta>; 4],
     /// MCUs between restart markers; 0 where there are none.
     pub(super) restart: usize,
     /// Where the scan begins.
@@ -88,7 +133,7 @@ impl Plan {
             at += len;
             match marker {
                 0xc0 | 0xc1 => plan.frame(segment)?,
-                0xc4 => define(segment, tables, &mut defined)?,
+                0xc4 => tables.define(segment, &mut defined)?,
                 0xdb => plan.quantization(segment)?,
                 0xdd => plan.restart = usize::from(u16::from_be_bytes(*segment.first_chunk()?)),
                 0xe0 => jfif |= segment.starts_with(b"JFIF\0"),
@@ -100,6 +145,7 @@ impl Plan {
             }
         }
         plan.scan = at;
+        plan.components.iter().for_each(|component| tables.prepare(component));
         let ids: Vec<u8> = plan.components.iter().map(|component| component.id).collect();
         // What libjpeg makes of the markers (its jdapimin.c).
         plan.color = match adobe {
@@ -113,8 +159,8 @@ impl Plan {
     }
 
     /// A component's quantisation.
-    pub(super) fn steps(&self, component: &Component) -> Option<&[Step; 64]> {
-        self.quantization[component.quantization].as_deref()
+    pub(super) fn quanta(&self, component: &Component) -> Option<&Quanta> {
+        self.quantization[component.quantization].as_ref()
     }
 
     fn frame(&mut self, segment: &[u8]) -> Option<()> {
@@ -151,16 +197,15 @@ impl Plan {
             let (wide, slot) = (kind >> 4, usize::from(kind & 15));
             let len = if wide == 0 { 64 } else { 128 };
             let (values, rest) = rest.split_at_checked(len)?;
-            let mut steps = Box::new([Step::default(); 64]);
-            for (index, step) in steps.iter_mut().enumerate() {
-                let quantum = match wide {
-                    0 => values[index].into(),
-                    1 => u16::from_be_bytes([values[2 * index], values[2 * index + 1]]),
+            let mut quanta = Quanta([0; 64]);
+            for (index, &place) in PLACES[..64].iter().enumerate() {
+                quanta.0[usize::from(place)] = match wide {
+                    0 => i16::from(values[index]),
+                    1 => i16::from_be_bytes([values[2 * index], values[2 * index + 1]]),
                     _ => return None,
                 };
-                *step = Step { quantum, place: ZIGZAG[index] };
             }
-            *self.quantization.get_mut(slot)? = Some(steps);
+            *self.quantization.get_mut(slot)? = Some(quanta);
             segment = rest;
         }
         Some(())
@@ -182,24 +227,4 @@ impl Plan {
         }
         Some(())
     }
-}
-
-/// Makes the tables of a DHT ready, where they are not so already.
-fn define(mut segment: &[u8], tables: &mut Tables, defined: &mut [[bool; 4]; 2]) -> Option<()> {
-    while let Some((&kind, rest)) = segment.split_first() {
-        let (class, slot) = (usize::from(kind >> 4), usize::from(kind & 15));
-        let symbols: usize = rest.get(..16)?.iter().map(|&count| usize::from(count)).sum();
-        let (definition, rest) = rest.split_at_checked(16 + symbols)?;
-        let table = tables.0.get_mut(class)?.get_mut(slot)?;
-        if !table.as_ref().is_some_and(|table| table.is(definition)) {
-            // Sizes of a DC difference (F.1.2.1.1), so that no sum of them leaves its bounds.
-            if class == 0 && definition[16..].iter().any(|&size| size > 11) {
-                return None;
-            }
-            *table = Some(Table::new(definition)?);
-        }
-        defined[class][slot] = true;
-        segment = rest;
-    }
-    Some(())
 }

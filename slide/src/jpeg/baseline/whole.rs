@@ -214,7 +214,7 @@ impl Walk {
 /// A value, however long, and its steps.
 fn value(bits: &mut Bits<'_>, table: &Table) -> Option<usize> {
     bits.refill();
-    bits.short(table).or_else(|| bits.long(table)).map(|(_, steps)| steps)
+    bits.value(table).map(|(_, steps)| steps)
 }
 
 /// A block of a sequential scan.
