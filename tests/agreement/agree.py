@@ -5,10 +5,10 @@
     cargo xtask agree --short    what `cargo xtask test` runs
 
 Files in folders that are named by --also are compared, too, and what differs is told; it fails nothing, as OpenSlide may
-be wrong: it cannot read all real files, and draws levels of NDPI that are not in the file by libjpeg's smaller transforms.
+be wrong: it cannot read all real files, and blurs areas of a slide that lie between pixels of the whole, as Leica's and
+Ventana's do.
 
-Pixels of lossless slides must be the same; of lossy ones a sample may be 1 apart, and one of a thousand by 2. (One of a
-million of JPEG 2000 in YCbCr is 3 apart, which a long run tells as a disagreement; JPEG is the same to the bit.) Vendor,
+Pixels of lossless slides must be the same; of JPEG and JPEG 2000 a sample may be 1 apart, and one of 100,000 by 2. Vendor,
 levels, properties, associated images, and the figures of Deep Zoom must be the same.
 """
 
@@ -29,7 +29,7 @@ from openslide.deepzoom import DeepZoomGenerator
 import slides
 
 #: What a lossy codec's arithmetic leaves open: 1, and 2 for this share of all samples.
-BY_TWO_MAX = 0.001
+BY_TWO_MAX = 0.00001
 #: A hash of the file that only OpenSlide has.
 OURS_ALONE_LACKS = {"openslide.quickhash-1"}
 #: Makers whose tiles are cut anew by both readers, or only by ours: sizes of tiles say nothing.
@@ -91,7 +91,8 @@ class Differences:
         return self.counts[least:].sum() / max(1, self.counts.sum())
 
     def check(self, lossless):
-        far = self.most > 2 or self.share(2) > BY_TWO_MAX
+        # In few samples a single one is a larger share.
+        far = self.most > 2 or self.counts[2:].sum() > max(1, BY_TWO_MAX * self.counts.sum())
         if (self.most > 0) if lossless else far:
             raise Disagreement(f"samples {self.most} apart: {self.worst}; by 1 {self.share(1):.4%}, by 2 {self.share(2):.4%}, "
                                f"by more {self.share(3):.4%}")

@@ -12,6 +12,7 @@ mod wavelet;
 use super::{Pixels, room_for, with_count};
 use codestream::Claims;
 use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
+use wavelet::Excess;
 
 /// The boxes of a JP2 file around a codestream that say that its samples are sRGB. Without them the decoder takes
 /// subsampled colours for YCbCr and turns them into RGB, by other rounding than other readers.
@@ -48,9 +49,10 @@ pub(super) fn decode(packed: &[u8], size: Pixels, count: usize) -> Result<Vec<u8
         decoded.store_u8_into(&mut samples);
         return with_count(samples, count_decoded, count);
     };
+    let mut excess = Excess::default();
     for (index, (component, &steps)) in decoded.components().iter().zip(&claims.components).enumerate() {
         let out = samples.iter_mut().skip(index).step_by(count_decoded);
-        store(component, size, steps, levels, out).ok_or("a component has another size than it says")?;
+        store(component, size, steps, (levels, &mut excess), out).ok_or("a component has another size than it says")?;
     }
     with_count(samples, count_decoded, count)
 }
@@ -61,27 +63,26 @@ fn store<'a>(
     component: &ComponentData,
     size: Pixels,
     steps: (usize, usize),
-    levels: u8,
+    (levels, excess): (u8, &mut Excess),
     out: impl Iterator<Item = &'a mut u8>,
 ) -> Option<()> {
     let (across, down) = steps;
     let whole = component.samples();
     let full = ((1u64 << component.bit_depth()) - 1) as f32;
-    let sample = |value: f32| (value * (255.0 / full) + 0.5) as u8;
     if whole.len() != size.count() {
         return None;
     }
+    let sample = |(value, more): (&f32, &f32)| ((value - more) * (255.0 / full) + 0.5) as u8;
     if steps == (1, 1) {
-        let mut plane = whole.to_vec();
-        wavelet::correct(&mut plane, size.width, levels);
-        out.zip(plane).for_each(|(out, value)| *out = sample(value));
+        let excess = excess.of(whole, size.width, levels);
+        out.zip(whole.iter().zip(excess)).for_each(|(out, value)| *out = sample(value));
         return Some(());
     }
     let rows = whole.chunks_exact(size.width).step_by(down);
-    let mut plane: Vec<f32> = rows.flat_map(|row| row.iter().step_by(across)).copied().collect();
+    let few: Vec<f32> = rows.flat_map(|row| row.iter().step_by(across)).copied().collect();
     let width = size.width.div_ceil(across);
-    wavelet::correct(&mut plane, width, levels);
+    let few: Vec<u8> = few.iter().zip(excess.of(&few, width, levels)).map(sample).collect();
     let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| y / down * width + x / across));
-    out.zip(places).for_each(|(out, place)| *out = plane.get(place).map_or(0, |&value| sample(value)));
+    out.zip(places).for_each(|(out, place)| *out = few.get(place).copied().unwrap_or_default());
     Some(())
 }

@@ -5,7 +5,7 @@ use super::{super::Pixels, BOXES, decode};
 use crate::codec::{Alpha, Color, Layout, Samples};
 use crate::{Compression, tiff::ByteOrder};
 use std::time::{Duration, Instant};
-use streams::{GREY, HEIGHT, PLAIN, RGB, SUBSAMPLED, WIDTH, bytes, picture, pixel};
+use streams::{GREY, HEIGHT, LOSSY, LOSSY_SAMPLES, PLAIN, RGB, SUBSAMPLED, WIDTH, bytes, picture, pixel};
 
 const SIZE: Pixels = Pixels { width: WIDTH as usize, height: HEIGHT as usize };
 
@@ -19,6 +19,13 @@ fn what_another_encoder_wrote_without_loss_comes_back_exactly() {
     let opaque: Vec<u8> = picture().chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect();
     assert_eq!(decode(&bytes(RGB), SIZE, 4).unwrap(), opaque);
     assert!(decode(&bytes(GREY), SIZE, 3).is_err());
+}
+
+/// By the standard's wavelet two of these samples are 1 less.
+#[test]
+fn what_was_written_with_loss_is_what_openjpeg_decodes_to_the_last_sample() {
+    let size = Pixels { width: 32, height: 24 };
+    assert_eq!(decode(&bytes(LOSSY), size, 1).unwrap(), bytes(LOSSY_SAMPLES));
 }
 
 #[test]
