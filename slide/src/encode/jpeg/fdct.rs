@@ -1,24 +1,20 @@
 //! Samples to quantised coefficients: the transform of Arai, Agui and Nakajima, as in libjpeg's jfdctflt.c.
 
+use super::mcu::SIDE;
 use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8, i16x16};
 
 /// The coefficients of a block, column by column.
 #[repr(align(64))]
 pub(super) struct Block(pub(super) [i16; 64]);
 
-/// Transforms the block that begins `samples`, whose rows are `stride` apart, and says by a bit for each coefficient
+/// Transforms the block that begins `samples`, whose rows are those of an MCU, and says by a bit for each coefficient
 /// which of them are not 0. What the transform leaves to be done is in `factors`.
 #[inline(always)]
-pub(super) fn quantized<S: Simd>(
-    simd: S,
-    samples: &[f32],
-    stride: usize,
-    factors: &[f32; 64],
-    block: &mut Block,
-) -> u64 {
+pub(super) fn quantized<S: Simd>(simd: S, samples: &[f32], factors: &[f32; 64], block: &mut Block) -> u64 {
+    let samples = &samples[..7 * SIDE + 8];
     let mut rows = [f32x8::splat(simd, 0.0); 8];
     for (index, row) in rows.iter_mut().enumerate() {
-        *row = f32x8::from_slice(simd, &samples[index * stride..][..8]);
+        *row = f32x8::from_slice(simd, &samples[index * SIDE..index * SIDE + 8]);
     }
     let columns = pass(transposed(simd, pass(rows)));
     let mut places = 0;

@@ -1,7 +1,7 @@
 //! Baseline JPEG: YCbCr 4:2:0, the tables of the standard, one scan. Made for tiles: nothing is looked at twice.
 
 mod fdct;
-mod strip;
+mod mcu;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,7 @@ mod writer;
 use crate::Rgb;
 use fdct::Block;
 use fearless_simd::{Level, Simd, dispatch};
-use strip::{SIDE, Strip};
+use mcu::{Mcu, SIDE};
 use tables::{AC, AC_CODES, AC_SHORT, DC, DC_CODES, Quantization};
 use writer::Writer;
 
@@ -49,29 +49,20 @@ fn head(image: &Rgb, quantizations: &[Quantization; 2], out: &mut Vec<u8>) {
 
 #[inline(always)]
 fn scan<S: Simd>(simd: S, image: &Rgb, quantizations: &[Quantization; 2], out: &mut Vec<u8>) {
-    let mut strip = Strip::new(image.width as usize);
+    let mut mcu = Mcu::new();
     let mut writer = Writer::new(out);
     let mut block = Block([0; 64]);
     let mut last_dc = [0; 3];
     for top in (0..image.height as usize).step_by(SIDE) {
-        simd.vectorize(
-            #[inline(always)]
-            || strip.fill(image, top),
-        );
-        let (width, half) = (strip.width, strip.width / 2);
-        for x in (0..width).step_by(SIDE) {
-            let luma = |place: usize| (&strip.luma[place..], width, 0, 0);
-            let blocks = [
-                luma(x),
-                luma(x + 8),
-                luma(8 * width + x),
-                luma(8 * width + x + 8),
-                (&strip.blue[x / 2..], half, 1, 1),
-                (&strip.red[x / 2..], half, 1, 2),
-            ];
-            for (samples, stride, kind, component) in blocks {
+        for left in (0..image.width as usize).step_by(SIDE) {
+            simd.vectorize(
+                #[inline(always)]
+                || mcu.fill(image, left, top),
+            );
+            // Where blocks begin, their tables, and their components.
+            for (start, kind, component) in [(0, 0, 0), (8, 0, 0), (128, 0, 0), (136, 0, 0), (256, 1, 1), (264, 1, 2)] {
                 let factors = &quantizations[kind].factors;
-                let places = fdct::quantized(simd, samples, stride, factors, &mut block);
+                let places = fdct::quantized(simd, &mcu.samples()[start..], factors, &mut block);
                 let ac = (&AC_CODES[kind], &AC_SHORT[kind]);
                 writer.block(&block.0, places, &mut last_dc[component], &DC_CODES[kind], ac);
             }
