@@ -68,7 +68,8 @@ impl DeepZoom {
             let same_tiles = (top.tile_width, top.tile_height, overlap) == (tile_size, tile_size, 0);
             Some(Source { level, size: size(top), same_scale, native: top.native && same_scale && same_tiles })
         };
-        let sources = levels.iter().filter_map(best).collect();
+        let mut sources = Vec::with_capacity(levels.len());
+        sources.extend(levels.iter().filter_map(best));
         Self { tile_size, overlap, levels, sources }
     }
 
@@ -190,8 +191,9 @@ impl Source {
 
 /// All levels of a picture, from one pixel to its own size. Each is half of the next, rounded up.
 fn halved(top: Size) -> Vec<Size> {
-    let mut levels = vec![top];
+    let mut levels = Vec::with_capacity(1 + u32::BITS as usize);
     let mut size = top;
+    levels.push(top);
     while size.width > 1 || size.height > 1 {
         size = Size { width: size.width.div_ceil(2), height: size.height.div_ceil(2) };
         levels.push(size);

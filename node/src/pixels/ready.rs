@@ -5,7 +5,7 @@
 use super::{JPEG_QUALITY, Opened, pool::Pool};
 use bytes::Bytes;
 use microtome_proto::Problem;
-use microtome_slide::{Rgb, SlideError, deep_zoom::DeepZoom, encode, icc::ToSrgb, iiif::Plan};
+use microtome_slide::{Rgb, SlideError, encode, icc::ToSrgb, iiif::Plan};
 use moka::future::Cache;
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Picture {
         match self {
             Self::Tile { level, column, row } => Format::Jpeg.encode(coloured(slide.tile(*level, *column, *row)?)?),
             Self::DeepZoom { tile_size, overlap, level, column, row, format } => {
-                let pyramid = DeepZoom::new(slide, *tile_size, *overlap);
+                let pyramid = opened.zoom_in(*tile_size, *overlap);
                 format.encode(coloured(pyramid.tile(slide, *level, *column, *row)?)?)
             }
             Self::Iiif(plan) => plan.encode(coloured(plan.draw(slide)?)?, JPEG_QUALITY),

@@ -12,6 +12,7 @@ use prometheus_client::{
     metrics::gauge::ConstGauge,
 };
 use std::{
+    borrow::Cow,
     fmt, io,
     sync::Arc,
     time::{Duration, Instant},
@@ -53,6 +54,14 @@ impl Opened {
     /// The file's hash, by which its pictures are known.
     pub(crate) fn content(&self) -> Arc<str> {
         Arc::clone(&self.content)
+    }
+
+    /// Its Deep Zoom form in a grid: tiles of the file's own size where none is told.
+    pub(crate) fn zoom_in(&self, tile_size: Option<u32>, overlap: u32) -> Cow<'_, DeepZoom> {
+        match (tile_size, overlap) {
+            (None, 0) => Cow::Borrowed(&self.zoom),
+            _ => Cow::Owned(DeepZoom::new(&self.slide, tile_size, overlap)),
+        }
     }
 
     /// What its asker is told of `error`.

@@ -19,7 +19,6 @@ use axum::{
 use bytes::Bytes;
 use microtome_proto::{Code, Problem};
 use microtome_server::extract::{Path, Query};
-use microtome_slide::deep_zoom::DeepZoom;
 use serde::Deserialize;
 use std::{
     fmt,
@@ -111,7 +110,7 @@ async fn describe(node: &Node, name: &str, grid: Grid, headers: &HeaderMap) -> R
         return Ok(unchanged);
     }
     let slide = opened(node, &blob).await?;
-    let xml = DeepZoom::new(&slide.slide, tile_size, overlap).descriptor("jpg");
+    let xml = slide.zoom_in(tile_size, overlap).descriptor("jpg");
     Ok(tagged.picture("application/xml", Bytes::from(xml)))
 }
 
@@ -143,7 +142,7 @@ async fn cut(node: &Node, parts: [&str; 3], grid: Grid, headers: &HeaderMap) -> 
     if format == Format::Jpeg
         && to_srgb.is_none()
         && overlap == 0
-        && let Some((level, column, row)) = DeepZoom::new(&slide.slide, tile_size, overlap).native(level, column, row)
+        && let Some((level, column, row)) = slide.zoom_in(tile_size, overlap).native(level, column, row)
         && let Some(tile) = read(&blob, node.pixels.native(&slide, level, column, row).await)?
     {
         return Ok(tagged.tile(format.media_type(), tile, NATIVE));
