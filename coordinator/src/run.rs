@@ -57,7 +57,7 @@ pub async fn run_tuned(
     let app = App::new(Arc::clone(&group), Arc::clone(&control), auth, config);
     let router = http::router(&Arc::new(app), &metrics, console);
     let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
-    let server = tokio::spawn(microtome_server::serve(listener, Arc::new(|_| None), router, serving.clone()));
+    let server = tokio::spawn(microtome_server::serve(listener, None, router, serving.clone()));
     let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
     tracing::info!(coordinator = id, address = %bound, "listening");
     let _ = ready.send(bound);

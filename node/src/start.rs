@@ -68,7 +68,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
         labels: config.labels.clone(),
         coordinators: node.cluster.servers(),
     };
-    let serving = serve(listener, http::at_hand(&node), http::router(&node), stop.clone());
+    let serving = serve(listener, Some(http::at_hand(&node)), http::router(&node), stop.clone());
     let agent = Box::pin(Agent::new(Arc::clone(&node), introduction).run());
     let ended = async {
         let ended = agent.await;

@@ -7,8 +7,10 @@
 
 pub mod auth;
 pub mod cors;
+mod deadlines;
 pub mod durable;
 pub mod extract;
+mod lanes;
 pub mod listen;
 pub mod metrics;
 pub mod routes;

@@ -1,8 +1,12 @@
 //! Listening, serving, stopping.
 
+use crate::{
+    deadlines::Deadlines,
+    lanes::{Lanes, Within},
+};
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, TryFutureExt as _, future};
+use futures_util::{FutureExt as _, future};
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::{
@@ -11,18 +15,23 @@ use hyper::{
     service::{Service as _, service_fn},
 };
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::TokioIo,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use std::{
     convert::Infallible,
+    error::Error,
     io,
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -39,8 +48,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a server answers at once where it can, without a wait and before its router is asked; `None` leaves the request
 /// to the router. It is for the few roads on which the router itself would be most of the cost, and must answer as the
-/// router would.
-pub type AtHand = Arc<dyn Fn(&Request<Incoming>) -> Option<Response<Bytes>> + Send + Sync>;
+/// router would. Where it answers it may take the request's headers apart: hyper makes the next request's of what they
+/// leave, so that an answer that stands in them costs no memory of its own.
+pub type AtHand = Arc<dyn Fn(&mut Request<Incoming>) -> Option<Response<Bytes>> + Send + Sync>;
 
 /// A server cannot listen; the text tells how to go on.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +79,11 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
     })
 }
 
-/// Serves what is at hand, and `router` for all else, until `stop` is cancelled; then lets requests under way end for a
-/// few seconds.
-pub async fn serve(listener: TcpListener, at_hand: AtHand, router: Router, stop: CancellationToken) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
+/// Serves `router`, and what is at hand before it where anything ever is, until `stop` is cancelled; then lets requests
+/// under way end for a few seconds. Where something may be at hand, connections have threads of their own, which end with this.
+pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Router, stop: CancellationToken) {
+    let lanes = if at_hand.is_some() { Lanes::start() } else { Lanes::none() };
+    let answers = Answers { at_hand, router: TowerToHyperService::new(router), runtime: Handle::current() };
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
@@ -90,15 +100,10 @@ pub async fn serve(listener: TcpListener, at_hand: AtHand, router: Router, stop:
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STILL_MS_MAX);
-        let (at_hand, routed) = (Arc::clone(&at_hand), TowerToHyperService::new(router.clone()));
-        let service = service_fn(move |request| answer(&at_hand, &routed, request));
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
+        let (answers, watcher) = (answers.clone(), graceful.watcher());
+        lanes.spawn(async move {
+            if let Err(error) = connection(stream, answers, watcher).await {
+                tracing::debug!(error, "connection ended early");
             }
             drop(slot);
         });
@@ -106,25 +111,141 @@ pub async fn serve(listener: TcpListener, at_hand: AtHand, router: Router, stop:
     let _ = tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await;
 }
 
-type Answer = Result<Response<Either<Full<Bytes>, Body>>, Infallible>;
-
-/// What is at hand, or else what the router answers.
-fn answer(
-    at_hand: &AtHand,
-    router: &TowerToHyperService<Router>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Answer> + Send + use<> {
-    match at_hand(&request) {
-        Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
-        None => router.call(request).map_ok(|routed| routed.map(Either::Right)).right_future(),
-    }
-}
-
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STILL_MS_MAX);
+    // The thread that serves it is to be told of its requests, not the one that accepted it.
+    Ok((stream.into_std()?, slot))
+}
+
+/// Serves one connection to its end.
+async fn connection(
+    stream: std::net::TcpStream,
+    answers: Answers,
+    watcher: Watcher,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let stream = TokioIo::new(TcpStream::from_std(stream)?);
+    let service = service_fn(|request| answers.answer(request));
+    let mut builder = http1::Builder::new();
+    builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
+    Ok(watcher.watch(builder.serve_connection(stream, service)).await?)
+}
+
+type Answer = Result<Response<Either<Full<Bytes>, Within<Body>>>, Infallible>;
+
+/// What is answered.
+#[derive(Clone)]
+struct Answers {
+    at_hand: Option<AtHand>,
+    router: TowerToHyperService<Router>,
+    /// Where all runs that handlers start.
+    runtime: Handle,
+}
+
+impl Answers {
+    /// What is at hand, or else what the router answers.
+    fn answer(&self, mut request: Request<Incoming>) -> impl Future<Output = Answer> + Send + use<> {
+        match self.at_hand.as_ref().and_then(|at_hand| at_hand(&mut request)) {
+            Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
+            None => {
+                let (runtime, routed) = (self.runtime.clone(), self.router.call(request));
+                let routed = Within::new(self.runtime.clone(), Box::pin(routed));
+                routed
+                    .map(|routed| routed.map(|routed| routed.map(|body| Either::Right(Within::new(runtime, body)))))
+                    .right_future()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::thread;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::Notify,
+        task::JoinHandle,
+    };
+
+    fn here() -> String {
+        thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    /// A server that says which threads do what.
+    struct Started {
+        address: SocketAddr,
+        /// Told when `/slow` begins.
+        begun: Arc<Notify>,
+        stop: CancellationToken,
+        serving: JoinHandle<()>,
+    }
+
+    async fn started(at_hand: Option<AtHand>) -> Started {
+        let elsewhere = || async {
+            let (task, blocking) = (tokio::spawn(async { here() }), tokio::task::spawn_blocking(here));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            format!("{}, {}", task.await.unwrap(), blocking.await.unwrap())
+        };
+        let begun = Arc::new(Notify::new());
+        let slow = {
+            let begun = Arc::clone(&begun);
+            || async move {
+                begun.notify_one();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                "done"
+            }
+        };
+        let router = Router::new().route("/routed", get(elsewhere)).route("/slow", get(slow));
+        let listener = listen("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        Started { address, begun, stop: stop.clone(), serving: tokio::spawn(serve(listener, at_hand, router, stop)) }
+    }
+
+    fn at_hand() -> Option<AtHand> {
+        Some(Arc::new(|request| (request.uri().path() == "/at_hand").then(|| Response::new(here().into()))))
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_at_hand_has_its_own_threads_and_what_handlers_start_runs_on_the_programs() {
+        let Started { address, .. } = started(at_hand()).await;
+        assert!(ask(address, "/at_hand").await.starts_with("lane-"));
+        let routed = ask(address, "/routed").await;
+        assert!(routed.len() > 4 && !routed.contains("lane-"), "{routed}");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_ever_at_hand_no_thread_is_started() {
+        let Started { address, .. } = started(None).await;
+        assert!(!ask(address, "/routed").await.contains("lane-"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_ends_what_is_under_way_and_closes_what_is_idle() {
+        let Started { address, begun, stop, serving } = started(at_hand()).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET /at_hand HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+        assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0);
+        let under_way = tokio::spawn(ask(address, "/slow"));
+        begun.notified().await;
+        stop.cancel();
+        assert_eq!(under_way.await.unwrap(), "done");
+        assert_eq!(idle.read(&mut [0; 1024]).await.unwrap(), 0);
+        tokio::time::timeout(STOP_WITHIN / 2, serving).await.unwrap().unwrap();
+    }
 }
