@@ -3,6 +3,7 @@
 use super::{
     Damage, Manifest,
     open_files::{OpenFiles, Opened, Slot},
+    pages::PAGE_LEN,
     proof::damaged,
     tree::{self, GROUP_LEN, Leaf},
 };
@@ -13,6 +14,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Longest read, in bytes, that is taken for a look-up in a table.
+const LOOK_UP_LEN_MAX: usize = 8;
 
 /// A whole, verified, durable copy of a material.
 ///
@@ -66,24 +70,9 @@ impl Blob {
         read.map_err(cut_short).inspect_err(|error| self.tell(error))
     }
 
-    /// Fills `buf` from `offset` on if that needs no wait: the bytes are in the page cache, and have been checked.
-    ///
-    /// # Errors
-    /// `WouldBlock` where it would have to wait: use [`Blob::read_exact_at`] on the blocking pool then.
-    pub(crate) fn read_exact_at_nowait(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let groups = self.groups(buf.len(), offset)?;
-        let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
-        let opened = self.open_files.get(&self.slot).ok_or_else(would_block)?;
-        if !opened.checked.all(groups) {
-            return Err(would_block());
-        }
-        let wanted = buf.len();
-        let flags = rustix::io::ReadWriteFlags::NOWAIT;
-        // Any failure is left to the blocking read, which tells it properly.
-        match rustix::io::preadv2(&opened.file, &mut [IoSliceMut::new(buf)], offset, flags) {
-            Ok(read) if read == wanted => Ok(()),
-            _ => Err(would_block()),
-        }
+    /// The copy for reads that need no wait; nothing where its files are not open.
+    pub(crate) fn at_hand(&self) -> Option<AtHand<'_>> {
+        Some(AtHand { blob: self, opened: self.open_files.get(&self.slot)? })
     }
 
     /// The leaves' bytes of `groups`, proven. Blocks.
@@ -156,6 +145,66 @@ impl Blob {
         if error.kind() == io::ErrorKind::InvalidData {
             self.damage.count();
             tracing::error!(material = %self.manifest.material, %error, "a copy is damaged on this node's disk");
+        }
+    }
+}
+
+/// A copy whose files are open, read where nothing has to be waited for: bytes that have been checked and are in the page
+/// cache.
+pub(crate) struct AtHand<'a> {
+    blob: &'a Blob,
+    opened: Arc<Opened>,
+}
+
+impl AtHand<'_> {
+    /// The copy's length in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    /// Fills `buf` from `offset` on.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it would have to wait: use [`Blob::read_exact_at`] on the blocking pool then.
+    pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if !self.opened.checked.all(self.blob.groups(buf.len(), offset)?) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match buf.len() {
+            ..=LOOK_UP_LEN_MAX => self.look_up(buf, offset),
+            _ => self.read(buf, offset),
+        }
+    }
+
+    /// The same of bytes that have been checked, without a call of the kernel where their page is kept.
+    fn look_up(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let (number, at) = (offset / PAGE_LEN as u64, (offset % PAGE_LEN as u64) as usize);
+        let pages = &self.blob.open_files.pages;
+        if pages.get(self.opened.number, number, at, buf) {
+            return Ok(());
+        }
+        // A page lies in one group, so that all of it has been checked with the first of these bytes.
+        let (mut page, start) = ([0; PAGE_LEN], offset - at as u64);
+        let len = (self.len() - start).min(PAGE_LEN as u64) as usize;
+        self.read(&mut page[..len], start)?;
+        pages.put(self.opened.number, number, &page);
+        match page[..len].get(at..at + buf.len()) {
+            Some(wanted) => {
+                buf.copy_from_slice(wanted);
+                Ok(())
+            }
+            // They end in the next page.
+            None => self.read(buf, offset),
+        }
+    }
+
+    fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let wanted = buf.len();
+        let flags = rustix::io::ReadWriteFlags::NOWAIT;
+        // Any failure is left to the blocking read, which tells it properly.
+        match rustix::io::preadv2(&self.opened.file, &mut [IoSliceMut::new(buf)], offset, flags) {
+            Ok(read) if read == wanted => Ok(()),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }

@@ -69,23 +69,63 @@ fn any_range_is_read_right_the_first_time_and_later() {
     }
 }
 
+/// Reads without waiting; nothing where the system cannot tell, or a page was thrown out meanwhile.
+fn at_hand<const LEN: usize>(blob: &Blob, offset: u64) -> Option<[u8; LEN]> {
+    let mut buf = [0; LEN];
+    match blob.at_hand()?.read_exact_at(&mut buf, offset) {
+        Ok(()) => Some(buf),
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            None
+        }
+    }
+}
+
 #[test]
 fn a_read_without_waiting_gives_only_what_was_checked() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = blobs(dir.path(), 8);
     let blob = publish(&blobs, 1);
-    let mut buf = [0; 100];
-    let unchecked = blob.read_exact_at_nowait(&mut buf, 20_000).unwrap_err();
-    assert_eq!(unchecked.kind(), io::ErrorKind::WouldBlock);
-    blob.read_exact_at(&mut buf, 20_000).unwrap();
-    buf.fill(0);
-    match blob.read_exact_at_nowait(&mut buf, 20_050) {
-        Ok(()) => assert_eq!(buf, data(1)[20_050..20_150]),
-        // A file system that cannot tell, or a page that was thrown out meanwhile.
-        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+    assert_eq!(at_hand::<100>(&blob, 20_000), None, "its files are not open");
+    blob.read_exact_at(&mut [0; 100], 20_000).unwrap();
+    if let Some(read) = at_hand::<100>(&blob, 20_050) {
+        assert_eq!(read, data(1)[20_050..20_150]);
     }
-    let other_group = blob.read_exact_at_nowait(&mut buf, 40_000).unwrap_err();
-    assert_eq!(other_group.kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(at_hand::<100>(&blob, 40_000), None, "another group");
+    assert_eq!(at_hand::<8>(&blob, 40_000), None, "another group");
+    let beyond = blob.at_hand().unwrap().read_exact_at(&mut [0; 8], LEN as u64 - 7).unwrap_err();
+    assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn look_ups_give_what_the_file_has_at_any_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let (blob, data) = (publish(&blobs, 1), data(1));
+    blob.read_exact_at(&mut vec![0; LEN], 0).unwrap();
+    // Also from one page into the next, and up to the file's end.
+    for offset in (4085..4100).chain(16_370..16_390).chain(LEN - 12..LEN - 7) {
+        for _ in 0..2 {
+            if let Some(read) = at_hand::<8>(&blob, offset as u64) {
+                assert_eq!(read, data[offset..offset + 8], "{offset}");
+            }
+        }
+    }
+}
+
+/// What is kept of a file that was closed must not stand for the one that is opened later.
+#[test]
+fn look_ups_in_a_copy_that_is_opened_again_wait_for_its_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 1);
+    let (first, second) = (publish(&blobs, 1), publish(&blobs, 2));
+    first.read_exact_at(&mut [0; 10], 0).unwrap();
+    at_hand::<8>(&first, 0);
+    second.read_exact_at(&mut [0; 10], 20_000).unwrap();
+    assert_eq!(at_hand::<8>(&first, 0), None, "it was closed for the other one");
+    assert_eq!(at_hand::<8>(&second, 0), None, "its first group is not checked");
+    first.read_exact_at(&mut [0; 10], 20_000).unwrap();
+    assert_eq!(at_hand::<8>(&first, 0), None, "its first group was checked only before");
 }
 
 /// A copy that was closed in between is not trusted for what it was.

@@ -7,11 +7,12 @@ mod bits;
 mod blob;
 mod manifest;
 mod open_files;
+mod pages;
 mod proof;
 mod scan;
 pub(crate) mod tree;
 
-pub(crate) use blob::Blob;
+pub(crate) use blob::{AtHand, Blob};
 pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
 pub(crate) use manifest::{format_hash, parse_hash};
 pub(crate) use proof::{LEAVES, Proof, SPINE};

@@ -1,7 +1,6 @@
 //! A bound on the copies that are open at once.
 
-use super::proof::Proof;
-use super::{bits::Bits, tree};
+use super::{bits::Bits, pages::Pages, proof::Proof, tree};
 use parking_lot::{Mutex, RwLock};
 use std::{
     fs::File,
@@ -16,15 +15,18 @@ use std::{
 /// A copy's open files, and what of it has been found right since it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
+    /// No other one has it.
+    pub(super) number: u64,
     pub(super) file: File,
     pub(super) proof: Proof,
     pub(super) checked: Bits,
 }
 
 impl Opened {
-    fn open(folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
+    fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
         let file = File::open(folder.join(super::FILE))?;
-        Ok(Self { file, proof: Proof::open(folder, size, root)?, checked: Bits::new(tree::group_count(size)) })
+        let checked = Bits::new(tree::group_count(size));
+        Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked })
     }
 }
 
@@ -42,11 +44,12 @@ pub(super) struct OpenFiles {
     max: usize,
     clock: AtomicU64,
     open: Mutex<Vec<Arc<Slot>>>,
+    pub(super) pages: Pages,
 }
 
 impl OpenFiles {
     pub(super) fn new(max: usize) -> Self {
-        Self { max: max.max(1), clock: AtomicU64::new(1), open: Mutex::default() }
+        Self { max: max.max(1), clock: AtomicU64::new(1), open: Mutex::default(), pages: Pages::default() }
     }
 
     /// The slot's files if they are open.
@@ -75,10 +78,11 @@ impl OpenFiles {
         if let Some(opened) = place.as_ref() {
             return Ok(Arc::clone(opened));
         }
-        let opened = Arc::new(Opened::open(folder, size, root)?);
+        let now = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
+        let opened = Arc::new(Opened::open(now, folder, size, root)?);
         *place = Some(Arc::clone(&opened));
         drop(place);
-        slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.used.store(now, Ordering::Relaxed);
         self.admit(Arc::clone(slot));
         Ok(opened)
     }

@@ -11,9 +11,11 @@ pub(crate) mod drawn;
 mod failure;
 mod pool;
 mod ready;
+mod recent;
 mod region;
 mod slides;
 mod source;
+mod spare;
 
 pub(crate) use ready::{Format, Picture};
 pub(crate) use region::Region;
@@ -30,8 +32,14 @@ use prometheus_client::metrics::counter::Counter;
 use ready::ReadyCache;
 use region::Cut;
 use slides::Slides;
-use source::NoWait;
-use std::{io, num::NonZero, sync::Arc};
+use std::{
+    io,
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::sync::Semaphore;
 
 /// Quality of the JPEGs made here, on libjpeg's scale.
@@ -44,6 +52,8 @@ const READY_PIXELS_MAX: u64 = 1 << 20;
 const DISK_READS_MAX: usize = 64;
 /// Reads that may wait for such a place.
 const DISK_READS_WAITING_MAX: usize = 4096;
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// What the pixels may use.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +81,8 @@ impl Default for PixelLimits {
 
 /// The pixel engine.
 pub(crate) struct Pixels {
+    /// No other one in the process has it.
+    number: u64,
     slides: Slides,
     ready: ReadyCache,
     colours: Colours,
@@ -99,6 +111,7 @@ impl Pixels {
         let workers = limits.workers.max(1);
         let counts = Counts::default();
         Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             slides: Slides::new(limits.slides_max),
             ready: ReadyCache::new(limits.ready_bytes_max, counts.drawn.clone()),
             colours: Colours::default(),
@@ -141,7 +154,10 @@ impl Pixels {
         row: u32,
     ) -> Result<Option<Bytes>, Problem> {
         let mut tile = Vec::new();
-        let read = opened.slide.native_tile(&NoWait(opened.blob()), level, column, row, &mut tile);
+        let read = match opened.blob().at_hand() {
+            Some(at_hand) => opened.slide.native_tile(&at_hand, level, column, row, &mut tile),
+            None => Err(SlideError::Io(io::ErrorKind::WouldBlock.into())),
+        };
         let read = match read {
             Err(SlideError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 let opened = Arc::clone(opened);
@@ -161,22 +177,30 @@ impl Pixels {
         }))
     }
 
-    /// The same of the tile that `place` names, where the slide is open and nothing has to be waited for; `None` where
-    /// it is not so, or where something is wrong.
+    /// The same of the tile that `place` names in the slide of the material `id`, whose copy `blob` finds, where the slide
+    /// is open and nothing has to be waited for; with it the file's hash. `None` where it is not so, or where something is
+    /// wrong.
     pub(crate) fn native_at_hand(
         &self,
-        blob: &Arc<Blob>,
-        place: impl FnOnce(&Opened) -> Option<(usize, u32, u32)>,
-    ) -> Option<Bytes> {
-        let opened = self.slides.at_hand(blob)?;
-        let (level, column, row) = place(&opened)?;
-        let mut tile = Vec::new();
-        let native = opened.slide.native_tile(&NoWait(blob), level, column, row, &mut tile).ok()?;
-        native.then(|| {
-            self.counts.native.inc();
-            self.counts.at_hand.inc();
-            Bytes::from(tile)
-        })
+        id: &str,
+        blob: impl FnOnce() -> Option<Arc<Blob>>,
+        place: impl Fn(&Opened) -> Option<(usize, u32, u32)>,
+    ) -> Option<(Bytes, Arc<str>)> {
+        let read = |opened: &Opened| {
+            let (level, column, row) = place(opened)?;
+            let mut tile = spare::take();
+            let native = opened.slide.native_tile(&opened.blob().at_hand()?, level, column, row, &mut tile).ok()?;
+            native.then(|| (spare::lend(tile), opened.content()))
+        };
+        let found = recent::with(self.number, id, read).or_else(|| {
+            let opened = self.slides.at_hand(&blob()?)?;
+            let found = read(&opened)?;
+            recent::remember(self.number, opened);
+            Some(found)
+        })?;
+        self.counts.native.inc();
+        self.counts.at_hand.inc();
+        Some(found)
     }
 
     /// A picture that costs work, its colours converted where `to_srgb` says how: from memory where it is ready, else

@@ -4,19 +4,18 @@
 
 use super::{
     deep_zoom::{self, Grid},
-    tagged::{NATIVE, Tagged},
-    tiles,
+    tagged, tiles,
 };
 use crate::{
     Node,
     pixels::{Format, Opened},
 };
-use axum::http::{Method, Request, Response, header};
+use axum::http::{HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use microtome_proto::token::Role;
-use microtome_server::{AtHand, RouteMetrics, cors};
+use microtome_server::{AtHand, cors};
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -31,13 +30,24 @@ pub(crate) fn at_hand(node: &Arc<Node>) -> AtHand {
             return None;
         }
         let path = request.uri().path();
-        if let Some(address) = tiles::Address::parse(path) {
+        let (tile, tag, books) = if let Some(address) = tiles::Address::parse(path) {
             let place = |_: &Opened| Some((address.level, address.column, address.row));
-            return answer(&node, request, address.id, place, address.name(None), &tiles, start);
-        }
-        let address = deep_zoom::Address::parse(path).filter(|address| address.format == Format::Jpeg)?;
-        let place = |opened: &Opened| opened.zoom.native(address.level, address.column, address.row);
-        answer(&node, request, address.id, place, address.name(Grid::default()), &zoom, start)
+            let (tile, tag) = read(&node, request, address.id, place, address.name(None))?;
+            (tile, tag, &tiles)
+        } else {
+            let address = deep_zoom::Address::parse(path).filter(|address| address.format == Format::Jpeg)?;
+            let place = |opened: &Opened| opened.zoom.native(address.level, address.column, address.row);
+            let (tile, tag) = read(&node, request, address.id, place, address.name(Grid::default()))?;
+            (tile, tag, &zoom)
+        };
+        let mut headers = mem::take(request.headers_mut());
+        tagged::describe_native(&mut headers, Format::Jpeg.media_type(), tag);
+        cors::allow(&mut headers);
+        node.tiles_served.fetch_add(1, Ordering::Relaxed);
+        books.count(start);
+        let mut response = Response::new(tile);
+        *response.headers_mut() = headers;
+        Some(response)
     })
 }
 
@@ -49,25 +59,18 @@ fn is_plain<B>(request: &Request<B>) -> bool {
         && !request.headers().contains_key(header::IF_NONE_MATCH)
 }
 
-/// The tile of the material `id` that `place` names by level, column and row.
-fn answer<B>(
+/// The tile of the material `id` that `place` names by level, column and row, and its tag.
+fn read<B>(
     node: &Node,
     request: &Request<B>,
     id: &str,
-    place: impl FnOnce(&Opened) -> Option<(usize, u32, u32)>,
+    place: impl Fn(&Opened) -> Option<(usize, u32, u32)>,
     name: impl fmt::Display,
-    books: &RouteMetrics,
-    start: Instant,
-) -> Option<Response<Bytes>> {
+) -> Option<(Bytes, HeaderValue)> {
     node.auth.check_request(Role::Administrator, request.method(), request.uri(), request.headers()).ok()?;
-    let blob = node.blobs.get(&id.parse().ok()?)?;
-    let tile = node.pixels.native_at_hand(&blob, place)?;
-    let tagged = Tagged::new(&blob.manifest().blake3, name, request.headers()).ok()?;
-    let mut response = tagged.tile(Format::Jpeg.media_type(), tile, NATIVE);
-    cors::allow(response.headers_mut());
-    node.tiles_served.fetch_add(1, Ordering::Relaxed);
-    books.count(start);
-    Some(response)
+    let blob = || node.blobs.get(&id.parse().ok()?);
+    let (tile, hash) = node.pixels.native_at_hand(id, blob, place)?;
+    Some((tile, tagged::tag(&hash, name).ok()?))
 }
 
 #[cfg(test)]
@@ -84,7 +87,7 @@ mod tests {
         }
         assert!(!is_plain(&request("HEAD", "/x")));
         let mut known = request("GET", "/x");
-        known.headers_mut().insert(header::IF_NONE_MATCH, header::HeaderValue::from_static("*"));
+        known.headers_mut().insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
         assert!(!is_plain(&known));
     }
 }

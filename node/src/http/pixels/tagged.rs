@@ -6,12 +6,14 @@ use axum::{
 };
 use bytes::Bytes;
 use microtome_proto::{Code, Problem};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A picture never changes under its address: an id is never given to other bytes.
 const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600");
 /// Digits of the file's hash in an ETag.
 const TAG_DIGITS: usize = 16;
+/// Room for an ETag.
+const TAG_LEN: usize = 64;
 
 /// How a tile was made.
 const TILE: HeaderName = HeaderName::from_static("microtome-tile");
@@ -27,11 +29,7 @@ pub(super) struct Tagged<'a> {
 impl<'a> Tagged<'a> {
     /// `what` tells one picture of the file with this hash from all others.
     pub(super) fn new(blake3: &str, what: impl fmt::Display, wanted: &'a HeaderMap) -> Result<Self, Problem> {
-        let hash = blake3.get(..TAG_DIGITS).unwrap_or(blake3);
-        let tag = HeaderValue::try_from(format!("\"{hash}-{what}\""));
-        let tag =
-            tag.map_err(|_| Problem::new(Code::BadRequest, "the address has a character that no header can have"))?;
-        Ok(Self { tag, wanted })
+        Ok(Self { tag: tag(blake3, what)?, wanted })
     }
 
     /// The answer for an asker that has the picture already: known before any work.
@@ -51,8 +49,7 @@ impl<'a> Tagged<'a> {
             return self.not_modified();
         }
         let mut response = Response::new(B::from(bytes));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        self.name(&mut response);
+        describe(response.headers_mut(), media_type, self.tag.clone());
         response
     }
 
@@ -71,13 +68,36 @@ impl<'a> Tagged<'a> {
     fn not_modified<B: Default>(&self) -> Response<B> {
         let mut response = Response::new(B::default());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        self.name(&mut response);
+        name(response.headers_mut(), self.tag.clone());
         response
     }
+}
 
-    fn name<B>(&self, response: &mut Response<B>) {
-        let headers = response.headers_mut();
-        headers.insert(header::ETAG, self.tag.clone());
-        headers.insert(header::CACHE_CONTROL, CACHE);
-    }
+/// The tag of the picture that `what` tells from all others of the file with this hash.
+pub(super) fn tag(blake3: &str, what: impl fmt::Display) -> Result<HeaderValue, Problem> {
+    let hash = blake3.get(..TAG_DIGITS).unwrap_or(blake3);
+    // Of the names few are longer.
+    let mut tag = String::with_capacity(TAG_LEN);
+    let written = write!(tag, "\"{hash}-{what}\"");
+    written
+        .ok()
+        .and_then(|()| HeaderValue::try_from(tag).ok())
+        .ok_or_else(|| Problem::new(Code::BadRequest, "the address has a character that no header can have"))
+}
+
+/// The headers of a native tile in place of those that were there.
+pub(super) fn describe_native(headers: &mut HeaderMap, media_type: &'static str, tag: HeaderValue) {
+    headers.clear();
+    describe(headers, media_type, tag);
+    headers.insert(TILE, NATIVE);
+}
+
+fn describe(headers: &mut HeaderMap, media_type: &'static str, tag: HeaderValue) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    name(headers, tag);
+}
+
+fn name(headers: &mut HeaderMap, tag: HeaderValue) {
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::CACHE_CONTROL, CACHE);
 }
