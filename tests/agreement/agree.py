@@ -5,8 +5,8 @@
     cargo xtask agree --short    what `cargo xtask test` runs
 
 Files in folders that are named by --also are compared, too, and what differs is told; it fails nothing, as OpenSlide may
-be wrong: it cannot read all real files, and blurs areas of a slide that lie between pixels of the whole, as Leica's and
-Ventana's do.
+be wrong: it cannot read all real files, draws levels of an NDPI that are not in the file with half the chroma that there is
+in 4:2:2, and blurs areas of a slide that lie between pixels of the whole, as Leica's and Ventana's do.
 
 Pixels of lossless slides must be the same; of JPEG and JPEG 2000 a sample may be 1 apart, and one of 100,000 by 2. Vendor,
 levels, properties, associated images, and the figures of Deep Zoom must be the same.

@@ -60,8 +60,7 @@ impl Restarts {
             return None;
         }
         let most = PIECE_PIXELS / (interval_width * interval_height);
-        // Where chroma has half the rows, those between are filled in within an interval alone, as OpenSlide has it.
-        let deep = if interval_height > 8 { 1 } else { (PIECE_HEIGHT / interval_height).min(most).max(1) };
+        let deep = (PIECE_HEIGHT / interval_height).min(most).max(1);
         let grid = Grid::new(width, height, interval_width, interval_height * deep);
         let (across, down) = (grid.columns, height.div_ceil(interval_height));
         let count = u64::from(across) * u64::from(down);

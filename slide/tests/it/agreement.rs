@@ -10,7 +10,6 @@ fn made_files_are_there_for_openslide() {
     let files = [
         ("ndpi-444.ndpi", ndpi::made(SamplingFactor::F_1_1)),
         ("ndpi-422.ndpi", ndpi::made(SamplingFactor::F_2_1)),
-        ("ndpi-420.ndpi", ndpi::made(SamplingFactor::F_2_2)),
         ("philips.tiff", philips::file().0),
         ("leica.scn", scn::file().0),
         ("ventana.bif", bif::file()),

@@ -129,29 +129,6 @@ pub(crate) fn made(chroma: SamplingFactor) -> Vec<u8> {
     file(&[level(&top, 320, 20.0), level(&smaller(&top, 4), 160, 5.0)]).0
 }
 
-/// OpenSlide decodes each interval by itself, and so its first and last rows of chroma have no neighbours.
-#[test]
-fn chroma_of_half_the_rows_is_filled_in_within_an_interval() {
-    let whole = picture(640, 320);
-    let slide = open(made(SamplingFactor::F_2_2)).unwrap();
-    for (column, row) in [(0, 0), (1, 3), (0, 19)] {
-        let (x, y) = (column * 320, row * 16);
-        let interval = read_interval(&whole, (column, row));
-        assert_eq!(slide.region(x.into(), y.into(), 0, 320, 16).unwrap(), interval, "{column}, {row}");
-    }
-}
-
-/// The interval at `column`, `row` of the first level as a JPEG of its own.
-fn read_interval(picture: &Rgb, (column, row): (u32, u32)) -> Rgb {
-    let (jpeg, starts) = sampled(picture, SamplingFactor::F_2_2, 20);
-    let index = (row * 2 + column) as usize;
-    let (start, end) = (starts[index] as usize, starts.get(index + 1).map_or(jpeg.len(), |&next| next as usize));
-    let mut alone = [&jpeg[..starts[0] as usize], &jpeg[start..end - 2], &[0xff, 0xd9]].concat();
-    let frame = alone.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
-    alone[frame + 5..frame + 9].copy_from_slice(&[0, 16, 1, 64]);
-    read_jpeg(&alone)
-}
-
 #[test]
 fn the_levels_of_the_middle_plane_and_their_halves_are_shown() {
     let images = images();
