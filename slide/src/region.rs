@@ -23,10 +23,11 @@ impl Slide {
     /// Where the corner falls between pixels of the level, the mean of the four around each place is taken, and white
     /// counts beyond the edge. It falls between them if it is more than 1/512 of a pixel away from one, across or down;
     /// left of the slide and above it, it never does, as fractions are cut off there. All this is OpenSlide's, to the bit,
-    /// where a level's tiles lie side by side as they are in the file; in levels that are put together from areas that lie
-    /// anywhere, the mean across them is taken at once. OpenSlide also cuts a region of more than 4096 pixels a side into
-    /// pieces that begin at whole pixels of level 0, so that they may lie up to one of those apart from ours, which is one
-    /// piece.
+    /// where a level's tiles lie side by side as they are in the file and are not see-through. In levels that are put
+    /// together from areas that lie anywhere, the mean across them is taken at once; in an NDPI, OpenSlide weighs by 128ths
+    /// what lies within one of its restart intervals, and a sample may be 1 apart. OpenSlide also cuts a region of more than
+    /// 4096 pixels a side into pieces that begin at whole pixels of level 0, so that they may lie up to one of those apart
+    /// from ours, which is one piece.
     ///
     /// # Errors
     /// `Outside` where there is no such level; `TooLarge` where it has more than 64 Mi pixels; `Damaged` or
