@@ -37,6 +37,20 @@ fn subsampled_components_are_repeated_and_not_taken_for_colours() {
     assert!(have.iter().zip(&want).all(|(have, want)| have.abs_diff(*want) <= 1));
 }
 
+/// The same stream, said to be of the other wavelet: what it shows is no picture, but chroma must still lie where it did.
+#[test]
+fn subsampled_components_are_repeated_where_they_are_corrected_too() {
+    let mut stream = bytes(SUBSAMPLED);
+    let style = stream.windows(2).position(|pair| pair == [0xff, 0x52]).unwrap();
+    stream[style + 13] = 0;
+    let have = decode(&stream, SIZE, 3).unwrap();
+    let at = |x: u32, y: u32| &have[((y * WIDTH + x) * 3) as usize..][..3];
+    let mut places = (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y)));
+    assert!(places.all(|(x, y)| at(x, y)[1..] == at(x & !1, y & !1)[1..]));
+    assert!((0..WIDTH).any(|x| at(x, 1)[0] != at(x & !1, 0)[0]));
+    assert!((0..WIDTH).any(|x| at(x, 0)[1] != at(0, 0)[1]));
+}
+
 #[test]
 fn a_codestream_in_the_boxes_of_a_file_is_found_and_one_without_its_end_is_read() {
     let file = [BOXES, &bytes(RGB)].concat();
