@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_picture_that_is_only_moved_has_the_means_that_any_other_has() {
         let image = ramp(40, 30);
-        for (x, y) in [(0.5, 0.0), (0.25, 0.75), (3.0, 2.5), (7.1, 0.9), (4.0, 4.0)] {
+        for (x, y) in [(0.5, 0.0), (0.25, 0.75), (3.0, 2.5), (7.5, 2.5), (7.1, 0.9), (3.25, 2.0), (4.0, 4.0)] {
             let window = Window { x, y, width: 30.0, height: 20.0 };
             assert!(Move::of(&image, window, (30, 20)).is_some());
             let moved = resize(image.clone(), window, 30, 20);
