@@ -139,7 +139,7 @@ impl Bits<'_> {
     }
 }
 
-const _: () = assert!(LOOK_LEN_MAX <= 56, "a refill holds a look");
+const _: () = assert!(LOOK_LEN_MAX + 31 <= 56, "a look and a long value fit into what a refill holds");
 
 #[cfg(test)]
 mod tests {

@@ -178,36 +178,38 @@ fn start(bits: &mut Bits<'_>, codes: &Codes<'_>, last_dc: &mut i32) -> Option<bo
 fn read(bits: &mut Bits<'_>, codes: &Codes<'_>, block: &mut Block) -> Option<()> {
     block.clear();
     let mut at = 0;
-    loop {
+    'block: loop {
         bits.refill();
-        let next = bits.next();
-        let pair = codes.looks.pair(next);
-        if pair.len == 0 {
-            let (value, steps) = bits.value(codes.ac)?;
-            at += steps;
-            block.set(PLACES[at & 255], value);
-            if at >= LAST {
-                break;
+        for _ in 0..2 {
+            let next = bits.next();
+            let pair = codes.looks.pair(next);
+            if pair.len == 0 {
+                let (value, steps) = bits.value(codes.ac)?;
+                at += steps;
+                block.set(PLACES[at & 255], value);
+                if at < LAST {
+                    break;
+                }
+                break 'block;
             }
-            continue;
+            let first_at = at + usize::from(pair.steps);
+            at = first_at + usize::from(pair.more);
+            // Where there is no second one, the first overwrites it.
+            block.set(PLACES[at & 255], pair.second.into());
+            block.set(PLACES[first_at & 255], pair.first(next));
+            if at < LAST {
+                bits.skip(pair.len.into());
+                continue;
+            }
+            if first_at == LAST && pair.more > 0 {
+                // It is of the next block.
+                at = first_at;
+                bits.skip(pair.first_len());
+            } else {
+                bits.skip(pair.len.into());
+            }
+            break 'block;
         }
-        let first_at = at + usize::from(pair.steps);
-        at = first_at + usize::from(pair.more);
-        // Where there is no second one, the first overwrites it.
-        block.set(PLACES[at & 255], pair.second.into());
-        block.set(PLACES[first_at & 255], pair.first(next));
-        if at < LAST {
-            bits.skip(pair.len.into());
-            continue;
-        }
-        if first_at == LAST && pair.more > 0 {
-            // It is of the next block.
-            at = first_at;
-            bits.skip(pair.first_len());
-        } else {
-            bits.skip(pair.len.into());
-        }
-        break;
     }
     ended(at).then_some(())
 }
@@ -218,13 +220,19 @@ fn skip(bits: &mut Bits<'_>, codes: &Codes<'_>, last_dc: &mut i32) -> Option<()>
     let mut at = if start(bits, codes, last_dc)? { END } else { 0 };
     while at < LAST {
         bits.refill();
-        let over = codes.looks.over(bits.next());
-        let to = at + usize::from(over.steps);
-        if over.len > 0 && (to <= LAST || ended(to)) {
+        for _ in 0..2 {
+            let over = codes.looks.over(bits.next());
+            let to = at + usize::from(over.steps);
+            if over.len == 0 || (to > LAST && !ended(to)) {
+                bits.refill();
+                at += bits.value(codes.ac)?.1;
+                break;
+            }
             bits.skip(over.len.into());
             at = to;
-        } else {
-            at += bits.value(codes.ac)?.1;
+            if at >= LAST {
+                break;
+            }
         }
     }
     ended(at).then_some(())

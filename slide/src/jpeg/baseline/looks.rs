@@ -9,7 +9,7 @@ const START_BITS: u32 = 10;
 const PAIR_BITS: u32 = 10;
 /// Bits that a look sees where values do not matter.
 const OVER_BITS: u32 = 12;
-/// Most bits that a look tells of: a code that it sees all of, and the bits of a value behind it.
+/// Most bits that a look at values tells of: a code that it sees all of, and the bits of a value behind it.
 pub(super) const LOOK_LEN_MAX: u32 = PAIR_BITS + 15;
 /// Places of a block after DC.
 const LAST: usize = 63;

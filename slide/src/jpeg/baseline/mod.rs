@@ -147,7 +147,7 @@ impl Scratch {
                 apart(
                     simd,
                     #[inline(always)]
-                    || strips.draw(needs, row, row + 1 == down, &mut target),
+                    || strips.draw(simd, needs, row, row + 1 == down, &mut target),
                 );
             }
         }

@@ -5,6 +5,7 @@ use super::{
     plan::{Color, Plan},
 };
 use crate::grid::Part;
+use fearless_simd::Simd;
 use std::ops::Range;
 
 /// Samples before the first one of a row, and at least as many after the last: room for what stands for those beyond
@@ -169,7 +170,14 @@ impl Strips {
 
     /// Makes pixels of what is ready when the row of MCUs `mcu_row` is decoded.
     #[inline(always)]
-    pub(super) fn draw(&mut self, needs: &Needs, mcu_row: usize, is_last: bool, target: &mut Target<'_>) {
+    pub(super) fn draw<S: Simd>(
+        &mut self,
+        simd: S,
+        needs: &Needs,
+        mcu_row: usize,
+        is_last: bool,
+        target: &mut Target<'_>,
+    ) {
         self.extend(needs);
         let Self { strips, sums, blue, red } = self;
         let late = usize::from(needs.waits());
@@ -178,7 +186,7 @@ impl Strips {
             let pixels = target.row(y - needs.rows.start);
             let luma = strips[0].row(&needs.components[0], y + late - luma_top, needs.columns.clone());
             if needs.color == Color::Grey {
-                color::rgb(luma, luma, luma, pixels);
+                color::rgb(simd, luma, luma, luma, pixels);
                 target.finish(y - needs.rows.start);
                 continue;
             }
@@ -228,8 +236,8 @@ impl Strips {
                 }
             };
             match needs.color {
-                Color::Rgb => color::rgb(luma, blue, red, pixels),
-                _ => color::ycbcr(luma, blue, red, pixels),
+                Color::Rgb => color::rgb(simd, luma, blue, red, pixels),
+                _ => color::ycbcr(simd, luma, blue, red, pixels),
             }
             target.finish(y - needs.rows.start);
         }
