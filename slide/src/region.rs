@@ -67,6 +67,7 @@ impl Slide {
             let mut whole = Rgb::white(width, height);
             let (across, down) = (i64::from(columns.start) - place.x, i64::from(rows.start) - place.y);
             whole.paste((across as u32, down as u32), &region, (0, 0), (region.width, region.height));
+            region.done();
             region = whole;
         }
         if (right, below) == (0, 0) {
@@ -75,6 +76,7 @@ impl Slide {
         let mut seen = place.seen(&region);
         let (across, down) = (Side { len: grid.width, tile: tile.0 }, Side { len: grid.height, tile: tile.1 });
         seams::paint(&region, place, across, down, &mut seen);
+        region.done();
         Ok(seen)
     }
 }
