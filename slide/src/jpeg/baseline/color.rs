@@ -120,23 +120,30 @@ fn woven<S: Simd>(simd: S, [red, green, blue]: &[[u8; PIXELS]; 3], out: &mut [u8
 pub(super) fn wider(near: &[u8], far: Option<&[u8]>, sums: &mut Vec<u16>, out: &mut [u8]) {
     sums.resize(near.len(), 0);
     // Halves are rounded up and down in turns, in the numbers of each case.
-    let (shift, round) = match far {
+    match far {
         Some(far) => {
             for ((sum, &near), &far) in sums.iter_mut().zip(near).zip(far) {
                 *sum = 3 * u16::from(near) + u16::from(far);
             }
-            (4, [8, 7])
+            spread::<4, 8, 7>(sums, out);
         }
         None => {
             for (sum, &near) in sums.iter_mut().zip(near) {
                 *sum = u16::from(near);
             }
-            (2, [1, 2])
+            spread::<2, 1, 2>(sums, out);
         }
-    };
+    }
+}
+
+/// Two samples for each sum, rounded after a quarter of the one before or after was added.
+#[inline(always)]
+fn spread<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(sums: &[u16], out: &mut [u8]) {
     let neighbours = sums.iter().zip(sums.get(1..).unwrap_or_default()).zip(sums.get(2..).unwrap_or_default());
-    for (pair, ((left, own), right)) in out.as_chunks_mut::<2>().0.iter_mut().zip(neighbours) {
-        *pair = [((3 * own + left + round[0]) >> shift) as u8, ((3 * own + right + round[1]) >> shift) as u8];
+    for (pair, ((before, own), after)) in out.as_chunks_mut::<2>().0.iter_mut().zip(neighbours) {
+        let (left, right) = ((3 * own + before + LEFT) >> SHIFT, (3 * own + after + RIGHT) >> SHIFT);
+        // Both are below 256; as one number they are stored without a shuffle.
+        *pair = (left | (right << 8)).to_le_bytes();
     }
 }
 

@@ -76,10 +76,14 @@ impl Table {
     /// The symbol that the next bits are, the first of them the highest. Nothing where they are no code.
     #[inline]
     pub(super) fn symbol(&self, bits: u64) -> Option<Symbol> {
-        match self.codes[(bits >> (u64::BITS - LOOK_BITS)) as usize] {
-            Code { len: 0, .. } => self.walk(bits),
-            Code { len, symbol } => Some(Symbol::new(len.into(), symbol)),
-        }
+        self.short(bits).or_else(|| self.walk(bits))
+    }
+
+    /// The same where a look sees all of the code.
+    #[inline]
+    pub(super) fn short(&self, bits: u64) -> Option<Symbol> {
+        let Code { len, symbol } = self.codes[(bits >> (u64::BITS - LOOK_BITS)) as usize];
+        (len > 0).then(|| Symbol::new(len.into(), symbol))
     }
 
     #[cold]

@@ -8,7 +8,7 @@ const START_BITS: u32 = 10;
 /// Bits that a look at values sees.
 const PAIR_BITS: u32 = 10;
 /// Bits that a look sees where values do not matter.
-const OVER_BITS: u32 = 12;
+const OVER_BITS: u32 = 11;
 /// Most bits that a look at values tells of: a code that it sees all of, and the bits of a value behind it.
 pub(super) const LOOK_LEN_MAX: u32 = PAIR_BITS + 15;
 /// Places of a block after DC.
@@ -64,10 +64,10 @@ impl Pair {
     }
 }
 
-/// As many values as there are.
+/// As many values as there are; the last one's own bits may reach beyond the look.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Over {
-    /// Bits of all; 0 where the first one reaches beyond the look.
+    /// Bits of all; 0 where the first code is longer than a look.
     pub(super) len: u8,
     pub(super) steps: u8,
 }
@@ -81,11 +81,11 @@ impl Looks {
         });
         for (index, start) in (0u64..).zip(&mut looks.starts) {
             let bits = index << (u64::BITS - START_BITS);
-            let Some(symbol) = dc.symbol(bits).filter(|symbol| symbol.len + symbol.size <= START_BITS) else {
+            let Some(symbol) = dc.short(bits).filter(|symbol| symbol.len + symbol.size <= START_BITS) else {
                 continue;
             };
             let len = symbol.len + symbol.size;
-            let end = ac.symbol(bits << len).filter(|next| next.steps == END && len + next.len <= START_BITS);
+            let end = ac.short(bits << len).filter(|next| next.steps == END && len + next.len <= START_BITS);
             *start = Start {
                 difference: symbol.value(bits) as i16,
                 len: (len + end.map_or(0, |end| end.len)) as u8,
@@ -95,10 +95,10 @@ impl Looks {
         for (index, pair) in (0u64..).zip(&mut looks.pairs) {
             let bits = index << (u64::BITS - PAIR_BITS);
             let fits = |symbol: &Symbol| symbol.len <= PAIR_BITS && (symbol.size > 0 || symbol.steps == END);
-            let Some(first) = ac.symbol(bits).filter(fits) else { continue };
+            let Some(first) = ac.short(bits).filter(fits) else { continue };
             let len = first.len + first.size;
             let fits = |second: &Symbol| first.steps != END && len + second.len + second.size <= PAIR_BITS;
-            let second = ac.symbol(bits << len).filter(fits);
+            let second = ac.short(bits << len).filter(fits);
             *pair = Pair {
                 len: (len + second.map_or(0, |second| second.len + second.size)) as u8,
                 code: first.len as u8,
@@ -112,7 +112,7 @@ impl Looks {
             let bits = index << (u64::BITS - OVER_BITS);
             let (mut len, mut steps) = (0, 0);
             // Never so many that they could be taken for an end.
-            while let Some(symbol) = ac.symbol(bits << len)
+            while let Some(symbol) = ac.short(bits << len)
                 && len + symbol.len <= OVER_BITS
                 && (symbol.steps == END || steps + symbol.steps <= LAST)
             {
