@@ -2,8 +2,8 @@
 //!
 //! Three roads, cheapest first: a *native* tile is the file's own bytes behind a prefix, read straight from the page
 //! cache on the asking thread; a *rendered* picture is decoded, resampled and encoded on a bounded pool and kept in a
-//! bounded cache; a region, or another picture as large, is cut for its asker alone. It owns the opened slides and those bounds. It must never know
-//! where a copy came from, nor speak HTTP.
+//! bounded cache; what is large, or raw, is cut for its asker alone. It owns the opened slides and those bounds. It must
+//! never know where a copy came from, nor speak HTTP.
 
 mod colours;
 #[cfg(test)]
@@ -26,11 +26,10 @@ use bytes::Bytes;
 use colours::Colours;
 use microtome_proto::Problem;
 use microtome_server::Metrics;
-use microtome_slide::{SlideError, icc::ToSrgb, iiif::Plan};
+use microtome_slide::{SlideError, icc::ToSrgb};
 use pool::Pool;
 use prometheus_client::metrics::counter::Counter;
 use ready::ReadyCache;
-use region::Cut;
 use slides::Slides;
 use std::{
     io,
@@ -46,8 +45,6 @@ use tokio::sync::Semaphore;
 pub(crate) const JPEG_QUALITY: u8 = 85;
 /// Requests that may wait for each processor.
 const WAITING_PER_PROCESSOR_MAX: usize = 256;
-/// Most pixels of a picture that is kept; what is larger is seldom asked for twice.
-const READY_PIXELS_MAX: u64 = 1 << 20;
 /// Reads that may wait for the disk at once: it sorts them better than one after the other.
 const DISK_READS_MAX: usize = 64;
 /// Reads that may wait for such a place.
@@ -99,9 +96,9 @@ pub(crate) struct Counts {
     native: Counter,
     /// Those among them for which nothing was waited for.
     at_hand: Counter,
-    /// Tiles and associated images that were drawn; those answered from memory are not among them.
+    /// Pictures that were drawn to be kept; those answered from memory are not among them.
     drawn: Counter,
-    /// Regions and other large pictures cut.
+    /// Regions and other pictures that were cut for one asker.
     regions: Counter,
 }
 
@@ -128,8 +125,8 @@ impl Pixels {
         metrics.register(|registry| {
             registry.register("tiles_native", "Tiles answered with the file's own bytes", native);
             registry.register("tiles_at_hand", "Those for which nothing was waited for", at_hand);
-            registry.register("pictures_drawn", "Tiles and associated images decoded and encoded", drawn);
-            registry.register("regions_cut", "Regions and other large pictures decoded and encoded", regions);
+            registry.register("pictures_drawn", "Tiles and other small pictures decoded and encoded", drawn);
+            registry.register("regions_cut", "Large or raw pictures cut for one asker", regions);
             registry.register_collector(Box::new(self.slides.count()));
         });
     }
@@ -204,7 +201,8 @@ impl Pixels {
     }
 
     /// A picture that costs work, its colours converted where `to_srgb` says how: from memory where it is ready, else
-    /// drawn, once for all who ask for it now.
+    /// drawn, once for all who ask for it now. What is large, or raw, is cut for its asker, and its bytes count against the
+    /// bound on these until they are dropped.
     ///
     /// # Errors
     /// `outside_slide`, `damaged_slide`, `too_large`, `bad_icc_profile`, or that there is too much to do.
@@ -214,42 +212,12 @@ impl Pixels {
         picture: Picture,
         to_srgb: Option<ToSrgb>,
     ) -> Result<Bytes, Problem> {
-        self.ready.get(opened, picture, to_srgb, &self.processors).await
-    }
-
-    /// A picture of the IIIF Image API: kept as others are where it is small, cut as a region where it is large.
-    ///
-    /// # Errors
-    /// Those of the two.
-    pub(crate) async fn iiif(
-        &self,
-        opened: &Arc<Opened>,
-        plan: Plan,
-        to_srgb: Option<ToSrgb>,
-    ) -> Result<Bytes, Problem> {
-        match region::pixels(&plan) {
-            ..=READY_PIXELS_MAX => self.picture(opened, Picture::Iiif(plan), to_srgb).await,
-            _ => self.cut(opened, Cut::Iiif(plan), to_srgb).await,
-        }
-    }
-
-    /// A region, drawn for its asker. The bytes count against the bound on regions until they are dropped.
-    ///
-    /// # Errors
-    /// `outside_slide`, `damaged_slide`, `too_large`, `bad_icc_profile`, or that there is too much to do.
-    pub(crate) async fn region(
-        &self,
-        opened: &Arc<Opened>,
-        region: Region,
-        to_srgb: Option<ToSrgb>,
-    ) -> Result<Bytes, Problem> {
-        self.cut(opened, Cut::Region(region), to_srgb).await
-    }
-
-    async fn cut(&self, opened: &Arc<Opened>, cut: Cut, to_srgb: Option<ToSrgb>) -> Result<Bytes, Problem> {
-        let bytes = region::cut(opened, cut, to_srgb, &self.region_room, &self.processors).await?;
+        let Some(bytes) = region::alone(&picture) else {
+            return self.ready.get(opened, picture, to_srgb, &self.processors).await;
+        };
+        let cut = region::cut(opened, picture, bytes, to_srgb, &self.region_room, &self.processors).await?;
         self.counts.regions.inc();
-        Ok(bytes)
+        Ok(cut)
     }
 
     /// The slide's ICC profile as the file has it.

@@ -2,7 +2,7 @@
 //!
 //! A picture is found by the hash of its file, so that nothing has to be forgotten when a copy goes or comes.
 
-use super::{JPEG_QUALITY, Opened, pool::Pool};
+use super::{JPEG_QUALITY, Opened, pool::Pool, region::Region};
 use bytes::Bytes;
 use microtome_proto::Problem;
 use microtome_slide::{Rgb, SlideError, encode, icc::ToSrgb, iiif::Plan};
@@ -63,12 +63,14 @@ pub(crate) enum Picture {
     DeepZoom { tile_size: Option<u32>, overlap: u32, level: usize, column: u32, row: u32, format: Format },
     /// A picture of the IIIF Image API.
     Iiif(Plan),
+    /// A region.
+    Region(Region),
     /// An associated image.
     Associated { name: String, format: Format },
 }
 
 impl Picture {
-    fn draw(&self, opened: &Opened, to_srgb: Option<&ToSrgb>) -> Result<Vec<u8>, SlideError> {
+    pub(super) fn draw(&self, opened: &Opened, to_srgb: Option<&ToSrgb>) -> Result<Vec<u8>, SlideError> {
         let slide = &opened.slide;
         let coloured = |mut picture: Rgb| match to_srgb {
             Some(to_srgb) => to_srgb.apply(&mut picture).map(|()| picture),
@@ -81,9 +83,22 @@ impl Picture {
                 format.encode(coloured(pyramid.tile(slide, *level, *column, *row)?)?)
             }
             Self::Iiif(plan) => plan.encode(coloured(plan.draw(slide)?)?, JPEG_QUALITY),
+            Self::Region(Region { x, y, level, width, height, format }) => {
+                let region = coloured(slide.region(*x, *y, *level, *width, *height)?)?;
+                match format {
+                    Some(format) => format.encode(region),
+                    None => Ok(exact(region.data)),
+                }
+            }
             Self::Associated { name, format } => format.encode(coloured(slide.associated_image(name)?)?),
         }
     }
+}
+
+/// The bytes in no more memory than they take: a picture may have that of a larger one before it.
+fn exact(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.shrink_to_fit();
+    bytes
 }
 
 /// The file, what is drawn of it, and whether its colours are brought to sRGB.

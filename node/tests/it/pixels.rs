@@ -184,6 +184,20 @@ async fn a_crowd_has_a_tile_drawn_once() {
 }
 
 #[tokio::test]
+async fn a_small_region_is_drawn_once_and_a_large_or_raw_one_for_each_who_asks() {
+    let (node, id) = holding(synthetic_slide()).await;
+    let ask = async |query: &str| get(&node, &format!("/regions/{id}?x=3&y=4&{query}")).await.bytes().await.unwrap();
+    for query in ["w=100&h=90", "w=100&h=90&format=png"] {
+        assert_eq!(ask(query).await, ask(query).await);
+    }
+    assert_eq!((counted(&node, "pictures_drawn").await, counted(&node, "regions_cut").await), (2, 0));
+    for query in ["w=100&h=90&format=raw", "w=1100&h=1000"] {
+        assert_eq!(ask(query).await, ask(query).await);
+    }
+    assert_eq!((counted(&node, "pictures_drawn").await, counted(&node, "regions_cut").await), (2, 4));
+}
+
+#[tokio::test]
 async fn the_description_tells_what_the_slide_has() {
     let (node, id) = holding(synthetic_slide()).await;
     let info: SlideInfo = get(&node, &format!("/v1/materials/{id}/slide")).await.json().await.unwrap();

@@ -7,7 +7,7 @@ use super::{
     Colours, Icc, Refusal, address, held, opened, read, reply, srgb,
     tagged::{NATIVE, RENDERED, Tagged},
 };
-use crate::{Node, blobs::Blob};
+use crate::{Node, blobs::Blob, pixels::Picture};
 use axum::{
     body::Body,
     extract::{OriginalUri, State},
@@ -166,7 +166,11 @@ async fn draw(
     };
     let mut response = match native {
         Some(tile) => tagged.tile(media_type, tile, NATIVE),
-        None => tagged.tile(media_type, read(blob, node.pixels.iiif(&slide, plan, to_srgb).await)?, RENDERED),
+        None => tagged.tile(
+            media_type,
+            read(blob, node.pixels.picture(&slide, Picture::Iiif(plan), to_srgb).await)?,
+            RENDERED,
+        ),
     };
     let links = format!("<{uri}/{canonical}{query}>;rel=\"canonical\", <{}>;rel=\"profile\"", version.profile());
     response.headers_mut().insert(header::LINK, header_value(links)?);

@@ -3,7 +3,7 @@
 use super::{Icc, Refusal, bad_request, held, opened, read, reply, srgb, tagged::Tagged};
 use crate::{
     Node,
-    pixels::{Format, Region},
+    pixels::{Format, Picture, Region},
 };
 use axum::{
     extract::{OriginalUri, State},
@@ -101,7 +101,7 @@ async fn answer(node: &Node, id: &str, cut: Cut, headers: &HeaderMap) -> Result<
         return Err(Problem::new(Code::OutsideSlide, detail).into());
     }
     let to_srgb = srgb(node, &blob, &slide, cut.icc).await?;
-    let bytes = read(&blob, node.pixels.region(&slide, region, to_srgb).await)?;
+    let bytes = read(&blob, node.pixels.picture(&slide, Picture::Region(region), to_srgb).await)?;
     let mut response = tagged.picture(format.map_or("application/octet-stream", Format::media_type), bytes);
     response.headers_mut().insert(WIDTH, HeaderValue::from(width));
     response.headers_mut().insert(HEIGHT, HeaderValue::from(height));
