@@ -5,7 +5,7 @@ use microtome_proto::{
     limits::{LABELS_MAX, NAME_LEN_MAX},
     token::SECRET_LEN_MIN,
 };
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// A node's configuration.
 #[derive(Clone)]
@@ -30,6 +30,10 @@ pub struct Config {
     pub reserve_bytes: Option<u64>,
     /// Runs carried out at once.
     pub runs_max: usize,
+    /// Bytes a second that are read to find what the disk changed; 0 for none.
+    pub scrub_bytes_per_s: u64,
+    /// How often all bytes are read for that.
+    pub scrub_every: Duration,
 }
 
 /// The secret is left out.
@@ -101,6 +105,8 @@ mod tests {
             secret: Some("a secret of some length".to_owned()),
             reserve_bytes: None,
             runs_max: 2,
+            scrub_bytes_per_s: 0,
+            scrub_every: Duration::ZERO,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     identity::Identity,
     pixels::Pixels,
     runs::Runs,
+    scrub::Scrub,
     upload::Uploads,
 };
 use microtome_client::Cluster;
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) pixels: Pixels,
     /// Runs under way.
     pub(crate) runs: Runs,
+    /// Walks over all copies.
+    pub(crate) scrub: Scrub,
     /// Knows where other materials are.
     pub(crate) locator: Locator,
     /// The coordinators, asked with a server's token.

@@ -9,8 +9,10 @@ use crate::{
     http::{self, Locator},
     identity::Identity,
     incoming::Incoming,
+    mending::{self, Others},
     pixels::{PixelLimits, Pixels},
     runs::Runs,
+    scrub::{self, Scrub},
     upload::Uploads,
 };
 use microtome_client::Cluster;
@@ -24,7 +26,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Open files that one open copy takes: its file and its leaves.
@@ -58,6 +60,11 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     // The folder is this process's until this function ends.
     let (node, left_behind, _lock) = opened.map_err(|error| folder_error(io::Error::other(error)))??;
     Uploads::take_up(&node, left_behind);
+    node.blobs.damage().supply(Others::of(&node, Handle::current()));
+    let knobs = scrub::Knobs { bytes_per_s: config.scrub_bytes_per_s, every: config.scrub_every };
+    node.tasks.spawn(mending::run(Arc::clone(&node)));
+    node.tasks.spawn(scrub::run(Arc::clone(&node), knobs));
+    node.tasks.spawn(scrub::forget(Arc::clone(&node)));
     node.empty_trash();
 
     let _ = ready.send(address);
@@ -99,7 +106,8 @@ fn open(
     let metrics = Metrics::default();
     let damage = Damage::default();
     metrics.register(|registry| {
-        registry.register("damaged_reads", "Reads that met bytes which the disk had changed", damage.counter());
+        registry.register("damaged_reads", "Reads that met bytes which the disk had changed", damage.reads());
+        registry.register("mended_groups", "Groups of 16 KiB that were damaged and made right again", damage.mended());
     });
     let (least, most) = OPEN_COPIES;
     // A quarter of the open files is for copies, the rest for connections.
@@ -108,6 +116,7 @@ fn open(
     let left_behind = Incoming::left_behind(&layout, &blobs).map_err(folder)?;
     let (clones, uploads) = left_behind.into_iter().partition(Incoming::is_clone);
     let runs = Runs::new(&layout.runs(), config.runs_max).map_err(folder)?;
+    let scrub = Scrub::open(layout.scrub());
     let pixels = Pixels::new(&PixelLimits::default());
     pixels.show_in(&metrics);
     let (tokens, name) = (auth.clone(), format!("node {}", config.name_or_host()));
@@ -122,6 +131,7 @@ fn open(
         clones: Clones::default(),
         pixels,
         runs,
+        scrub,
         locator: Locator::new(&cluster),
         cluster,
         auth,

@@ -103,6 +103,10 @@ pub struct Heartbeat {
     /// Uploads and clones under way: bytes that are durable of each.
     #[serde(default)]
     pub incoming: Vec<Incoming>,
+    /// Copies that count as whole and of which something is damaged and not mended yet, in ascending order of materials;
+    /// at most [`crate::limits::DAMAGED_MAX`].
+    #[serde(default)]
+    pub damaged: Vec<(MaterialId, Generation)>,
     /// Runs under way.
     #[serde(default)]
     pub runs: Vec<RunBeat>,

@@ -56,6 +56,15 @@ pub struct NodeReport {
     pub stored: u64,
     /// Number of materials on this node.
     pub materials: u64,
+    /// How many of them are damaged, and not mended yet.
+    #[serde(default)]
+    pub damaged: u64,
+    /// Groups of 16 KiB that were damaged and have been mended since the node was started.
+    #[serde(default)]
+    pub mended: u64,
+    /// The walk over all bytes that finds damage; absent where there was none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubReport>,
     /// CPU in use on the whole machine, 0 to 1.
     pub cpu: f64,
     /// Memory of the machine, in bytes.
@@ -70,6 +79,22 @@ pub struct NodeReport {
     pub tiles_served: u64,
     /// Seconds since the node was started.
     pub uptime_s: u64,
+}
+
+/// How far a scrub is: the walk over all bytes on a node that finds what the disk changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// When the present round, or else the last one, began.
+    pub started_at: Timestamp,
+    /// When it ended; absent while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Bytes read in it.
+    pub read: u64,
+    /// Bytes that it has still to read.
+    pub left: u64,
+    /// Groups of 16 KiB that it found damaged.
+    pub damaged: u64,
 }
 
 impl NodeReport {

@@ -1,6 +1,9 @@
 //! `cluster.toml` as it is written: sections, keys, and where each value stands.
 
-use super::{ConfigError, Place, size::Size};
+use super::{
+    ConfigError, Place,
+    size::{Size, Span},
+};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 use toml::Spanned;
@@ -71,6 +74,8 @@ pub(crate) struct Node {
     pub(crate) labels: Value<BTreeMap<String, String>>,
     pub(crate) reserve: Value<Size>,
     pub(crate) runs_max: Value<usize>,
+    pub(crate) scrub_rate: Value<Size>,
+    pub(crate) scrub_every: Value<Span>,
     pub(crate) coordinators: Value<Vec<String>>,
 }
 

@@ -12,13 +12,19 @@ use microtome_coordinator::Config as CoordinatorConfig;
 use microtome_node::Config as NodeConfig;
 use microtome_proto::CoordinatorId;
 pub(crate) use size::parse_duration;
+use size::{Size, Span};
 use std::{
     collections::BTreeMap,
     env, fmt, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 pub(crate) use text::parse_pair;
 use text::{FromText, comma_list};
+
+/// A scrub reads 2.7 TB a day.
+const SCRUB_RATE: u64 = 32 << 20;
+const SCRUB_EVERY: Duration = Duration::from_secs(7 * 86_400);
 
 /// A value is wrong; the text tells which, and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +88,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 22] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_HEARTBEAT_MS",
@@ -102,6 +108,8 @@ const VARIABLES: [&str; 20] = [
     "NODE_LABELS",
     "NODE_RESERVE",
     "NODE_RUNS_MAX",
+    "NODE_SCRUB_RATE",
+    "NODE_SCRUB_EVERY",
     "NODE_COORDINATORS",
 ];
 
@@ -225,6 +233,8 @@ impl Layers {
         let zone = self.get(&node.zone, flags.zone.as_deref(), "NODE_ZONE")?;
         let reserve = self.get(&node.reserve, None, "NODE_RESERVE")?;
         let runs_max = self.get_or(&node.runs_max, None, "NODE_RUNS_MAX", 2)?;
+        let scrub_rate = self.get_or(&node.scrub_rate, None, "NODE_SCRUB_RATE", Size(SCRUB_RATE))?;
+        let scrub_every = self.get_or(&node.scrub_every, None, "NODE_SCRUB_EVERY", Span(SCRUB_EVERY))?;
         Ok(NodeConfig {
             listen: checks::listen(listen)?,
             url: url.as_ref().map(checks::url).transpose()?,
@@ -234,8 +244,10 @@ impl Layers {
             zone: zone.map(checks::name).transpose()?,
             labels: self.labels(&flags.labels)?,
             secret: self.secret()?,
-            reserve_bytes: reserve.map(|size: Setting<size::Size>| size.value.0),
+            reserve_bytes: reserve.map(|size: Setting<Size>| size.value.0),
             runs_max: checks::runs_max(&runs_max)?,
+            scrub_bytes_per_s: scrub_rate.value.0,
+            scrub_every: scrub_every.value.0,
         })
     }
 

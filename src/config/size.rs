@@ -43,6 +43,19 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+/// A span of time, as [`parse_duration`] reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_duration(text.trim()).map(Self)
+    }
+}
+
 /// Reads a span of time: `90s`, `30m`, `12h`, `7d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no span of time: write 90s, 30m, 12h or 7d");

@@ -1,6 +1,6 @@
 //! Values as variables and flags give them: plain text.
 
-use super::size::Size;
+use super::size::{Size, Span};
 use std::collections::BTreeMap;
 
 /// What a variable or a flag can be read as.
@@ -23,6 +23,12 @@ from_text!(u32, u64, usize);
 impl FromText for Size {
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+impl FromText for Span {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::try_from(text.to_owned())
     }
 }
 

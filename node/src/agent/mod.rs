@@ -11,7 +11,7 @@ use microtome_client::ClientError;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId,
     internal::{Heartbeat, HeartbeatAnswer, Inventory, Register, Registered},
-    limits::INVENTORY_PAGE_MAX,
+    limits::{DAMAGED_MAX, INVENTORY_PAGE_MAX},
 };
 use orders::Orders;
 use report::Reporter;
@@ -150,6 +150,16 @@ impl Agent {
         all.map(|incoming| (incoming.material, incoming.generation)).collect()
     }
 
+    /// Copies of which something is damaged.
+    fn damaged(&self) -> Vec<(MaterialId, Generation)> {
+        let damaged = self.node.blobs.damaged().into_iter();
+        let mut damaged: Vec<_> =
+            damaged.map(|blob| (blob.manifest().material.clone(), blob.manifest().generation)).collect();
+        damaged.sort_unstable();
+        damaged.truncate(DAMAGED_MAX);
+        damaged
+    }
+
     /// Beats until the coordinator does not know the node any more.
     async fn beat(&mut self, registered: &Registered) {
         let (shortest, longest) = HEARTBEAT_RANGE;
@@ -181,6 +191,7 @@ impl Agent {
             instance: self.node.identity.instance(),
             report: self.reporter.report().await,
             incoming: self.node.uploads.progress().into_iter().chain(self.node.clones.progress()).collect(),
+            damaged: self.damaged(),
             runs: self.node.runs.beats(),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;

@@ -2,11 +2,13 @@
 
 use super::{
     Damage, Manifest,
+    mend::Noted,
     open_files::{OpenFiles, Opened, Slot},
     pages::PAGE_LEN,
-    proof::damaged,
+    proof::{damaged, is_damage},
     tree::{self, GROUP_LEN, Leaf},
 };
+use rustix::io::Errno;
 use std::{
     io::{self, IoSliceMut},
     ops::Range,
@@ -21,22 +23,25 @@ const LOOK_UP_LEN_MAX: usize = 8;
 /// A whole, verified, durable copy of a material.
 ///
 /// The first read of a group after the copy was opened reads the group whole and compares it with its proven leaf;
-/// later reads are plain. So a read gives the right bytes or an error, never wrong bytes.
+/// later reads are plain. So a read gives the right bytes or an error, never wrong bytes; and where another copy can be
+/// reached, it gives the right ones.
 #[derive(Debug)]
 pub(crate) struct Blob {
-    manifest: Manifest,
-    root: Leaf,
-    folder: PathBuf,
+    pub(super) manifest: Manifest,
+    pub(super) root: Leaf,
+    pub(super) folder: PathBuf,
     slot: Arc<Slot>,
     open_files: Arc<OpenFiles>,
-    damage: Damage,
+    pub(super) damage: Damage,
+    pub(super) noted: Noted,
 }
 
 impl Blob {
     /// `None` where the manifest's hash is none.
     pub(super) fn new(manifest: Manifest, folder: PathBuf, open_files: Arc<OpenFiles>, damage: Damage) -> Option<Self> {
         let root = manifest.root()?;
-        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage })
+        let noted = Noted::read(&folder);
+        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage, noted })
     }
 
     /// What is written down of it.
@@ -49,16 +54,45 @@ impl Blob {
         self.manifest.size
     }
 
+    /// How many groups it has.
+    pub(crate) fn group_count(&self) -> u64 {
+        tree::group_count(self.len())
+    }
+
+    /// How many bytes `groups` have.
+    pub(crate) fn bytes_of(&self, groups: Range<u64>) -> u64 {
+        let start = |group: u64| tree::group_range(self.len(), group).start;
+        start(groups.end) - start(groups.start)
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Fills `buf` from `offset` on. Blocks.
+    /// Fills `buf` from `offset` on. What is damaged is mended first. Blocks.
     ///
     /// # Errors
-    /// `UnexpectedEof` beyond the end, `InvalidData` where the disk has changed the bytes, `NotFound` where the copy
-    /// has been dropped meanwhile.
+    /// `UnexpectedEof` beyond the end, `InvalidData` where the disk has changed the bytes and nothing mends them,
+    /// `NotFound` where the copy has been dropped meanwhile.
     pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = self.read_as_it_is(buf, offset);
+        if !read.as_ref().is_err_and(is_damage) {
+            return read;
+        }
+        self.mend(self.groups(buf.len(), offset)?, false)?;
+        self.read_as_it_is(buf, offset)
+    }
+
+    /// The same, but damage is noted and mended later: for those who mend their own copies with this one.
+    pub(crate) fn read_for_others(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = self.read_as_it_is(buf, offset);
+        if read.as_ref().is_err_and(is_damage) {
+            self.note_damage(self.groups(buf.len(), offset)?);
+        }
+        read
+    }
+
+    fn read_as_it_is(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let groups = self.groups(buf.len(), offset)?;
         let read = self.opened().and_then(|opened| {
             if opened.checked.all(groups.clone()) {
@@ -67,7 +101,7 @@ impl Blob {
                 self.read_checking(&opened, groups, buf, offset)
             }
         });
-        read.map_err(cut_short).inspect_err(|error| self.tell(error))
+        read.map_err(as_damage).inspect_err(|error| self.tell(error))
     }
 
     /// The copy for reads that need no wait; nothing where its files are not open.
@@ -78,7 +112,7 @@ impl Blob {
     /// The leaves' bytes of `groups`, proven. Blocks.
     pub(crate) fn leaves(&self, groups: Range<u64>) -> io::Result<Vec<u8>> {
         let leaves = self.opened().and_then(|opened| opened.proof.leaves(groups));
-        leaves.map(|leaves| tree::to_bytes(&leaves)).map_err(cut_short).inspect_err(|error| self.tell(error))
+        leaves.map(|leaves| tree::to_bytes(&leaves)).map_err(as_damage).inspect_err(|error| self.tell(error))
     }
 
     /// Lets go of the files once nobody reads them any more.
@@ -86,10 +120,11 @@ impl Blob {
         self.open_files.close(&self.slot);
     }
 
-    fn opened(&self) -> io::Result<Arc<Opened>> {
+    pub(super) fn opened(&self) -> io::Result<Arc<Opened>> {
         self.open_files.get_or_open(&self.slot, &self.folder, self.len(), &self.root)
     }
 
+    /// The groups that have bytes of a stretch.
     fn groups(&self, len: usize, offset: u64) -> io::Result<Range<u64>> {
         match offset.checked_add(len as u64) {
             Some(end) if end <= self.len() => Ok(offset / GROUP_LEN..end.div_ceil(GROUP_LEN)),
@@ -142,8 +177,8 @@ impl Blob {
     }
 
     fn tell(&self, error: &io::Error) {
-        if error.kind() == io::ErrorKind::InvalidData {
-            self.damage.count();
+        if is_damage(error) {
+            self.damage.reads().inc();
             tracing::error!(material = %self.manifest.material, %error, "a copy is damaged on this node's disk");
         }
     }
@@ -209,9 +244,14 @@ impl AtHand<'_> {
     }
 }
 
-/// A file on disk that ends before its manifest says so is damaged; the reader had asked for what should be there.
-fn cut_short(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::UnexpectedEof { damaged("the file is cut short") } else { error }
+/// A file on disk that ends before its manifest says so, or that the disk cannot read, is damaged; the reader had asked for
+/// what should be there.
+fn as_damage(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged("the file is cut short"),
+        _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => damaged("the disk cannot read it"),
+        _ => error,
+    }
 }
 
 fn part(buf: &mut [u8], range: Range<u64>) -> io::Result<&mut [u8]> {

@@ -2,18 +2,18 @@ use super::*;
 use microtome_proto::Timestamp;
 use std::{fs, os::unix::fs::FileExt as _};
 
-const LEN: usize = 100_000;
+pub(super) const LEN: usize = 100_000;
 
-fn data(number: u8) -> Vec<u8> {
+pub(super) fn data(number: u8) -> Vec<u8> {
     (0..LEN).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0] ^ number).collect()
 }
 
-fn id(number: u8) -> MaterialId {
+pub(super) fn id(number: u8) -> MaterialId {
     format!("m-{number:010}").parse().unwrap()
 }
 
 /// Publishes the file with [`data`] of `number`.
-fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
+pub(super) fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
     let data = data(number);
     let folder = blobs.layout.incoming_of(&id(number));
     disk::create_folder(&folder).unwrap();
@@ -34,11 +34,11 @@ fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
     blobs.publish(&folder, &manifest).unwrap()
 }
 
-fn blobs(folder: &Path, open_max: usize) -> Blobs {
+pub(super) fn blobs(folder: &Path, open_max: usize) -> Blobs {
     Blobs::open(Layout::create(folder).unwrap(), open_max, Damage::default()).unwrap()
 }
 
-fn flip(blob: &Blob, offset: u64) {
+pub(super) fn flip(blob: &Blob, offset: u64) {
     let file = fs::File::options().read(true).write(true).open(blob.folder().join(FILE)).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).unwrap();
@@ -139,7 +139,7 @@ fn a_copy_that_is_opened_again_is_checked_again() {
     flip(&first, 5);
     second.read_exact_at(&mut buf, 0).unwrap();
     assert_eq!(first.read_exact_at(&mut buf, 0).unwrap_err().kind(), io::ErrorKind::InvalidData);
-    assert_eq!(blobs.damage.counter().get(), 1);
+    assert_eq!(blobs.damage.reads().get(), 1);
 }
 
 #[test]

@@ -6,44 +6,32 @@
 mod bits;
 mod blob;
 mod manifest;
+mod mend;
 mod open_files;
 mod pages;
 mod proof;
 mod scan;
 pub(crate) mod tree;
+mod walk;
 
 pub(crate) use blob::{AtHand, Blob};
 pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
 pub(crate) use manifest::{format_hash, parse_hash};
+pub(crate) use mend::{Damage, Piece, Supply};
 pub(crate) use proof::{LEAVES, Proof, SPINE};
 pub(crate) use scan::{empty_trash, entries, set_aside, to_trash};
+pub(crate) use walk::Walk;
 
 use crate::disk::{self, Layout};
 use microtome_proto::{Generation, MaterialId, internal::Held};
 use open_files::OpenFiles;
 use parking_lot::{Mutex, RwLock};
-use prometheus_client::metrics::counter::Counter;
-use std::{collections::HashMap, io, path::Path, sync::Arc};
+use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
 
 /// The name of the plain file in a copy's folder.
 pub(crate) const FILE: &str = "file";
 /// The name of the manifest in a copy's folder.
 pub(crate) const MANIFEST: &str = "manifest.json";
-
-/// Counts reads that met bytes which the disk had changed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Damage(Counter);
-
-impl Damage {
-    fn count(&self) {
-        self.0.inc();
-    }
-
-    /// The counter, to be shown.
-    pub(crate) fn counter(&self) -> Counter {
-        self.0.clone()
-    }
-}
 
 /// What became of an order to free a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +118,11 @@ impl Blobs {
         self.insert(manifest, blob.folder())
     }
 
+    /// Copies of which groups are known to be damaged.
+    pub(crate) fn damaged(&self) -> Vec<Arc<Blob>> {
+        self.held.read().values().filter(|blob| blob.is_damaged()).cloned().collect()
+    }
+
     /// Moves a copy of at most `generation` to the trash. Blocks.
     pub(crate) fn remove(&self, id: &MaterialId, generation: Generation) -> io::Result<Removed> {
         let _moving = self.moving.lock();
@@ -141,6 +134,39 @@ impl Blobs {
         self.held.write().remove(id);
         blob.close();
         Ok(Removed::Gone)
+    }
+
+    /// Sets a copy aside that cannot be mended: it is no copy any more. `false` where it was not here. Blocks.
+    pub(crate) fn give_up(&self, blob: &Arc<Blob>, reason: &str) -> io::Result<bool> {
+        let _moving = self.moving.lock();
+        let id = &blob.manifest().material;
+        if !self.get(id).is_some_and(|held| Arc::ptr_eq(&held, blob)) {
+            return Ok(false);
+        }
+        match set_aside(&self.layout, blob.folder(), reason) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.held.write().remove(id);
+        blob.close();
+        Ok(true)
+    }
+
+    /// The copy that comes next after that of a material, in ascending order; the first one where none is named.
+    pub(crate) fn after(&self, id: Option<&MaterialId>) -> Option<Arc<Blob>> {
+        let held = self.held.read();
+        let later = held.values().filter(|blob| id.is_none_or(|id| blob.manifest().material > *id));
+        later.min_by_key(|blob| &blob.manifest().material).cloned()
+    }
+
+    /// Lets go of what was opened longer ago than `age`: what is read next is checked again.
+    pub(crate) fn close_opened_before(&self, age: Duration) {
+        self.open_files.close_opened_before(age);
+    }
+
+    /// What all copies here share in damage.
+    pub(crate) fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     fn insert(&self, manifest: Manifest, folder: &Path) -> io::Result<Arc<Blob>> {
@@ -164,3 +190,7 @@ fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
 #[cfg(test)]
 #[path = "blobs_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mend_test.rs"]
+mod mend_tests;

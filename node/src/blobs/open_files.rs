@@ -1,6 +1,12 @@
 //! A bound on the copies that are open at once.
 
-use super::{bits::Bits, pages::Pages, proof::Proof, tree};
+use super::{
+    FILE, MANIFEST,
+    bits::Bits,
+    pages::Pages,
+    proof::{Proof, damaged},
+    tree,
+};
 use parking_lot::{Mutex, RwLock};
 use std::{
     fs::File,
@@ -10,6 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// A copy's open files, and what of it has been found right since it was opened.
@@ -20,13 +27,18 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) proof: Proof,
     pub(super) checked: Bits,
+    since: Instant,
 }
 
 impl Opened {
     fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
-        let file = File::open(folder.join(super::FILE))?;
+        let file = File::open(folder.join(FILE)).map_err(|error| match error.kind() {
+            // It is the file that is not there, not the copy.
+            io::ErrorKind::NotFound if folder.join(MANIFEST).exists() => damaged("the file is missing"),
+            _ => error,
+        })?;
         let checked = Bits::new(tree::group_count(size));
-        Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked })
+        Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked, since: Instant::now() })
     }
 }
 
@@ -91,6 +103,17 @@ impl OpenFiles {
     pub(super) fn close(&self, slot: &Arc<Slot>) {
         slot.opened.write().take();
         self.open.lock().retain(|other| !Arc::ptr_eq(other, slot));
+    }
+
+    /// Closes what was opened longer ago than `age`.
+    pub(super) fn close_opened_before(&self, age: Duration) {
+        self.open.lock().retain(|slot| {
+            let mut opened = slot.opened.write();
+            if opened.as_ref().is_some_and(|opened| opened.since.elapsed() > age) {
+                *opened = None;
+            }
+            opened.is_some()
+        });
     }
 
     fn admit(&self, slot: Arc<Slot>) {

@@ -5,6 +5,7 @@
 //! for the proof of 1024 leaves, not of a million.
 
 use super::{
+    FILE,
     bits::Bits,
     tree::{self, BLOCK_GROUPS, LEAF_LEN, Leaf},
 };
@@ -34,10 +35,19 @@ pub(crate) fn damaged(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, Damaged(what.into()))
 }
 
+/// Whether an error says that the disk changed what had been written.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 impl Proof {
     /// Opens the leaves in `folder` of a file of `size` bytes with the hash `root`.
     pub(crate) fn open(folder: &Path, size: u64, root: &Leaf) -> io::Result<Self> {
-        let leaves = File::open(folder.join(LEAVES))?;
+        let leaves = File::open(folder.join(LEAVES)).map_err(|error| match error.kind() {
+            // It is the leaves that are not there, not the copy.
+            io::ErrorKind::NotFound if folder.join(FILE).exists() => damaged("the hash tree is missing"),
+            _ => error,
+        })?;
         let expected = tree::group_count(size) * LEAF_LEN;
         if leaves.metadata()?.len() != expected {
             return Err(damaged(format!("{} does not have {expected} bytes", folder.join(LEAVES).display())));

@@ -16,7 +16,8 @@ use std::{
 /// incoming/<id>/       uploads and clones under way: file, leaves, incoming.json
 /// runs/                where runs work
 /// trash/               what is being deleted
-/// set-aside/           what could not be understood at a start; never deleted by the node
+/// scrub.json           how far the scrub is
+/// set-aside/           what could not be understood or mended; never deleted by the node
 /// ```
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -89,7 +90,12 @@ impl Layout {
         self.root.join("trash")
     }
 
-    /// What could not be understood.
+    /// How far the scrub is.
+    pub(crate) fn scrub(&self) -> PathBuf {
+        self.root.join("scrub.json")
+    }
+
+    /// What could not be understood or mended.
     pub(crate) fn set_aside(&self) -> PathBuf {
         self.root.join("set-aside")
     }

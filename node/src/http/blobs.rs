@@ -61,7 +61,7 @@ pub(super) async fn data(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let blob = held(&node, &id)?;
-    file::part(&blob, &method, &headers).await.map_err(|error| disk_problem(&error))
+    file::part(&blob, &method, &headers, Blob::read_for_others).await.map_err(|error| disk_problem(&error))
 }
 
 fn held(node: &Node, id: &MaterialId) -> Result<Arc<Blob>, Problem> {

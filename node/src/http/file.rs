@@ -22,7 +22,7 @@ pub(super) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let Some(blob) = node.blobs.get(&id) else { return elsewhere(&node, &id, &uri).await };
-    match part(&blob, &method, &headers).await {
+    match part(&blob, &method, &headers, Blob::read_exact_at).await {
         Ok(mut response) => {
             if response.status().is_success() {
                 describe(&mut response, &blob);
@@ -39,7 +39,12 @@ pub(super) async fn answer(
 }
 
 /// What the headers ask for, with what describes the bytes.
-pub(super) async fn part(blob: &Arc<Blob>, method: &Method, headers: &HeaderMap) -> io::Result<Response> {
+pub(super) async fn part(
+    blob: &Arc<Blob>,
+    method: &Method,
+    headers: &HeaderMap,
+    by: stream::Read,
+) -> io::Result<Response> {
     let len = blob.len();
     let etag = format!("\"{}\"", blob.manifest().blake3);
     if is_known(headers, &etag) {
@@ -66,7 +71,7 @@ pub(super) async fn part(blob: &Arc<Blob>, method: &Method, headers: &HeaderMap)
         own.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(io::Error::other)?);
     }
     if method == Method::GET {
-        *response.body_mut() = stream::body(Arc::clone(blob), range).await?;
+        *response.body_mut() = stream::body(Arc::clone(blob), range, by).await?;
     }
     Ok(response)
 }

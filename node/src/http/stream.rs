@@ -11,23 +11,26 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// Pieces read ahead.
 const AHEAD: usize = 2;
 
+/// How a copy is read: [`Blob::read_exact_at`] or [`Blob::read_for_others`].
+pub(super) type Read = fn(&Blob, &mut [u8], u64) -> io::Result<()>;
+
 /// The bytes of `range`. The first piece is read before this returns: what fails at once can still be answered
 /// otherwise. What fails later breaks the connection, so that nobody takes a part for the whole.
-pub(super) async fn body(blob: Arc<Blob>, range: Range<u64>) -> io::Result<Body> {
+pub(super) async fn body(blob: Arc<Blob>, range: Range<u64>, by: Read) -> io::Result<Body> {
     let mut pieces = pieces(range);
     let Some(first) = pieces.next() else { return Ok(Body::empty()) };
-    let first = read(Arc::clone(&blob), first).await?;
+    let first = read(Arc::clone(&blob), first, by).await?;
     let Some(second) = pieces.next() else { return Ok(Body::from(first)) };
     let rest = std::iter::once(second).chain(pieces);
-    let rest = stream::iter(rest.map(move |piece| read(Arc::clone(&blob), piece))).buffered(AHEAD);
+    let rest = stream::iter(rest.map(move |piece| read(Arc::clone(&blob), piece, by))).buffered(AHEAD);
     Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest)))
 }
 
 /// Starts to read when it is polled first.
-async fn read(blob: Arc<Blob>, piece: Range<u64>) -> io::Result<Bytes> {
+async fn read(blob: Arc<Blob>, piece: Range<u64>, by: Read) -> io::Result<Bytes> {
     blocking(move || {
         let mut bytes = vec![0; (piece.end - piece.start) as usize];
-        blob.read_exact_at(&mut bytes, piece.start)?;
+        by(&blob, &mut bytes, piece.start)?;
         Ok(bytes.into())
     })
     .await

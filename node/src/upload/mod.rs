@@ -302,8 +302,8 @@ pub(crate) fn disk_problem(error: &io::Error) -> Problem {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Problem::new(Code::NoSpace, format!("the node's disk is full: {error}"))
         }
-        // Told where it was found.
-        io::ErrorKind::InvalidData => Problem::new(Code::Internal, format!("the node's copy is damaged: {error}")),
+        // Told where it was found. It is mended as soon as another copy can be reached.
+        io::ErrorKind::InvalidData => Problem::new(Code::Unavailable, format!("the node's copy is damaged: {error}")),
         _ => {
             tracing::error!(%error, "the disk failed");
             Problem::new(Code::Internal, format!("the node's disk failed: {error}"))

@@ -10,6 +10,7 @@ mod support;
 mod clones;
 mod colours;
 mod iiif;
+mod mending;
 mod pixels;
 mod reads;
 mod runs;

@@ -39,6 +39,8 @@ pub fn config(folder: &Path, coordinator: &str) -> Config {
         secret: None,
         reserve_bytes: Some(0),
         runs_max: 1,
+        scrub_bytes_per_s: 0,
+        scrub_every: Duration::from_secs(86_400),
     }
 }
 

@@ -1,0 +1,139 @@
+//! Damaged copies are mended with what other nodes have.
+//!
+//! A read mends what it meets on the spot. What could not be mended then is tried again from here until it can; a copy whose
+//! disk takes no more bytes is set aside, and the cluster makes another one elsewhere.
+
+use crate::{
+    Node,
+    blobs::{Blob, Piece, Supply},
+    tasks::blocking,
+};
+use microtome_client::{ByteStream, ClientError};
+use microtome_proto::{MaterialId, internal::ReplicaReport};
+use std::{
+    io,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+
+/// Pause before damage that could not be mended is tried again; doubles up to the second.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_LONGEST: Duration = Duration::from_secs(60);
+/// How long a node has to begin its answer, and to give the whole piece. A reader waits for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const FETCH_WITHIN: Duration = Duration::from_secs(10);
+
+/// The copies on other nodes.
+pub(crate) struct Others {
+    node: Weak<Node>,
+    runtime: Handle,
+}
+
+impl Others {
+    /// Fetches on the present runtime.
+    pub(crate) fn of(node: &Arc<Node>, runtime: Handle) -> Self {
+        Self { node: Arc::downgrade(node), runtime }
+    }
+}
+
+impl Supply for Others {
+    fn fetch(
+        &self,
+        material: &MaterialId,
+        piece: Piece,
+        is_right: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Vec<u8>, String> {
+        let node = self.node.upgrade().ok_or_else(|| "the node is stopping".to_owned())?;
+        self.runtime.block_on(fetch(&node, material, &piece, is_right))
+    }
+}
+
+async fn fetch(
+    node: &Node,
+    material: &MaterialId,
+    piece: &Piece,
+    is_right: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Vec<u8>, String> {
+    let located = node.locator.locate(material).await;
+    let located =
+        located.as_ref().as_ref().map_err(|problem| format!("where another copy is, is not known: {problem}"))?;
+    let mut last = "no other node that answers has a copy".to_owned();
+    for holder in located.holders.iter().filter(|url| **url != node.url) {
+        last = match tokio::time::timeout(FETCH_WITHIN, ask(node, holder, material, piece)).await {
+            Ok(Ok(bytes)) if is_right(&bytes) => return Ok(bytes),
+            Ok(Ok(_)) => format!("{holder} has it wrong, too"),
+            Ok(Err(error)) => format!("{holder} does not give it: {error}"),
+            Err(_) => format!("{holder} did not give it within {} s", FETCH_WITHIN.as_secs()),
+        };
+    }
+    Err(last)
+}
+
+async fn ask(node: &Node, holder: &str, material: &MaterialId, piece: &Piece) -> Result<Vec<u8>, ClientError> {
+    let cluster = node.cluster.with_deadline(ANSWER_WITHIN).with_refused_max(Duration::ZERO);
+    let (stream, len) = match piece {
+        Piece::Bytes(range) => (cluster.data(holder, material, range.clone()).await?, range.end - range.start),
+        Piece::Leaves(len) => (cluster.leaves(holder, material).await?, *len),
+    };
+    gathered(stream, len).await
+}
+
+/// The first `len` bytes at most: more prove nothing.
+async fn gathered(mut stream: ByteStream, len: u64) -> Result<Vec<u8>, ClientError> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < len {
+        let Some(piece) = stream.chunk().await? else { break };
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.truncate(len as usize);
+    Ok(bytes)
+}
+
+/// Mends what is known to be damaged until the node stops.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let damaged = node.blobs.damaged();
+        let is_any = !damaged.is_empty();
+        for blob in damaged {
+            mend(&node, blob).await;
+        }
+        tokio::select! {
+            () = node.stop.cancelled() => return,
+            () = node.blobs.damage().noticed() => pause = PAUSE_FIRST,
+            () = tokio::time::sleep(pause), if is_any => pause = (pause * 2).min(PAUSE_LONGEST),
+        }
+    }
+}
+
+async fn mend(node: &Arc<Node>, blob: Arc<Blob>) {
+    let mending = Arc::clone(&blob);
+    let mended = blocking(move || {
+        let mend = |group: u64| mending.mend(group..group + 1, false);
+        mending.damaged_groups().into_iter().map(mend).fold(Ok(()), io::Result::and)
+    });
+    let material = &blob.manifest().material;
+    match mended.await {
+        Ok(()) => tracing::info!(%material, "a damaged copy is whole again"),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(%material, %error, "a copy stays damaged for now");
+        }
+        Err(error) => give_up(node, blob, &error).await,
+    }
+}
+
+/// The disk does not keep the copy. Another node has it, or will have its own mended: what is here is worth no more.
+pub(crate) async fn give_up(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Error) {
+    let (material, generation) = (blob.manifest().material.clone(), blob.manifest().generation);
+    let reason = format!("the disk of its node does not keep it: {error}");
+    let (owner, why) = (Arc::clone(node), reason.clone());
+    match blocking(move || owner.blobs.give_up(&blob, &why)).await {
+        Ok(true) => {
+            tracing::error!(%material, %error, "a copy cannot be mended on this disk; it is set aside, and made elsewhere");
+            drop(node.report(material, ReplicaReport::Failed { generation, reason }));
+        }
+        Ok(false) => {}
+        Err(error) => tracing::error!(%material, %error, "a copy that cannot be mended cannot be set aside either"),
+    }
+}

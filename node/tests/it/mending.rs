@@ -1,0 +1,151 @@
+//! What the disk does to copies, and how that comes right again without anybody noticing.
+
+use crate::support::{FakeCoordinator, TestNode, bytes, code, config, material};
+use microtome_proto::{Generation, MaterialId, internal::ReplicaReport};
+use reqwest::StatusCode;
+use std::{fs, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc, time::Duration};
+
+const GROUP: u64 = 16 << 10;
+const LEN: usize = 3 << 20;
+
+fn path(node: &TestNode, id: &MaterialId, name: &str) -> PathBuf {
+    node.folder.path().join("materials").join(id.as_str()).join(name)
+}
+
+fn flip(node: &TestNode, id: &MaterialId, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(path(node, id, "file")).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+/// Two nodes that hold the same material and know of one another.
+async fn holders(id: &MaterialId, data: &[u8]) -> (TestNode, TestNode) {
+    let (one, other) = (TestNode::start().await, TestNode::start().await);
+    for node in [&one, &other] {
+        node.put(id, data).await;
+        node.coordinator.locate(id, &[&one.url, &other.url]);
+    }
+    (one, other)
+}
+
+async fn metric(node: &TestNode, name: &str) -> u64 {
+    let text = node.request("GET", "/metrics").send().await.unwrap().text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+    line.parse().unwrap()
+}
+
+async fn wait_for_damaged(node: &TestNode, damaged: &[(MaterialId, Generation)]) {
+    let is_told = |told: &Vec<_>| told == damaged;
+    node.coordinator
+        .wait("what is damaged", |seen| seen.last_beat.as_ref().is_some_and(|beat| is_told(&beat.damaged)))
+        .await;
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_right_bytes_from_a_damaged_copy_and_it_is_mended() {
+    let (id, data) = (material(1), bytes(LEN, 1));
+    let (one, _other) = holders(&id, &data).await;
+    for offset in [0, 5 * GROUP + 7, LEN as u64 - 1] {
+        flip(&one, &id, offset);
+    }
+    let answer = one.file(&id).await;
+    assert_eq!(answer.status(), StatusCode::OK, "it is not sent on");
+    assert!(answer.bytes().await.unwrap() == data);
+    assert!(fs::read(path(&one, &id, "file")).unwrap() == data, "the disk has it right again");
+    assert_eq!(metric(&one, "microtome_mended_groups_total").await, 3);
+    assert!(metric(&one, "microtome_damaged_reads_total").await > 0);
+    wait_for_damaged(&one, &[]).await;
+}
+
+#[tokio::test]
+async fn two_copies_that_are_damaged_in_different_places_mend_one_another() {
+    let (id, data) = (material(1), bytes(LEN, 2));
+    let (one, other) = holders(&id, &data).await;
+    flip(&one, &id, 3 * GROUP);
+    flip(&other, &id, 4 * GROUP);
+    let (a, b) = tokio::join!(one.file(&id), other.file(&id));
+    assert!(a.bytes().await.unwrap() == data && b.bytes().await.unwrap() == data);
+}
+
+/// No wrong byte, no endless wait; and the cluster hears of it.
+#[tokio::test]
+async fn what_is_damaged_everywhere_is_an_error_and_is_told_until_one_is_whole() {
+    let (id, data) = (material(1), bytes(LEN, 3));
+    let (one, other) = holders(&id, &data).await;
+    for node in [&one, &other] {
+        flip(node, &id, 5);
+    }
+    let part = |node: &TestNode, range: &str| {
+        node.request("GET", &format!("/internal/v1/blobs/{id}/data")).header("range", range.to_owned()).send()
+    };
+    let answer = part(&one, "bytes=0-9").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(code(answer).await, "unavailable");
+    wait_for_damaged(&one, &[(id.clone(), Generation(1))]).await;
+    wait_for_damaged(&other, &[(id.clone(), Generation(1))]).await;
+    let rest = part(&one, &format!("bytes={GROUP}-")).await.unwrap();
+    assert!(rest.bytes().await.unwrap() == data[GROUP as usize..], "all else is served");
+    let report = one.coordinator.seen().last_beat.clone().unwrap().report;
+    assert_eq!((report.damaged, report.mended), (1, 0));
+
+    // Somebody put it right.
+    flip(&other, &id, 5);
+    for node in [&one, &other] {
+        wait_for_damaged(node, &[]).await;
+    }
+    assert!(one.file(&id).await.bytes().await.unwrap() == data);
+}
+
+#[tokio::test]
+async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart() {
+    let (id, data) = (material(1), bytes(LEN, 4));
+    let (one, other) = holders(&id, &data).await;
+    let small = material(2);
+    one.put(&small, b"a").await;
+    let (folder, coordinator) = one.stop().await;
+    let quick = |coordinator: &FakeCoordinator, folder: &tempfile::TempDir| {
+        let mut config = config(folder.path(), coordinator.url());
+        (config.scrub_bytes_per_s, config.scrub_every) = (1 << 30, Duration::from_secs(86_400));
+        config
+    };
+    let file = folder.path().join("materials").join(id.as_str()).join("file");
+    let mut wrong = data.clone();
+    wrong[LEN / 2] ^= 1;
+    fs::write(&file, &wrong).unwrap();
+    let config = quick(&coordinator, &folder);
+    let one = TestNode::start_with(config, Arc::clone(&folder), Arc::clone(&coordinator)).await;
+    coordinator.locate(&id, &[&one.url, &other.url]);
+    let is_over = |seen: &crate::support::coordinator::Seen| {
+        let beat = seen.last_beat.as_ref();
+        beat.and_then(|beat| beat.report.scrub.as_ref()).is_some_and(|scrub| scrub.finished_at.is_some())
+    };
+    coordinator.wait("a scrub", is_over).await;
+    let report = coordinator.seen().last_beat.clone().unwrap().report;
+    let scrub = report.scrub.unwrap();
+    assert_eq!((scrub.read, scrub.left, scrub.damaged, report.mended), (LEN as u64 + 1, 0, 1, 1));
+    assert!(fs::read(&file).unwrap() == data);
+
+    // The next one is due in a day, and the node knows that.
+    let (folder, coordinator) = one.stop().await;
+    let config = quick(&coordinator, &folder);
+    let _one = TestNode::start_with(config, folder, Arc::clone(&coordinator)).await;
+    coordinator.wait_for_beats(3).await;
+    let again = coordinator.seen().last_beat.clone().unwrap().report.scrub.unwrap();
+    assert_eq!((again.started_at, again.finished_at), (scrub.started_at, scrub.finished_at));
+}
+
+#[tokio::test]
+async fn a_copy_whose_file_is_gone_is_given_up_and_reported() {
+    let (id, data) = (material(1), bytes(LEN, 5));
+    let (one, other) = holders(&id, &data).await;
+    fs::remove_file(path(&one, &id, "file")).unwrap();
+    let answer = one.file(&id).await;
+    assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert!(answer.headers()["location"].to_str().unwrap().starts_with(&other.url));
+    let is_failed = |report: &ReplicaReport| matches!(report, ReplicaReport::Failed { generation: Generation(1), .. });
+    one.coordinator.wait_for_report(&id, is_failed).await;
+    assert!(!path(&one, &id, "manifest.json").exists());
+    assert_eq!(fs::read_dir(one.folder.path().join("set-aside")).unwrap().count(), 1);
+    wait_for_damaged(&one, &[]).await;
+}
