@@ -101,7 +101,7 @@ pub(crate) fn state(value: &impl Serialize) -> Cell {
         "ready" | "up" | "verified" | "done" | "active" | "member" => Some(Color::Green),
         "degraded" | "receiving" | "copying" | "unreachable" | "running" | "initializing" | "finalizing"
         | "waiting" | "cordoned" | "draining" | "paused" | "dropping" | "deleting" => Some(Color::Yellow),
-        "unavailable" | "down" | "error" | "removed" => Some(Color::Red),
+        "unavailable" | "down" | "error" | "removed" | "damaged" => Some(Color::Red),
         _ => None,
     };
     match color {

@@ -111,11 +111,16 @@ fn check(material: &Material, hasher: &blake3::Hasher) -> Result<(), ClientError
     }
 }
 
-/// Base URLs of the replicas that may answer, in random order: many who download share the load.
+/// Base URLs of the replicas that may answer, in random order, as many who download share the load; those that are damaged
+/// come last.
 fn replicas(material: &Material) -> Vec<String> {
-    let verified = material.replicas.iter().filter(|replica| replica.live && replica.state == ReplicaState::Verified);
-    let mut replicas: Vec<_> = verified.map(|replica| replica.url.clone()).collect();
+    let live_in = |state: ReplicaState| {
+        let live = material.replicas.iter().filter(move |replica| replica.live && replica.state == state);
+        live.map(|replica| replica.url.clone()).collect::<Vec<_>>()
+    };
+    let mut replicas = live_in(ReplicaState::Verified);
     replicas.shuffle(&mut rand::rng());
+    replicas.extend(live_in(ReplicaState::Damaged));
     replicas
 }
 

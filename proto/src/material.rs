@@ -31,6 +31,9 @@ pub enum ReplicaState {
     Copying,
     /// Whole, durable, and its hash is the material's.
     Verified,
+    /// Whole but for some of its bytes, which its node found changed by the disk and has not mended yet. It does not count;
+    /// all its other bytes can be read.
+    Damaged,
     /// To be freed; the node has not said yet that it did.
     Dropping,
 }

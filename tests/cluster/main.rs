@@ -10,6 +10,7 @@ mod slides;
 
 mod bad_input;
 mod command_line;
+mod damage;
 mod failover;
 mod pixels;
 mod population;

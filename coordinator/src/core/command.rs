@@ -132,7 +132,17 @@ pub enum Command {
         /// BLAKE3 in hexadecimal.
         blake3: String,
     },
-    /// A copy is to be freed. Of the verified ones only those beyond the wanted population, so never the last.
+    /// Some bytes of a verified copy are damaged: it does not count until it is verified again.
+    ReplicaDamaged {
+        /// The material.
+        material: MaterialId,
+        /// The node.
+        node: NodeId,
+        /// The assignment.
+        generation: Generation,
+    },
+    /// A copy is to be freed. Of the verified ones only those beyond the wanted population, and a damaged one only where one
+    /// is verified: so never the last.
     DropReplica {
         /// The material.
         material: MaterialId,

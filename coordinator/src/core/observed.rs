@@ -76,6 +76,8 @@ pub struct Seen {
     pub report: NodeReport,
     /// Copies and uploads under way there.
     pub incoming: BTreeMap<MaterialId, Arrival>,
+    /// Copies there of which something is damaged, each with its assignment; none before the node's first heartbeat.
+    pub damaged: Option<BTreeMap<MaterialId, Generation>>,
     /// Runs under way there.
     pub runs: BTreeMap<RunId, RunBeat>,
     /// Whether what it holds agrees with the books: not between a registration and the last page of its inventory.
@@ -109,6 +111,7 @@ impl Observed {
                 up_since_ms: now_ms,
                 report: report.clone(),
                 incoming: BTreeMap::new(),
+                damaged: None,
                 runs: BTreeMap::new(),
                 settled: false,
             },
@@ -144,6 +147,7 @@ impl Observed {
             up_since_ms,
             report: beat.report.clone(),
             incoming,
+            damaged: Some(beat.damaged.iter().cloned().collect()),
             runs: beat.runs.iter().map(|run| (run.run.clone(), run.clone())).collect(),
             settled: before.is_none_or(|seen| seen.settled),
         };

@@ -66,7 +66,7 @@ fn run_orders(view: &dyn View, node: &NodeId, seen: Option<&Seen>, orders: &mut 
     Ok(())
 }
 
-/// None while no node that answers has a verified copy.
+/// None while no node that answers has a copy. One that is damaged is a source, too: what is proven of it is as good.
 fn copy_order(
     view: &dyn View,
     material: MaterialId,
@@ -76,7 +76,7 @@ fn copy_order(
     timing: &Timing,
 ) -> Result<Option<Order>, ViewError> {
     let Some(record) = view.get_record::<Materials>(&material)? else { return Ok(None) };
-    let holders = record.verified().map(|replica| &replica.node);
+    let holders = record.readable().map(|replica| &replica.node);
     let roster = Roster::of(view, observed, now_ms, timing, holders)?;
     let mut sources: Vec<_> = roster.iter().map(|(_, peer)| peer).filter(|peer| peer.is_up()).collect();
     sources.sort_by_key(|peer| peer.load());

@@ -8,7 +8,7 @@ use super::{
     apply::with_held,
     command::Command,
     keys,
-    tables::{Arriving, MaterialRecord, Materials, Meta, OnNode},
+    tables::{Arriving, MaterialRecord, Materials, Meta, OnNode, ReplicaRecord},
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{
@@ -43,6 +43,11 @@ pub fn settle(view: &dyn View, node: &NodeId, inventory: &Inventory) -> Result<(
     Ok((command, Settled { drop: page.drop.into_iter().collect() }))
 }
 
+/// Whether the books have all of a copy on the disk.
+fn is_whole(replica: &ReplicaRecord) -> bool {
+    matches!(replica.state, ReplicaState::Verified | ReplicaState::Damaged)
+}
+
 struct Page<'a> {
     view: &'a dyn View,
     node: &'a NodeId,
@@ -68,7 +73,7 @@ impl Page<'_> {
             }
             let record = self.view.get_record::<Materials>(&material)?;
             let Some(replica) = record.as_ref().and_then(|record| record.replica(self.node)) else { continue };
-            if matches!(replica.state, ReplicaState::Verified | ReplicaState::Dropping) {
+            if is_whole(replica) || replica.state == ReplicaState::Dropping {
                 self.lost.insert(material, replica.generation);
             }
         }
@@ -92,7 +97,7 @@ impl Page<'_> {
                 told => {
                     self.drop.insert(material.clone());
                     let replica = told.and_then(|(before, _)| before.replica(self.node));
-                    if let Some(replica) = replica.filter(|replica| replica.state == ReplicaState::Verified) {
+                    if let Some(replica) = replica.filter(|replica| is_whole(replica)) {
                         self.lost.insert(material.clone(), replica.generation);
                     }
                 }
@@ -122,7 +127,7 @@ impl Page<'_> {
                 _ if self.is_found(material) => true,
                 None | Some((ReplicaState::Dropping, _)) => false,
                 // A half one beside a whole one: the order that drops it names its generation.
-                Some((ReplicaState::Verified, _)) => true,
+                Some((ReplicaState::Verified | ReplicaState::Damaged, _)) => true,
                 Some((_, assigned)) => assigned == *generation,
             };
             if !stands && *generation <= self.generation_last {

@@ -19,14 +19,22 @@ pub(super) struct Standing<'m> {
     pub(super) counted_up: usize,
     /// On their way to nodes that count and are not being emptied.
     pub(super) copying: Vec<&'m ReplicaRecord>,
+    /// Damaged, on nodes that answer and are not being emptied: mended where another copy is up.
+    pub(super) mending: Vec<&'m ReplicaRecord>,
     /// On their way to nodes that are down or to be emptied: not waited for.
     pub(super) hopeless: Vec<&'m ReplicaRecord>,
 }
 
 impl<'m> Standing<'m> {
     pub(super) fn of(record: &'m MaterialRecord, roster: &Roster<'_>) -> Self {
-        let mut standing =
-            Self { up: Vec::new(), counted: 0, counted_up: 0, copying: Vec::new(), hopeless: Vec::new() };
+        let mut standing = Self {
+            up: Vec::new(),
+            counted: 0,
+            counted_up: 0,
+            copying: Vec::new(),
+            mending: Vec::new(),
+            hopeless: Vec::new(),
+        };
         for replica in &record.replicas {
             let is_up = roster.is(&replica.node, |peer| peer.is_up());
             let is_kept = roster.is(&replica.node, |peer| peer.counts() && !peer.is_draining());
@@ -40,18 +48,19 @@ impl<'m> Standing<'m> {
                 }
                 ReplicaState::Copying if is_kept => standing.copying.push(replica),
                 ReplicaState::Copying => standing.hopeless.push(replica),
-                ReplicaState::Receiving | ReplicaState::Dropping => {}
+                ReplicaState::Damaged if is_kept && is_up => standing.mending.push(replica),
+                ReplicaState::Damaged | ReplicaState::Receiving | ReplicaState::Dropping => {}
             }
         }
         standing
     }
 
-    /// Copies that are neither there nor on their way. A material whose bytes have not arrived lacks none.
+    /// Copies that are neither there nor on their way nor being mended. A material whose bytes have not arrived lacks none.
     pub(super) fn shortage(&self, record: &MaterialRecord) -> usize {
         if record.is_deleted() || record.blake3.is_none() {
             return 0;
         }
-        (record.population as usize).saturating_sub(self.counted + self.copying.len())
+        (record.population as usize).saturating_sub(self.counted + self.copying.len() + self.mending.len())
     }
 }
 

@@ -133,6 +133,11 @@ impl MaterialRecord {
         self.replicas.iter().filter(|replica| replica.state == ReplicaState::Verified)
     }
 
+    /// Its copies that bytes can be read from: those that are verified, and then those that are whole but for some damage.
+    pub fn readable(&self) -> impl Iterator<Item = &ReplicaRecord> {
+        self.verified().chain(self.replicas.iter().filter(|replica| replica.state == ReplicaState::Damaged))
+    }
+
     /// The copy that its upload goes to.
     pub fn receiving(&self) -> Option<&ReplicaRecord> {
         self.replicas.iter().find(|replica| replica.state == ReplicaState::Receiving)
@@ -284,6 +289,10 @@ table!(
 table!(
     /// Index: copies that a node is to free, each with its assignment.
     Leaving, b'-', (NodeId, MaterialId) => Generation, |key| pair(&key.0, &key.1), |bytes| take_pair(bytes)
+);
+table!(
+    /// Index: damaged copies on a node, each with its assignment.
+    Damaged, b'!', (NodeId, MaterialId) => Generation, |key| pair(&key.0, &key.1), |bytes| take_pair(bytes)
 );
 table!(
     /// Index: materials that are not [`MaterialRecord::is_settled`].

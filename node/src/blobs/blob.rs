@@ -8,8 +8,9 @@ use super::{
     proof::{damaged, is_damage},
     tree::{self, GROUP_LEN, Leaf},
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use std::{
+    fs::File,
     io::{self, IoSliceMut},
     ops::Range,
     os::unix::fs::FileExt as _,
@@ -22,9 +23,9 @@ const LOOK_UP_LEN_MAX: usize = 8;
 
 /// A whole, verified, durable copy of a material.
 ///
-/// The first read of a group after the copy was opened reads the group whole and compares it with its proven leaf;
-/// later reads are plain. So a read gives the right bytes or an error, never wrong bytes; and where another copy can be
-/// reached, it gives the right ones.
+/// The first read of a group after the copy was opened, and each that has to wait for the disk, reads the group whole and
+/// compares it with its proven leaf; plain are only those of what was found right and is in the page cache. So a read gives
+/// the right bytes or an error, never wrong bytes; and where another copy can be reached, it gives the right ones.
 #[derive(Debug)]
 pub(crate) struct Blob {
     pub(super) manifest: Manifest,
@@ -95,10 +96,9 @@ impl Blob {
     fn read_as_it_is(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let groups = self.groups(buf.len(), offset)?;
         let read = self.opened().and_then(|opened| {
-            if opened.checked.all(groups.clone()) {
-                opened.file.read_exact_at(buf, offset)
-            } else {
-                self.read_checking(&opened, groups, buf, offset)
+            match opened.checked.all(groups.clone()) && read_cached(&opened.file, buf, offset) {
+                true => Ok(()),
+                false => self.read_checking(&opened, groups, buf, offset),
             }
         });
         read.map_err(as_damage).inspect_err(|error| self.tell(error))
@@ -165,9 +165,6 @@ impl Blob {
     }
 
     fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf) -> io::Result<()> {
-        if opened.checked.get(index) {
-            return Ok(());
-        }
         if tree::leaf(self.len(), index, bytes) != *leaf {
             let group = tree::group_range(self.len(), index);
             return Err(damaged(format!("bytes {} to {} are damaged", group.start, group.end)));
@@ -234,14 +231,19 @@ impl AtHand<'_> {
     }
 
     fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let wanted = buf.len();
-        let flags = rustix::io::ReadWriteFlags::NOWAIT;
-        // Any failure is left to the blocking read, which tells it properly.
-        match rustix::io::preadv2(&self.opened.file, &mut [IoSliceMut::new(buf)], offset, flags) {
-            Ok(read) if read == wanted => Ok(()),
-            _ => Err(io::ErrorKind::WouldBlock.into()),
+        match read_cached(&self.opened.file, buf, offset) {
+            true => Ok(()),
+            // Any failure is left to the blocking read, which tells it properly.
+            false => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
+}
+
+/// Fills `buf` from `offset` on, if all of that is in the page cache.
+fn read_cached(file: &File, buf: &mut [u8], offset: u64) -> bool {
+    let wanted = buf.len();
+    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
+    read.is_ok_and(|read| read == wanted)
 }
 
 /// A file on disk that ends before its manifest says so, or that the disk cannot read, is damaged; the reader had asked for

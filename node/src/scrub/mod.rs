@@ -26,7 +26,7 @@ const GROUPS_AT_ONCE: u64 = 64;
 /// How often progress is written down.
 const SAVED_EVERY: Duration = Duration::from_secs(30);
 /// How long a group that was found right is taken for right while its copy stays open.
-const RIGHT_FOR: Duration = Duration::from_secs(86_400);
+const RIGHT_FOR: Duration = Duration::from_secs(15 * 60);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How fast and how often.

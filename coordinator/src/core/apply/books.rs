@@ -4,8 +4,8 @@ use super::{Stop, meta};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta, OnNode, RequestRecord,
-        Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Damaged, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta, OnNode,
+        RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Table, Typed, ViewError, stored_key, stored_record},
 };
@@ -111,6 +111,7 @@ fn material_index(id: &MaterialId, record: Option<&MaterialRecord>) -> Result<In
             ReplicaState::Receiving => index.add::<Arriving>(&place, &arriving(false))?,
             ReplicaState::Copying => index.add::<Arriving>(&place, &arriving(true))?,
             ReplicaState::Verified => {}
+            ReplicaState::Damaged => index.add::<Damaged>(&place, &replica.generation)?,
             ReplicaState::Dropping => index.add::<Leaving>(&place, &replica.generation)?,
         }
     }

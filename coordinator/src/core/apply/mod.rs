@@ -86,6 +86,9 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
         Command::ReplicaVerified { material, node, generation, size, blake3 } => {
             replicas::verified(draft, at, material, node, *generation, (*size, blake3))
         }
+        Command::ReplicaDamaged { material, node, generation } => {
+            replicas::damaged(draft, at, material, node, *generation)
+        }
         Command::DropReplica { material, node, generation } => replicas::free(draft, at, material, node, *generation),
         Command::ReplicaGone { material, node, generation } => replicas::gone(draft, at, material, node, *generation),
         Command::CreateRun { request, pipeline, name, inputs, parameters } => {

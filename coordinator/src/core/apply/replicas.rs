@@ -60,6 +60,22 @@ pub(super) fn verified(
     Ok(Outcome::Refused { code: Code::HashMismatch, detail })
 }
 
+pub(super) fn damaged(
+    draft: &mut Draft<'_>,
+    at: Timestamp,
+    material: &MaterialId,
+    node: &NodeId,
+    generation: Generation,
+) -> Applied {
+    let before = living(draft, material)?;
+    let mut after = before.clone();
+    if assigned(&before, material, node, generation)?.state == ReplicaState::Verified {
+        set_state(&mut after, node, ReplicaState::Damaged);
+    }
+    store_material(draft, at, material, Some(&before), after)?;
+    Ok(Outcome::Done)
+}
+
 pub(super) fn free(
     draft: &mut Draft<'_>,
     at: Timestamp,
@@ -74,6 +90,9 @@ pub(super) fn free(
             Code::Conflict,
             format!("no more copies of {material} than the {} wanted are verified", before.population),
         );
+    }
+    if state == ReplicaState::Damaged && before.verified().next().is_none() {
+        return refuse(Code::Conflict, format!("no copy of {material} is whole: this one may have what others lack"));
     }
     let mut after = before.clone();
     set_state(&mut after, node, ReplicaState::Dropping);
@@ -125,7 +144,8 @@ pub(super) fn settle(
 
 /// The material with a copy that its node holds and has proven; none where it does not count. The disk is the truth
 /// about bytes: a copy with the material's hash counts under the generation that it was made with, also where its
-/// assignment was given up meanwhile. Where the hash is not known yet only the upload's own assignment may tell it.
+/// assignment was given up meanwhile; one that was damaged stays so until its node says otherwise. Where the hash is not
+/// known yet only the upload's own assignment may tell it.
 pub(crate) fn with_held(before: &MaterialRecord, node: &NodeId, held: &Held) -> Option<MaterialRecord> {
     let replica = before.replica(node);
     let is_right = match &before.blake3 {
@@ -141,7 +161,13 @@ pub(crate) fn with_held(before: &MaterialRecord, node: &NodeId, held: &Held) -> 
     }
     let mut after = before.clone();
     after.blake3 = Some(held.blake3.clone());
-    let counted = ReplicaRecord { node: node.clone(), state: ReplicaState::Verified, generation: held.generation };
+    let state = match replica {
+        Some(replica) if replica.state == ReplicaState::Damaged && replica.generation == held.generation => {
+            replica.state
+        }
+        _ => ReplicaState::Verified,
+    };
+    let counted = ReplicaRecord { node: node.clone(), state, generation: held.generation };
     match after.replicas.iter_mut().find(|replica| replica.node == *node) {
         Some(replica) => *replica = counted,
         None => after.replicas.push(counted),

@@ -44,7 +44,7 @@ impl Round<'_> {
             return;
         }
         let roster = self.scene.roster;
-        if !record.verified().any(|replica| roster.is(&replica.node, |peer| peer.counts())) {
+        if !record.readable().any(|replica| roster.is(&replica.node, |peer| peer.counts())) {
             // No holder is expected back soon: what is on its way makes room for copies that have something to copy
             // from. It is planned anew when a holder is back.
             for replica in &standing.copying {
@@ -71,7 +71,8 @@ impl Round<'_> {
         let taken = || record.replicas.iter().map(|replica| replica.node.clone()).collect();
         for nth in 0..standing.shortage(record) {
             let wish = Wish { material: id.clone(), size: record.size, taken: taken(), zones: zones() };
-            self.wishes.push((standing.counted + standing.copying.len() + nth, wish));
+            let population = standing.counted + standing.copying.len() + standing.mending.len() + nth;
+            self.wishes.push((population, wish));
         }
     }
 
@@ -90,7 +91,7 @@ impl Round<'_> {
             match replica.state {
                 ReplicaState::Copying => {}
                 // While no other node has its bytes the books go on telling where they were.
-                ReplicaState::Verified if !is_held => {}
+                ReplicaState::Verified | ReplicaState::Damaged if !is_held => {}
                 _ => self.end(id, replica),
             }
         }
@@ -108,6 +109,9 @@ impl Round<'_> {
         }
         if standing.counted_up < population || !self.is_calm(standing) {
             return;
+        }
+        for replica in record.replicas.iter().filter(|replica| replica.state == ReplicaState::Damaged) {
+            self.drop(id, replica);
         }
         let roster = self.scene.roster;
         let (draining, mut kept): (Vec<&ReplicaRecord>, Vec<&ReplicaRecord>) =

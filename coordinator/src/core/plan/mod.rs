@@ -6,6 +6,7 @@
 //! what is stored.
 
 mod copies;
+mod damage;
 mod runs;
 
 use super::{
@@ -59,7 +60,8 @@ pub fn plan(
 ) -> Result<Vec<Command>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
     let scene = Scene { view, observed, roster: &roster, now_ms, knobs };
-    let mut commands = copies::plan(&scene)?;
+    let mut commands = damage::plan(&scene)?;
+    commands.extend(copies::plan(&scene)?);
     commands.extend(runs::plan(&scene)?);
     Ok(commands)
 }

@@ -3,7 +3,7 @@
 use super::{PresentError, Scene, page::page};
 use crate::core::{
     roster::Roster,
-    tables::{MaterialRecord, Materials, MaterialsByAge},
+    tables::{MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
@@ -42,8 +42,8 @@ impl Scene<'_> {
     }
 
     /// Where a material's bytes can be read just now: on nodes that answer, the least busy first. Where none of them
-    /// does, on those that were silent for a short while only: the reader may have more luck than the leader. None
-    /// for a material that is unknown or deleted.
+    /// does, on those that were silent for a short while only: the reader may have more luck than the leader. Damaged
+    /// copies serve where there is no other. None for a material that is unknown or deleted.
     ///
     /// # Errors
     /// Where the state cannot be read.
@@ -51,8 +51,14 @@ impl Scene<'_> {
         let record = self.view.get_record::<Materials>(id)?.filter(|record| !record.is_deleted());
         let Some(record) = record else { return Ok(None) };
         let roster = self.roster_of([&record])?;
-        let mut holders: Vec<_> =
-            record.verified().filter_map(|replica| roster.get(&replica.node)).filter(|peer| peer.counts()).collect();
+        let of = |replicas: Vec<&ReplicaRecord>| {
+            let peers = replicas.into_iter().filter_map(|replica| roster.get(&replica.node));
+            peers.filter(|peer| peer.counts()).collect::<Vec<_>>()
+        };
+        let mut holders = of(record.verified().collect());
+        if holders.is_empty() {
+            holders = of(record.readable().collect());
+        }
         if holders.iter().any(|peer| peer.is_up()) {
             holders.retain(|peer| peer.is_up());
         }
@@ -81,7 +87,7 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
         MaterialState::Receiving
     } else if live >= record.population as usize {
         MaterialState::Ready
-    } else if live > 0 {
+    } else if live > 0 || record.readable().any(|replica| is_up(&replica.node)) {
         MaterialState::Degraded
     } else {
         MaterialState::Unavailable

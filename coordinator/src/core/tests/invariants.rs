@@ -2,8 +2,8 @@
 
 use crate::core::{
     tables::{
-        Arriving, ArrivingRecord, Leaving, Materials, MaterialsByAge, Meta, Nodes, OnNode, RequestRecord, Requests,
-        Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Damaged, Leaving, Materials, MaterialsByAge, Meta, Nodes, OnNode, RequestRecord,
+        Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
@@ -45,8 +45,8 @@ pub(super) fn check(view: &Memory) {
         }
         let count = |state| material.replicas.iter().filter(|replica| replica.state == state).count();
         let receiving = count(ReplicaState::Receiving);
-        let verified = count(ReplicaState::Verified);
-        assert!(receiving <= 1 && (verified == 0 || material.blake3.is_some()), "{id}: {material:?}");
+        let (verified, damaged) = (count(ReplicaState::Verified), count(ReplicaState::Damaged));
+        assert!(receiving <= 1 && (verified + damaged == 0 || material.blake3.is_some()), "{id}: {material:?}");
         assert!(!deleted || count(ReplicaState::Dropping) == material.replicas.len(), "{id}: {material:?}");
         assert!(deleted || material.blake3.is_some() || receiving == 1, "{id} waits for nothing: {material:?}");
         let wanted = material.population as usize;
@@ -63,6 +63,7 @@ pub(super) fn check(view: &Memory) {
             match replica.state {
                 ReplicaState::Receiving => expected.add::<Arriving>(&place, &arriving(false)),
                 ReplicaState::Copying => expected.add::<Arriving>(&place, &arriving(true)),
+                ReplicaState::Damaged => expected.add::<Damaged>(&place, &replica.generation),
                 ReplicaState::Dropping => expected.add::<Leaving>(&place, &replica.generation),
                 ReplicaState::Verified => {
                     let totals = totals.entry(replica.node.clone()).or_default();
@@ -100,6 +101,7 @@ pub(super) fn check(view: &Memory) {
         OnNode::TAG,
         Arriving::TAG,
         Leaving::TAG,
+        Damaged::TAG,
         Unsettled::TAG,
         Totals::TAG,
         WaitingRuns::TAG,
@@ -124,6 +126,7 @@ fn no_two_tables_share_a_tag() {
         OnNode::TAG,
         Arriving::TAG,
         Leaving::TAG,
+        Damaged::TAG,
         Unsettled::TAG,
         Runs::TAG,
         WaitingRuns::TAG,

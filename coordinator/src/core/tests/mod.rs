@@ -8,6 +8,7 @@ mod format;
 mod invariants;
 mod model;
 mod simulation;
+mod stories_damage;
 mod stories_healing;
 mod stories_inventory;
 mod stories_materials;

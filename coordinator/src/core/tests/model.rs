@@ -101,7 +101,8 @@ impl Model {
                 generation,
             },
             21..=23 => Command::DropReplica { material, node, generation },
-            24..=25 => Command::ReplicaGone { material, node, generation },
+            24 => Command::ReplicaGone { material, node, generation },
+            25 => Command::ReplicaDamaged { material, node, generation },
             26 => {
                 let had = self.assigned.get(&(material.clone(), node.clone()));
                 let had = had.and_then(|had| had.get(pick(c, had.len()))).filter(|_| c % 3 != 0);
@@ -196,9 +197,11 @@ impl Model {
         }
     }
 
-    /// Only the truth about disks, or a deletion, may take the last verified copy; a hash is for life.
+    /// Only the truth about disks, or a deletion, may take the last verified copy, or the last one that can be read; a hash
+    /// is for life.
     fn no_bytes_are_given_away(&self, command: &Command, before: BTreeMap<MaterialId, MaterialRecord>) {
-        let is_truth = matches!(command, Command::ReplicaGone { .. } | Command::SettleNode { .. });
+        let is_loss = matches!(command, Command::ReplicaGone { .. } | Command::SettleNode { .. });
+        let is_truth = is_loss || matches!(command, Command::ReplicaDamaged { .. });
         for (id, before) in before {
             let after = self.record(&id);
             if let (Some(old), Some(new)) = (&before.blake3, after.as_ref().and_then(|after| after.blake3.as_ref())) {
@@ -209,6 +212,10 @@ impl Model {
             if before.verified().count() > verified && !is_truth && !is_deleted {
                 assert!(verified >= before.population as usize, "{command:?} took {before:?} to {after:?}");
                 assert!(verified >= 1);
+            }
+            if before.readable().next().is_some() && !is_loss && !is_deleted {
+                let readable = after.iter().flat_map(|after| after.readable()).count();
+                assert!(readable >= 1, "{command:?} took {before:?} to {after:?}");
             }
             if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
                 let is_meant = matches!(command, Command::DeleteMaterial { .. }) || before.origin.is_some();

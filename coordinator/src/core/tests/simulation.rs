@@ -242,6 +242,7 @@ impl Simulation {
         let beat = Heartbeat {
             instance: String::new(),
             report: node.report(),
+            damaged: Vec::new(),
             incoming: node
                 .incoming
                 .iter()

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) now_ms: u64,
     pub(super) timing: Timing,
     pub(super) knobs: Knobs,
+    /// What nodes tell of damage in their next heartbeats.
+    pub(super) damaged: BTreeMap<NodeId, Vec<(MaterialId, Generation)>>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             now_ms: 0,
             timing: Timing::default(),
             knobs: Knobs::default(),
+            damaged: BTreeMap::new(),
         };
         world.accept(Command::Found { cluster: ClusterId::from_random(7), name: "lab".to_owned() });
         world
@@ -93,7 +96,8 @@ impl World {
     }
 
     pub(super) fn beat_with(&mut self, node: &NodeId, report: NodeReport, incoming: Vec<Incoming>, runs: Vec<RunBeat>) {
-        let beat = Heartbeat { instance: String::new(), report, incoming, runs };
+        let damaged = self.damaged.get(node).cloned().unwrap_or_default();
+        let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs };
         self.observed.beat(node, self.now_ms, self.at(), &beat, &self.timing);
     }
 

@@ -315,7 +315,7 @@ impl FakeNode {
         incoming: Vec<Incoming>,
         runs: Vec<RunBeat>,
     ) -> HeartbeatAnswer {
-        let beat = Heartbeat { instance: self.instance.clone(), report: report(), incoming, runs };
+        let beat = Heartbeat { instance: self.instance.clone(), report: report(), incoming, damaged: vec![], runs };
         tell(coordinator, &format!("/internal/v1/nodes/{}/heartbeat", self.id), &beat).await
     }
 

@@ -1,0 +1,165 @@
+//! Copies that the disk damaged: they do not count, they are not given away, and they count again when they are mended.
+
+use super::support::*;
+use crate::core::{command::Command, settle::settle};
+use microtome_proto::{
+    Code, Generation, MaterialId, NodeId,
+    internal::{Inventory, Order},
+    material::{MaterialState, ReplicaState::*},
+};
+
+fn add(material: &MaterialId, node: &NodeId) -> Command {
+    Command::AddReplica { material: material.clone(), node: node.clone() }
+}
+
+fn damaged(material: &MaterialId, node: &NodeId, generation: Generation) -> Command {
+    Command::ReplicaDamaged { material: material.clone(), node: node.clone(), generation }
+}
+
+fn generation(world: &World, material: &MaterialId, node: &NodeId) -> Generation {
+    world.replica(material, node).unwrap().1
+}
+
+/// The node tells from its next heartbeat on that its copy is damaged.
+fn damage(world: &mut World, material: &MaterialId, node: &NodeId) {
+    let generation = generation(world, material, node);
+    world.damaged.insert(node.clone(), vec![(material.clone(), generation)]);
+    world.beat(node);
+}
+
+fn mend(world: &mut World, node: &NodeId) {
+    world.damaged.remove(node);
+    world.beat(node);
+}
+
+fn shown(world: &World, material: &MaterialId) -> (MaterialState, u32, Vec<String>) {
+    let shown = world.scene().material(material).unwrap().unwrap();
+    (shown.state, shown.population_live, world.scene().located(material).unwrap().unwrap().holders)
+}
+
+fn url(nth: usize) -> String {
+    format!("http://node-{nth}:7500")
+}
+
+#[test]
+fn a_damaged_copy_does_not_count_until_it_is_mended_and_is_not_made_anew_meanwhile() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    n.iter().for_each(|node| world.beat(node));
+    damage(&mut world, &m, &n[0]);
+    let own = generation(&world, &m, &n[0]);
+    assert_eq!(world.plan_and_apply(), [damaged(&m, &n[0], own)]);
+    assert_eq!(world.replica(&m, &n[0]), Some((Damaged, own)));
+    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 1, vec![url(2)]), "readers go to the whole one");
+    world.pass(60, &[&n[0], &n[1], &n[2]]);
+    assert_eq!(world.plan(), [], "its node mends it from the other one");
+    mend(&mut world, &n[0]);
+    assert_eq!(world.plan_and_apply(), [verified(&m, &n[0], own, 5)]);
+    assert_eq!(shown(&world, &m).0, MaterialState::Ready);
+}
+
+#[test]
+fn a_damaged_copy_whose_node_gives_it_up_or_dies_is_made_elsewhere() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    n.iter().for_each(|node| world.beat(node));
+    damage(&mut world, &m, &n[0]);
+    world.plan_and_apply();
+    let own = generation(&world, &m, &n[0]);
+
+    let mut given_up = World { view: world.view.clone(), observed: world.observed.clone(), ..World::new() };
+    given_up.accept(gone(&m, &n[0], own));
+    given_up.observed.replica_failed(&m, &n[0], 0);
+    given_up.damaged.clear();
+    given_up.beat(&n[0]);
+    assert_eq!(given_up.plan_and_apply(), [add(&m, &n[2])]);
+
+    world.pass(20, &[&n[1], &n[2]]);
+    assert_eq!(world.plan_and_apply(), [add(&m, &n[2])]);
+    let copy = generation(&world, &m, &n[2]);
+    world.verify(&m, &n[2], copy);
+    // It comes back, still damaged: there are enough without it.
+    world.pass(20, &[&n[0], &n[1], &n[2]]);
+    assert_eq!(world.plan_and_apply(), [free(&m, &n[0], own)]);
+}
+
+#[test]
+fn the_only_copy_that_can_be_read_is_kept_and_served_though_it_is_damaged() {
+    let mut world = World::new();
+    world.knobs.trim_after_ms = 0;
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    n.iter().for_each(|node| world.beat(node));
+    damage(&mut world, &m, &n[0]);
+    world.plan_and_apply();
+    let (own, other) = (generation(&world, &m, &n[0]), generation(&world, &m, &n[1]));
+    world.pass(20, &[&n[0], &n[2]]);
+    assert_eq!(world.plan(), [], "there is nothing whole to copy from");
+    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 0, vec![url(1)]));
+    world.accept(gone(&m, &n[1], other));
+    assert_eq!(world.plan(), []);
+    assert_eq!(world.refused(free(&m, &n[0], own)), Code::Conflict);
+    assert_eq!(world.refused(add(&m, &n[2])), Code::Conflict);
+}
+
+/// What it has proven of it is as good as from a whole one.
+#[test]
+fn a_copy_under_way_goes_on_from_a_damaged_one() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0]]);
+    n.iter().for_each(|node| world.beat(node));
+    assert_eq!(world.plan_and_apply(), [add(&m, &n[1])]);
+    damage(&mut world, &m, &n[0]);
+    world.plan_and_apply();
+    let orders = world.orders(&n[1]);
+    assert!(matches!(&orders[..], [Order::Copy { sources, .. }] if *sources == [url(1)]), "{orders:?}");
+}
+
+#[test]
+fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    n.iter().for_each(|node| world.beat(node));
+    damage(&mut world, &m, &n[0]);
+    world.plan_and_apply();
+    let own = generation(&world, &m, &n[0]);
+
+    world.accept(register("node-1", None));
+    world.observed.registered(&n[0], world.now_ms, world.at(), &report(GIB), &world.timing);
+    let page = Inventory { after: None, held: vec![held(&m, own, 5)], last: true, incoming: Vec::new() };
+    let (command, answer) = settle(&world.view, &n[0], &page).unwrap();
+    assert_eq!((command, answer.drop), (None, vec![]));
+    world.observed.inventory_settled(&n[0]);
+    assert_eq!(world.plan(), [], "it has not said anything of it yet");
+    world.beat(&n[0]);
+    assert_eq!(world.plan(), [], "it is damaged still");
+    mend(&mut world, &n[0]);
+    assert_eq!(world.plan_and_apply(), [verified(&m, &n[0], own, 5)]);
+
+    // One whose disk was wiped of it is lost, damaged or not.
+    damage(&mut world, &m, &n[0]);
+    world.plan_and_apply();
+    let empty = Inventory { held: Vec::new(), ..page };
+    let (command, _) = settle(&world.view, &n[0], &empty).unwrap();
+    world.accept(command.unwrap());
+    assert_eq!(world.replica(&m, &n[0]), None);
+}
+
+#[test]
+fn what_a_node_says_of_an_assignment_that_has_ended_changes_nothing() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let old = generation(&world, &m, &n[0]);
+    world.accept(gone(&m, &n[0], old));
+    let new = world.assign(&m, &n[0]);
+    world.verify(&m, &n[0], new);
+    world.damaged.insert(n[0].clone(), vec![(m.clone(), old), ("m-other".parse().unwrap(), old)]);
+    n.iter().for_each(|node| world.beat(node));
+    assert_eq!(world.plan(), []);
+    assert_eq!(world.refused(damaged(&m, &n[0], old)), Code::StaleGeneration);
+}
