@@ -52,6 +52,9 @@ pub struct NodeReport {
     pub disk_reserve: u64,
     /// What has been promised to uploads and clones under way and is not yet written, in bytes.
     pub disk_promised: u64,
+    /// Whether somebody else has filled the disk: the node takes no uploads and clones until its reserve is there again.
+    #[serde(default)]
+    pub disk_full: bool,
     /// Bytes of materials on this node.
     pub stored: u64,
     /// Number of materials on this node.
@@ -100,6 +103,9 @@ pub struct ScrubReport {
 impl NodeReport {
     /// Bytes that can still be promised to new copies.
     pub fn room(&self) -> u64 {
+        if self.disk_full {
+            return 0;
+        }
         self.disk_free.saturating_sub(self.disk_reserve).saturating_sub(self.disk_promised)
     }
 }

@@ -27,7 +27,7 @@ impl Reporter {
 fn look(node: &Node, system: &mut System) -> NodeReport {
     system.refresh_cpu_usage();
     system.refresh_memory();
-    let usage = node.space.usage();
+    let usage = node.space.look();
     if let Err(error) = &usage {
         tracing::warn!(%error, "the free space of the data folder cannot be told");
     }
@@ -37,6 +37,7 @@ fn look(node: &Node, system: &mut System) -> NodeReport {
         disk_free: usage.as_ref().map_or(0, |usage| usage.free),
         disk_reserve: node.space.reserve(),
         disk_promised: node.space.promised(),
+        disk_full: node.space.is_full(),
         stored,
         materials,
         damaged: node.blobs.damaged().len() as u64,

@@ -1,16 +1,27 @@
 //! Room: what the file system has free, what is promised to uploads and clones under way, what is kept back.
 //!
 //! A promise is made before the first byte and shrinks as bytes are written, so that racing uploads cannot overfill the
-//! disk: at any moment promises ≤ free − reserve, as long as nobody else writes to the file system.
+//! disk: at any moment promises ≤ free − reserve, as long as nobody else writes to the file system. Where somebody does, and
+//! half the reserve is gone, the disk is *full*: what is written then is deletes and repairs alone, until the reserve is
+//! there again.
 
 use parking_lot::Mutex;
 use rustix::fs::statvfs;
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Without another setting the reserve is this part of the file system, within the bounds below.
 const RESERVE_PART: u64 = 50;
 const RESERVE_MIN: u64 = 64 << 20;
 const RESERVE_MAX: u64 = 10 << 30;
+/// Least that must be free where a disk was full, whatever is kept back.
+const ROOM_AGAIN: u64 = 1 << 20;
 
 /// What a file system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +62,7 @@ pub(crate) struct Space {
     folder: PathBuf,
     reserve: u64,
     promised: Mutex<u64>,
+    full: AtomicBool,
 }
 
 impl Space {
@@ -59,10 +71,48 @@ impl Space {
     /// # Errors
     /// Where the file system does not tell its size.
     pub(crate) fn new(folder: PathBuf, reserve: Option<u64>) -> io::Result<Arc<Self>> {
-        let mut space = Self { folder, reserve: 0, promised: Mutex::new(0) };
+        let mut space = Self { folder, reserve: 0, promised: Mutex::new(0), full: AtomicBool::new(false) };
         let total = space.usage()?.total;
         space.reserve = reserve.unwrap_or_else(|| (total / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX));
         Ok(Arc::new(space))
+    }
+
+    /// Looks whether the disk is full, or is no more.
+    ///
+    /// # Errors
+    /// Where the file system does not tell.
+    pub(crate) fn look(&self) -> io::Result<Usage> {
+        let usage = self.usage()?;
+        if usage.free < self.reserve / 2 {
+            self.set_full(true, usage.free);
+        } else if usage.free >= self.reserve.max(ROOM_AGAIN) {
+            self.set_full(false, usage.free);
+        }
+        Ok(usage)
+    }
+
+    /// A write failed for want of room, whatever the file system says is free.
+    pub(crate) fn met_full(&self) {
+        self.set_full(true, self.usage().map_or(0, |usage| usage.free));
+    }
+
+    /// Whether somebody else has filled the disk: nothing new is written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    fn set_full(&self, full: bool, free: u64) {
+        if self.full.swap(full, Ordering::Relaxed) == full {
+            return;
+        }
+        let (folder, reserve) = (self.folder.display(), self.reserve);
+        match full {
+            true => tracing::error!(
+                %folder, free, reserve,
+                "the disk is full, and not by this node alone: it takes no uploads and clones until there is room again"
+            ),
+            false => tracing::info!(%folder, free, reserve, "the disk has room again"),
+        }
     }
 
     /// What the file system has.
@@ -93,7 +143,7 @@ impl Space {
     /// [`NoSpace`]; nothing is promised then.
     pub(crate) fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise, NoSpace> {
         let mut promised = self.promised.lock();
-        let free = self.usage().map_err(|error| NoSpace::Unknown(self.folder.clone(), error))?.free;
+        let free = self.look().map_err(|error| NoSpace::Unknown(self.folder.clone(), error))?.free;
         let room = free.saturating_sub(self.reserve).saturating_sub(*promised);
         if bytes > room {
             let (promised, reserve) = (*promised, self.reserve);
@@ -119,6 +169,11 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
+    /// Where the bytes are promised.
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
     /// Of the promised bytes only `left` are still to be written.
     pub(crate) fn set_left(&self, left: u64) {
         let mut own = self.left.lock();
@@ -149,6 +204,26 @@ mod tests {
         assert_eq!(space.promised(), 100);
         drop(first);
         assert_eq!(space.promised(), 0);
+    }
+
+    #[test]
+    fn a_disk_is_full_when_half_the_reserve_is_gone_and_until_all_of_it_is_there_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut space = Space::new(dir.path().to_owned(), Some(0)).unwrap();
+        let free = space.usage().unwrap().free;
+        let full_with = |space: &mut Arc<Space>, reserve: u64| {
+            Arc::get_mut(space).unwrap().reserve = reserve;
+            space.look().unwrap();
+            space.is_full()
+        };
+        // Others write to the disk meanwhile, but not as much as that.
+        assert!(!full_with(&mut space, free / 2));
+        assert!(!full_with(&mut space, free / 2 * 3), "the reserve is begun");
+        assert!(full_with(&mut space, free * 3), "and half gone");
+        assert!(full_with(&mut space, free / 2 * 3), "it is not all there again");
+        assert!(!full_with(&mut space, free / 2));
+        space.met_full();
+        assert!(space.is_full());
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(super) async fn receive(
             () = stop.cancelled() => break Err(Problem::new(Code::NotReady, "the node is stopping")),
             piece = next(&mut body) => piece,
         };
+        if upload.promise.space().is_full() {
+            break Err(disk_full());
+        }
         let piece = match piece {
             Ok(Some(piece)) => piece,
             Ok(None) => break Ok(()),
@@ -45,6 +48,10 @@ pub(super) async fn receive(
         if let Err(error) = sink.take(&piece).await {
             break Err(match error.kind() {
                 io::ErrorKind::InvalidInput => too_long(upload),
+                io::ErrorKind::StorageFull => {
+                    upload.promise.space().met_full();
+                    disk_full()
+                }
                 _ => disk_problem(&error),
             });
         }
@@ -59,6 +66,12 @@ async fn next(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
         .await
         .map_err(|_| Problem::new(Code::BadRequest, format!("nothing came for {} s", SILENCE_MAX.as_secs())))?;
     piece.transpose().map_err(|error| Problem::new(Code::BadRequest, format!("the body ended early: {error}")))
+}
+
+fn disk_full() -> Problem {
+    let detail =
+        "the node's disk was filled by somebody else; what has arrived is kept, and goes on when there is room again";
+    Problem::new(Code::NoSpace, detail)
 }
 
 pub(crate) fn too_long(upload: &Upload) -> Problem {

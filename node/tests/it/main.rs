@@ -1,6 +1,6 @@
 //! A node as its users and its coordinator see it: real sockets, a real folder.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 #[path = "../../src/pixels/drawn.rs"]
 #[allow(dead_code)]
@@ -9,6 +9,7 @@ mod support;
 
 mod clones;
 mod colours;
+mod full_disk;
 mod iiif;
 mod mending;
 mod pixels;
