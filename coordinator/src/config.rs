@@ -37,6 +37,10 @@ pub struct Config {
     pub down_after_ms: u64,
     /// Copies wanted of a material whose sender does not say.
     pub population: u32,
+    /// Copies under way at once in the whole cluster, and to one node.
+    pub copies_max: usize,
+    /// See [`Config::copies_max`].
+    pub copies_per_node_max: usize,
 }
 
 impl Default for Config {
@@ -53,6 +57,8 @@ impl Default for Config {
             unreachable_after_ms: 3_000,
             down_after_ms: 10_000,
             population: 2,
+            copies_max: 256,
+            copies_per_node_max: 8,
         }
     }
 }
@@ -104,6 +110,12 @@ impl Config {
                 "unreachable_after_ms is {}, down_after_ms is {}: the first must not be larger",
                 self.unreachable_after_ms, self.down_after_ms
             ));
+        }
+        if self.copies_max == 0 || self.copies_per_node_max == 0 {
+            return refuse(
+                "copies_max and copies_per_node_max are at least 1: without copies no lost one is made again"
+                    .to_owned(),
+            );
         }
         if !(1..=POPULATION_MAX).contains(&self.population) {
             return refuse(format!("population is {}: it must be 1 to {POPULATION_MAX}", self.population));

@@ -62,6 +62,13 @@ pub(super) fn population(population: &Setting<u32>) -> Result<u32, ConfigError> 
     Ok(population.value)
 }
 
+pub(super) fn at_least_one(key: &str, number: &Setting<usize>) -> Result<usize, ConfigError> {
+    match number.value {
+        0 => Err(number.wrong(format!("{key} = 0: without copies under way no lost one is made again"))),
+        number => Ok(number),
+    }
+}
+
 pub(super) fn runs_max(runs: &Setting<usize>) -> Result<usize, ConfigError> {
     if runs.value > RUNS_MAX {
         return Err(runs.wrong(format!("runs_max = {} is more than {RUNS_MAX}", runs.value)));

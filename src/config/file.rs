@@ -39,6 +39,8 @@ struct Source {
 pub(crate) struct Cluster {
     pub(crate) name: Value<String>,
     pub(crate) population: Value<u32>,
+    pub(crate) copies_max: Value<usize>,
+    pub(crate) copies_per_node_max: Value<usize>,
     pub(crate) heartbeat_ms: Value<u64>,
     pub(crate) unreachable_after_ms: Value<u64>,
     pub(crate) down_after_ms: Value<u64>,

@@ -88,9 +88,11 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 24] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
+    "CLUSTER_COPIES_MAX",
+    "CLUSTER_COPIES_PER_NODE_MAX",
     "CLUSTER_HEARTBEAT_MS",
     "CLUSTER_UNREACHABLE_AFTER_MS",
     "CLUSTER_DOWN_AFTER_MS",
@@ -203,6 +205,8 @@ impl Layers {
         let cluster = &self.file.cluster;
         let name = self.get_or(&cluster.name, None, "CLUSTER_NAME", "microtome".to_owned())?;
         let population = self.get_or(&cluster.population, None, "CLUSTER_POPULATION", 2)?;
+        let copies = self.get_or(&cluster.copies_max, None, "CLUSTER_COPIES_MAX", 256)?;
+        let per_node = self.get_or(&cluster.copies_per_node_max, None, "CLUSTER_COPIES_PER_NODE_MAX", 8)?;
         let heartbeat = self.get_or(&cluster.heartbeat_ms, None, "CLUSTER_HEARTBEAT_MS", 1000)?;
         let unreachable = self.get_or(&cluster.unreachable_after_ms, None, "CLUSTER_UNREACHABLE_AFTER_MS", 3000)?;
         let down = self.get_or(&cluster.down_after_ms, None, "CLUSTER_DOWN_AFTER_MS", 10_000)?;
@@ -219,6 +223,8 @@ impl Layers {
             unreachable_after_ms: unreachable.value,
             down_after_ms: down.value,
             population: checks::population(&population)?,
+            copies_max: checks::at_least_one("copies_max", &copies)?,
+            copies_per_node_max: checks::at_least_one("copies_per_node_max", &per_node)?,
         })
     }
 

@@ -21,6 +21,7 @@ fn the_key_and_the_line_are_named() {
         ("[cluster]\nname = 'x'\nheartbeat = 5\n", "cluster.toml, line 3: unknown key 'heartbeat', one of 'name'"),
         ("[clustre]\n", "cluster.toml, line 1: unknown key 'clustre'"),
         ("\n[cluster]\npopulation = 'two'\n", "cluster.toml, line 3: population: invalid type"),
+        ("[cluster]\ncopies_max = 0\n", "cluster.toml, line 2: copies_max = 0"),
         ("[cluster]\npopulation = 0\n", "cluster.toml, line 2: population = 0 is not within 1 and 16"),
         ("[cluster\n", "cluster.toml, line 1: "),
         ("[cluster]\ndown_after_ms = 3000\n", "cluster.toml, line 2: down_after_ms (3000) must be more than"),

@@ -62,7 +62,11 @@ impl Control {
             folder,
             cluster_name: config.cluster_name.clone(),
             timing: Timing { unreachable_after_ms: config.unreachable_after_ms, down_after_ms: config.down_after_ms },
-            knobs: Knobs::default(),
+            knobs: Knobs {
+                copies_max: config.copies_max,
+                copies_per_node_max: config.copies_per_node_max,
+                ..Knobs::default()
+            },
             tick: Duration::from_millis((config.heartbeat_ms / 2).max(1)),
             begin: Instant::now(),
             heard: RwLock::default(),

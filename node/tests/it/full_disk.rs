@@ -102,6 +102,7 @@ async fn a_disk_that_somebody_else_fills_takes_nothing_new_and_comes_back_by_its
     // Deletes go through on a disk that has no byte left.
     let mut filling = fs::File::options().append(true).open(&foreign).unwrap();
     while filling.write_all(&[1; 4096]).is_ok() {}
+    drop(filling);
     node.coordinator.order(Order::Drop { material: old.clone(), generation: Generation(1) });
     let is_dropped = |report: &ReplicaReport| matches!(report, ReplicaReport::Dropped { .. });
     node.coordinator.wait_for_report(&old, is_dropped).await;
