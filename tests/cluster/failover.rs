@@ -55,7 +55,7 @@ async fn no_acknowledged_write_is_lost_when_leaders_die() {
         all_have_the_log(&cluster).await;
         cluster.coordinators[missing].kill();
         let others = cluster.coordinators.iter().filter(|server| server.runs()).map(|server| server.url.clone());
-        let others = client(others.collect());
+        let others = client(others.collect(), None);
         // Once the others miss it, what they tell of it next time is no memory of before its death.
         eventually(&format!("coordinator {} is missed", missing + 1), || async {
             let info = others.cluster().await.ok()?;

@@ -6,6 +6,7 @@ use microtome_proto::{
     material::{CreateMaterial, Material, MaterialState, ReplicaState},
     node::Node,
     page::PageQuery,
+    token::{Keys, Role},
 };
 use serde_json::Value;
 use std::{
@@ -15,7 +16,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How long a story waits for what must come; generous, since test machines are busy.
@@ -26,9 +27,18 @@ pub struct Server {
     pub name: String,
     pub url: String,
     pub data_dir: PathBuf,
-    arguments: Vec<String>,
+    /// What the program is started by, where that is not this process itself, and its arguments.
+    words: Vec<String>,
     log: PathBuf,
     child: Option<Child>,
+}
+
+/// Where a server runs.
+pub struct Place {
+    /// `HOST:PORT` to listen on.
+    pub address: String,
+    /// What starts a program there, where it is not just started.
+    pub prefix: Vec<String>,
 }
 
 impl Server {
@@ -36,8 +46,8 @@ impl Server {
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_microtome"))
-            .args(&self.arguments)
+        let child = Command::new(&self.words[0])
+            .args(&self.words[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
@@ -80,23 +90,32 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `coordinators` and `nodes` with quick timings and waits until all nodes are up.
     pub async fn start(coordinators: usize, nodes: usize) -> Self {
+        let places = loopback(coordinators + nodes);
+        Self::start_at(&places[..coordinators], &places[coordinators..], None).await
+    }
+
+    /// The same at places of the caller's; beyond loopback a secret is needed.
+    pub async fn start_at(coordinators: &[Place], nodes: &[Place], secret: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ports = free_ports(coordinators + nodes);
-        let urls: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let places: Vec<&Place> = coordinators.iter().chain(nodes).collect();
+        let (coordinators, nodes) = (coordinators.len(), nodes.len());
+        let urls: Vec<String> = places.iter().map(|place| format!("http://{}", place.address)).collect();
         let config = dir.path().join("cluster.toml");
-        fs::write(&config, configuration(&urls[..coordinators])).unwrap();
-        let server = |name: String, at: usize, mut arguments: Vec<String>| {
+        fs::write(&config, configuration(&urls[..coordinators], secret)).unwrap();
+        let server = |name: String, at: usize, arguments: Vec<String>| {
             let data_dir = dir.path().join(&name);
-            let address = format!("127.0.0.1:{}", ports[at]);
+            let mut words = places[at].prefix.clone();
+            words.push(env!("CARGO_BIN_EXE_microtome").to_owned());
+            words.extend(arguments);
             for (flag, value) in [
                 ("--config", config.to_str().unwrap()),
-                ("--listen", &address),
+                ("--listen", &places[at].address),
                 ("--data-dir", data_dir.to_str().unwrap()),
             ] {
-                arguments.extend([flag.to_owned(), value.to_owned()]);
+                words.extend([flag.to_owned(), value.to_owned()]);
             }
             let log = dir.path().join(format!("{name}.log"));
-            Server { name, url: urls[at].clone(), data_dir, arguments, log, child: None }
+            Server { name, url: urls[at].clone(), data_dir, words, log, child: None }
         };
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let mut cluster = Self {
@@ -114,7 +133,7 @@ impl Cluster {
                     server(name, coordinators + i, arguments)
                 })
                 .collect(),
-            client: client(urls[..coordinators].to_vec()),
+            client: client(urls[..coordinators].to_vec(), secret),
             http: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap(),
             dir,
         };
@@ -291,20 +310,35 @@ impl Drop for Cluster {
 }
 
 /// A client that is patient, too.
-pub fn client(coordinators: Vec<String>) -> Client {
-    Client::new(coordinators, None).with_deadline(PATIENCE)
+pub fn client(coordinators: Vec<String>, secret: Option<&str>) -> Client {
+    Client::new(coordinators, secret.map(token)).with_deadline(PATIENCE)
+}
+
+/// An administrator's token for as long as a story lasts.
+pub fn token(secret: &str) -> String {
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    Keys::from_secret(secret).sign("story", Role::Administrator, now_s, 86_400).unwrap()
 }
 
 /// Silence is noticed soon, but not where a busy machine stands still for a moment.
-fn configuration(coordinators: &[String]) -> String {
+fn configuration(coordinators: &[String], secret: Option<&str>) -> String {
     let mut text = String::from(
         "[cluster]\nname = \"test\"\npopulation = 2\nheartbeat_ms = 200\nunreachable_after_ms = 2000\n\
          down_after_ms = 6000\n[node]\nreserve = \"16 MiB\"\n",
     );
+    if let Some(secret) = secret {
+        let _ = write!(text, "[auth]\nsecret = \"{secret}\"\n");
+    }
     for (i, url) in coordinators.iter().enumerate() {
         let _ = write!(text, "[[coordinators]]\nid = {}\nurl = \"{url}\"\n", i + 1);
     }
     text
+}
+
+/// So many places on this machine's loopback.
+pub fn loopback(count: usize) -> Vec<Place> {
+    let place = |port| Place { address: format!("127.0.0.1:{port}"), prefix: Vec::new() };
+    free_ports(count).into_iter().map(place).collect()
 }
 
 /// Ports that were free a moment ago, all different.

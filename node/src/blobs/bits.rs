@@ -16,7 +16,7 @@ const PAGE_BITS: u64 = PAGE_WORDS * 64;
 
 type Page = [AtomicU64; PAGE_WORDS as usize];
 
-/// Bits that are only ever set. Memory is taken for those stretches alone in which one is: of a slide of 20 GB mostly
+/// Bits, none of them set at first. Memory is taken for those stretches alone in which one is: of a slide of 20 GB mostly
 /// little is looked at.
 #[derive(Debug)]
 pub(crate) struct Bits(Box<[OnceLock<Box<Page>>]>);
@@ -37,6 +37,14 @@ impl Bits {
         if let Some(page) = self.page(index) {
             let page = page.get_or_init(|| Box::new(array::from_fn(|_| AtomicU64::new(0))));
             page[Self::word(index)].fetch_or(1 << (index % 64), Ordering::Release);
+        }
+    }
+
+    pub(crate) fn clear(&self, range: Range<u64>) {
+        for index in range {
+            if let Some(page) = self.page(index).and_then(OnceLock::get) {
+                page[Self::word(index)].fetch_and(!(1 << (index % 64)), Ordering::AcqRel);
+            }
         }
     }
 
@@ -66,6 +74,8 @@ mod tests {
         bits.set(PAGE_BITS);
         assert!(bits.get(64) && bits.get(129) && !bits.get(63) && !bits.get(65) && !bits.get(PAGE_BITS));
         assert!(bits.all(64..65) && !bits.all(64..66) && bits.all(5..5));
+        bits.clear(60..129);
+        assert!(!bits.get(64) && bits.get(129));
     }
 
     #[test]

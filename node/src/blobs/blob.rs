@@ -8,10 +8,9 @@ use super::{
     proof::{damaged, is_damage},
     tree::{self, GROUP_LEN, Leaf},
 };
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::io::Errno;
 use std::{
-    fs::File,
-    io::{self, IoSliceMut},
+    io,
     ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -95,11 +94,9 @@ impl Blob {
 
     fn read_as_it_is(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let groups = self.groups(buf.len(), offset)?;
-        let read = self.opened().and_then(|opened| {
-            match opened.checked.all(groups.clone()) && read_cached(&opened.file, buf, offset) {
-                true => Ok(()),
-                false => self.read_checking(&opened, groups, buf, offset),
-            }
+        let read = self.opened().and_then(|opened| match opened.read_cached(groups.clone(), buf, offset) {
+            true => Ok(()),
+            false => self.read_checking(&opened, groups, buf, offset),
         });
         read.map_err(as_damage).inspect_err(|error| self.tell(error))
     }
@@ -199,12 +196,10 @@ impl AtHand<'_> {
     /// # Errors
     /// `WouldBlock` where it would have to wait: use [`Blob::read_exact_at`] on the blocking pool then.
     pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        if !self.opened.checked.all(self.blob.groups(buf.len(), offset)?) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
+        let groups = self.blob.groups(buf.len(), offset)?;
         match buf.len() {
             ..=LOOK_UP_LEN_MAX => self.look_up(buf, offset),
-            _ => self.read(buf, offset),
+            _ => self.read(groups, buf, offset),
         }
     }
 
@@ -215,10 +210,9 @@ impl AtHand<'_> {
         if pages.get(self.opened.number, number, at, buf) {
             return Ok(());
         }
-        // A page lies in one group, so that all of it has been checked with the first of these bytes.
         let (mut page, start) = ([0; PAGE_LEN], offset - at as u64);
         let len = (self.len() - start).min(PAGE_LEN as u64) as usize;
-        self.read(&mut page[..len], start)?;
+        self.read(self.blob.groups(len, start)?, &mut page[..len], start)?;
         pages.put(self.opened.number, number, &page);
         match page[..len].get(at..at + buf.len()) {
             Some(wanted) => {
@@ -226,24 +220,17 @@ impl AtHand<'_> {
                 Ok(())
             }
             // They end in the next page.
-            None => self.read(buf, offset),
+            None => self.read(self.blob.groups(buf.len(), offset)?, buf, offset),
         }
     }
 
-    fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        match read_cached(&self.opened.file, buf, offset) {
+    fn read(&self, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.opened.read_cached(groups, buf, offset) {
             true => Ok(()),
             // Any failure is left to the blocking read, which tells it properly.
             false => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
-}
-
-/// Fills `buf` from `offset` on, if all of that is in the page cache.
-fn read_cached(file: &File, buf: &mut [u8], offset: u64) -> bool {
-    let wanted = buf.len();
-    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
-    read.is_ok_and(|read| read == wanted)
 }
 
 /// A file on disk that ends before its manifest says so, or that the disk cannot read, is damaged; the reader had asked for

@@ -8,9 +8,14 @@ use super::{
     tree,
 };
 use parking_lot::{Mutex, RwLock};
+use rustix::{
+    fs::{Advice, fadvise},
+    io::{ReadWriteFlags, preadv2},
+};
 use std::{
     fs::File,
-    io,
+    io::{self, IoSliceMut},
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -31,12 +36,32 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Fills `buf` from `offset` on, if all of its `groups` were found right and it is in the page cache.
+    ///
+    /// Where it is not there it comes from the disk, from now on or by the next read: its groups are to be checked again. As
+    /// they are not taken for right any more before anybody can have them from the disk, a byte that the disk changed
+    /// after it was checked is not shown either.
+    pub(super) fn read_cached(&self, groups: Range<u64>, buf: &mut [u8], offset: u64) -> bool {
+        if !self.checked.all(groups.clone()) {
+            return false;
+        }
+        let wanted = buf.len();
+        let read = preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
+        let is_read = read.is_ok_and(|read| read == wanted);
+        if !is_read {
+            self.checked.clear(groups);
+        }
+        is_read
+    }
+
     fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
         let file = File::open(folder.join(FILE)).map_err(|error| match error.kind() {
             // It is the file that is not there, not the copy.
             io::ErrorKind::NotFound if folder.join(MANIFEST).exists() => damaged("the file is missing"),
             _ => error,
         })?;
+        // Nothing comes into the page cache by itself: what is there was read, and checked, by somebody.
+        let _ = fadvise(&file, 0, None, Advice::Random);
         let checked = Bits::new(tree::group_count(size));
         Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked, since: Instant::now() })
     }

@@ -1,0 +1,72 @@
+//! Faults of many kinds at once, from a seed, under uploads, reads, deletes: what the cluster promises holds all the while.
+//!
+//! Each story ends with its sums: acknowledged uploads and how many of them were lost, wrong bytes that were served, how long
+//! it took to be whole again. All but the first three must be what they should be.
+//!
+//! ```sh
+//! MICROTOME_CHAOS_SECONDS=600 MICROTOME_CHAOS_SEEDS=1,2,3 cargo test --test chaos -- --nocapture
+//! ```
+//! A seed gives the same faults in the same order; when exactly they meet whom is the machine's to say.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
+
+mod faults;
+#[path = "../cluster/harness.rs"]
+#[allow(dead_code)]
+mod harness;
+mod load;
+mod network;
+mod verdict;
+
+use faults::Faults;
+use harness::{Cluster, loopback};
+use load::Load;
+use network::Network;
+use std::{env, time::Duration};
+
+const COORDINATORS: usize = 3;
+const NODES: usize = 4;
+/// Servers outside of loopback want a secret.
+const SECRET: &str = "a secret for stories about faults";
+
+fn seconds() -> Duration {
+    let asked = env::var("MICROTOME_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(asked.unwrap_or(20))
+}
+
+fn seeds(default: &[u64]) -> Vec<u64> {
+    let asked = env::var("MICROTOME_CHAOS_SEEDS").ok();
+    let asked = asked.map(|text| text.split(',').filter_map(|seed| seed.trim().parse().ok()).collect());
+    asked.unwrap_or_else(|| default.to_vec())
+}
+
+async fn story(seed: u64, mut cluster: Cluster, network: Option<&Network>) {
+    let load = Load::start(&cluster, SECRET, seed);
+    let mut faults = Faults::new(seed, network);
+    faults.go_on(&mut cluster, &load, seconds()).await;
+    faults.end(&mut cluster).await;
+    let ledger = load.stop().await;
+    verdict::judge(&cluster, SECRET, seed, &ledger, &faults).await;
+}
+
+/// Processes that die and stand still, disks that change bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_kept_and_right_whoever_dies() {
+    for seed in seeds(&[1, 2]) {
+        let places = loopback(COORDINATORS + NODES);
+        let (coordinators, nodes) = places.split_at(COORDINATORS);
+        let cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
+        story(seed, cluster, None).await;
+    }
+}
+
+/// The same in a network whose links break, both ways and one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_kept_and_right_whatever_the_network_does() {
+    for seed in seeds(&[3, 4]) {
+        let Some(network) = Network::new(COORDINATORS + NODES) else { return };
+        let places = network.places();
+        let (coordinators, nodes) = places.split_at(COORDINATORS);
+        let cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
+        story(seed, cluster, Some(&network)).await;
+    }
+}
