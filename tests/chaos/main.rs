@@ -15,12 +15,14 @@ mod faults;
 mod harness;
 mod load;
 mod network;
+mod registers;
 mod verdict;
 
 use faults::Faults;
 use harness::{Cluster, loopback};
 use load::Load;
 use network::Network;
+use registers::Registers;
 use std::{env, time::Duration};
 
 const COORDINATORS: usize = 3;
@@ -40,11 +42,14 @@ fn seeds(default: &[u64]) -> Vec<u64> {
 }
 
 async fn story(seed: u64, mut cluster: Cluster, network: Option<&Network>) {
+    let registers = Registers::start(&cluster, SECRET, seed).await;
     let load = Load::start(&cluster, SECRET, seed);
     let mut faults = Faults::new(seed, network);
     faults.go_on(&mut cluster, &load, seconds()).await;
     faults.end(&mut cluster).await;
     let ledger = load.stop().await;
+    let (calls, unanswered) = registers.judge(seed).await;
+    eprintln!("seed {seed}: {calls} calls of the control API, {unanswered} of them unanswered, have an order");
     verdict::judge(&cluster, SECRET, seed, &ledger, &faults).await;
 }
 
