@@ -93,13 +93,9 @@ impl App {
 
     async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
         let located = self.located(id).await?;
-        match located.holders.first() {
-            Some(node) => Ok(redirect(node, uri)),
-            None if located.receiving.is_some() => {
-                Err(Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")))
-            }
-            None => Err(unavailable(id)),
-        }
+        // The node that receives it may have all of it already, and nobody has heard of that yet.
+        let node = located.holders.into_iter().next().or(located.receiving);
+        node.map(|node| redirect(&node, uri)).ok_or_else(|| unavailable(id))
     }
 }
 

@@ -160,8 +160,13 @@ async fn data_is_asked_of_the_node_that_holds_it() {
     let unknown = http().get(format!("{}/tiles/m-0000000000/0/0_0.jpg", server.url)).send().await.unwrap();
     assert_eq!(code(unknown).await, "not_found");
     let receiving = created(&server, "not there yet", "k").await;
-    let early = http().get(format!("{}/v1/materials/{}/slide", server.url, receiving.id)).send().await.unwrap();
-    assert_eq!(code(early).await, "unavailable");
+    let path = format!("/v1/materials/{}/slide", receiving.id);
+    let early = http().get(format!("{}{path}", server.url)).send().await.unwrap();
+    assert_eq!(
+        early.headers()["location"],
+        format!("{}{path}", node.url),
+        "it may have all bytes and not have told yet"
+    );
     server.stop().await;
 }
 

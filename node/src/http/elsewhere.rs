@@ -41,10 +41,10 @@ impl Locator {
 /// The answer to a request for a material that is not here: 307 to another holder.
 pub(crate) async fn elsewhere(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
     match &*node.locator.locate(id).await {
-        Ok(located) => match located.holders.iter().find(|url| **url != node.url) {
+        Ok(located) => match located.holders.iter().chain(&located.receiving).find(|url| **url != node.url) {
             Some(holder) => redirect(holder, uri),
             None if located.receiving.is_some() => {
-                Problem::new(Code::NotFound, format!("the bytes of {id} are still arriving")).into_response()
+                Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")).into_response()
             }
             None => Problem::new(Code::Unavailable, format!("no node that holds {id} answers")).into_response(),
         },

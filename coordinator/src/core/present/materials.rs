@@ -64,6 +64,7 @@ impl Scene<'_> {
         }
         holders.sort_by_key(|peer| peer.load());
         let receiving = record.receiving().and_then(|replica| roster.get(&replica.node));
+        let receiving = receiving.filter(|peer| peer.counts());
         Ok(Some(Located {
             holders: holders.into_iter().map(|peer| peer.record.url.clone()).collect(),
             receiving: receiving.map(|peer| peer.record.url.clone()),

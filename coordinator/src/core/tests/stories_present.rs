@@ -54,7 +54,10 @@ fn readers_are_sent_to_the_least_busy_holder_that_answers() {
     world.pass(10, &[]);
     assert_eq!(holders(&world).len(), 0);
     let (upload, _) = world.upload(5, 2, &n[1]);
-    assert_eq!(world.scene().located(&upload).unwrap().unwrap().receiving, Some(url(2)));
+    let receiving = |world: &World| world.scene().located(&upload).unwrap().unwrap().receiving;
+    assert_eq!(receiving(&world), None, "it is down");
+    world.beat(&n[1]);
+    assert_eq!(receiving(&world), Some(url(2)));
 }
 
 #[test]
