@@ -66,6 +66,7 @@ impl Network {
     pub fn places(&self) -> Vec<Place> {
         let place = |host| Place {
             address: format!("{}:{PORT}", self.address(host)),
+            data_dir: None,
             prefix: ["ip", "netns", "exec", &self.space(host)].map(str::to_owned).to_vec(),
         };
         (0..self.hosts).map(place).collect()

@@ -34,9 +34,12 @@ pub struct Server {
 }
 
 /// Where a server runs.
+#[derive(Default)]
 pub struct Place {
     /// `HOST:PORT` to listen on.
     pub address: String,
+    /// Its data folder, where it is not beside the others'.
+    pub data_dir: Option<PathBuf>,
     /// What starts a program there, where it is not just started.
     pub prefix: Vec<String>,
 }
@@ -67,6 +70,19 @@ impl Server {
     /// See [`signal`].
     pub fn signal(&self, name: &str) {
         signal(self.child.as_ref().expect("it runs").id(), name);
+    }
+
+    /// The same server with another data folder.
+    pub fn moved_to(&mut self, data_dir: PathBuf) {
+        let place = self.words.iter().position(|word| word == "--data-dir").unwrap() + 1;
+        self.words[place] = data_dir.to_str().unwrap().to_owned();
+        self.data_dir = data_dir;
+    }
+
+    /// The same server, started by nothing but this process from now on.
+    pub fn without_prefix(&mut self) {
+        let program = self.words.iter().position(|word| word == env!("CARGO_BIN_EXE_microtome")).unwrap();
+        self.words.drain(..program);
     }
 
     pub fn runs(&self) -> bool {
@@ -103,7 +119,7 @@ impl Cluster {
         let config = dir.path().join("cluster.toml");
         fs::write(&config, configuration(&urls[..coordinators], secret)).unwrap();
         let server = |name: String, at: usize, arguments: Vec<String>| {
-            let data_dir = dir.path().join(&name);
+            let data_dir = places[at].data_dir.clone().unwrap_or_else(|| dir.path().join(&name));
             let mut words = places[at].prefix.clone();
             words.push(env!("CARGO_BIN_EXE_microtome").to_owned());
             words.extend(arguments);
@@ -337,7 +353,7 @@ fn configuration(coordinators: &[String], secret: Option<&str>) -> String {
 
 /// So many places on this machine's loopback.
 pub fn loopback(count: usize) -> Vec<Place> {
-    let place = |port| Place { address: format!("127.0.0.1:{port}"), prefix: Vec::new() };
+    let place = |port| Place { address: format!("127.0.0.1:{port}"), ..Place::default() };
     free_ports(count).into_iter().map(place).collect()
 }
 
