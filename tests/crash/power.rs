@@ -25,8 +25,9 @@ fn crashes() -> usize {
 /// What is known of something at each crash: whatever was acknowledged before.
 type Told<T> = Arc<Mutex<BTreeMap<MaterialId, T>>>;
 
-/// Keeps the disk's state at moments of chance while `server` works, each with what had been told by then.
-async fn crash<T: Clone>(
+/// Keeps the disk's state at moments of chance while `server` works, each with what had been told by then and nobody was
+/// about to change.
+async fn crash<T: Copy + PartialEq>(
     disk: &Disk,
     server: &Server,
     told: &Told<T>,
@@ -36,8 +37,9 @@ async fn crash<T: Clone>(
     let mut kept = Vec::new();
     for nth in 0..crashes() {
         tokio::time::sleep(Duration::from_millis(chance.random_range(100..1200))).await;
-        let known = told.lock().unwrap().clone();
+        let mut known = told.lock().unwrap().clone();
         server.signal("STOP");
+        known.retain(|id, before| told.lock().unwrap().get(id) == Some(before));
         let snapshot = dir.path().join(format!("{nth}"));
         disk.snapshot(&snapshot);
         server.signal("CONT");
@@ -47,7 +49,7 @@ async fn crash<T: Clone>(
 }
 
 /// Bytes of an upload that its sender was told of, of how many, from which seed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sent {
     seed: u64,
     len: usize,
