@@ -28,5 +28,7 @@ pub const RUN_PARAMETERS_DEPTH_MAX: usize = 32;
 pub const INVENTORY_PAGE_MAX: usize = 5_000;
 /// Most orders in one answer to a heartbeat; the rest follow with the next one.
 pub const ORDERS_MAX: usize = 256;
+/// Most materials that are named where copies would be lost.
+pub const MATERIALS_TOLD_MAX: usize = 100;
 /// Largest region that is cut in one request, in pixels.
 pub const REGION_PIXELS_MAX: u64 = 64 << 20;

@@ -6,7 +6,7 @@ use super::{
     tables::{MaterialRecord, OnNode, ReplicaRecord, Unsettled},
     view::{Typed, View, ViewError},
 };
-use microtome_proto::{MaterialId, material::ReplicaState};
+use microtome_proto::{MaterialId, NodeId, material::ReplicaState};
 use std::collections::BTreeSet;
 
 /// A material's copies by what they are worth just now.
@@ -19,6 +19,8 @@ pub(super) struct Standing<'m> {
     pub(super) counted_up: usize,
     /// On their way to nodes that count and are not being emptied.
     pub(super) copying: Vec<&'m ReplicaRecord>,
+    /// Those of them that take the place of one in `counted_up`: in the end they make no copy more.
+    pub(super) moving: usize,
     /// On their way to nodes that are down or to be emptied: not waited for.
     pub(super) hopeless: Vec<&'m ReplicaRecord>,
 }
@@ -26,7 +28,7 @@ pub(super) struct Standing<'m> {
 impl<'m> Standing<'m> {
     pub(super) fn of(record: &'m MaterialRecord, roster: &Roster<'_>) -> Self {
         let mut standing =
-            Self { up: Vec::new(), counted: 0, counted_up: 0, copying: Vec::new(), hopeless: Vec::new() };
+            Self { up: Vec::new(), counted: 0, counted_up: 0, copying: Vec::new(), moving: 0, hopeless: Vec::new() };
         for replica in &record.replicas {
             let is_up = roster.is(&replica.node, |peer| peer.is_up());
             let is_kept = roster.is(&replica.node, |peer| peer.counts() && !peer.is_draining());
@@ -43,6 +45,9 @@ impl<'m> Standing<'m> {
                 ReplicaState::Receiving | ReplicaState::Dropping => {}
             }
         }
+        let is_kept = |node: &NodeId| roster.is(node, |peer| peer.is_up() && !peer.is_draining());
+        let stays = |from: &NodeId| is_kept(from) && standing.up.iter().any(|replica| replica.node == *from);
+        standing.moving = standing.copying.iter().filter(|moved| moved.replaces.as_ref().is_some_and(stays)).count();
         standing
     }
 

@@ -58,20 +58,9 @@ impl Round<'_> {
             return;
         }
         self.copying += standing.copying.len();
-        let zones = || {
-            record
-                .replicas
-                .iter()
-                .filter(|replica| replica.state != ReplicaState::Dropping)
-                .filter_map(|replica| self.scene.roster.get(&replica.node))
-                .filter(|peer| peer.counts() && !peer.is_draining())
-                .filter_map(|peer| peer.record.zone.clone())
-                .collect()
-        };
-        let taken = || record.replicas.iter().map(|replica| replica.node.clone()).collect();
         for nth in 0..standing.shortage(record) {
-            let wish = Wish { material: id.clone(), size: record.size, taken: taken(), zones: zones() };
-            self.wishes.push((standing.counted + standing.copying.len() + nth, wish));
+            let population = standing.counted + standing.copying.len() + nth;
+            self.wishes.push((population, Wish::of(id, record, roster)));
         }
     }
 
@@ -97,12 +86,13 @@ impl Round<'_> {
     }
 
     /// Copies beyond the population. Only those on nodes that answer are counted for it and dropped: a short silence
-    /// must not cost a copy.
+    /// must not cost a copy. One that is on its way in another's place is none too many while the balance is wanted.
     fn trim(&mut self, id: &MaterialId, record: &MaterialRecord, standing: &Standing<'_>) {
         let population = record.population as usize;
         let mut copying = standing.copying.clone();
         copying.sort_by_key(|replica| (self.offset(id, replica), Reverse(replica.generation)));
-        let excess = (standing.counted_up + copying.len()).saturating_sub(population);
+        let moving = if self.scene.rebalances { standing.moving } else { 0 };
+        let excess = (standing.counted_up + copying.len()).saturating_sub(population + moving);
         for replica in copying.into_iter().take(excess) {
             self.drop(id, replica);
         }
@@ -122,7 +112,8 @@ impl Round<'_> {
         }
     }
 
-    /// The copy to part with first: on a cordoned node, in a zone that has another one, on the fullest disk.
+    /// The copy to part with first: one that was moved, on a cordoned node, in a zone that has another one, on the
+    /// fullest disk.
     fn least_wanted(&self, replicas: &[&ReplicaRecord]) -> Option<usize> {
         let mut zones = BTreeMap::<&str, usize>::new();
         let zone = |node: &NodeId| self.scene.roster.get(node).and_then(|peer| peer.record.zone.as_deref());
@@ -131,13 +122,14 @@ impl Round<'_> {
         }
         let rank = |replica: &ReplicaRecord| {
             let peer = self.scene.roster.get(&replica.node);
+            let is_moved = replicas.iter().any(|other| other.replaces.as_ref() == Some(&replica.node));
             let is_cordoned = peer.is_some_and(|peer| peer.record.scheduling == Scheduling::Cordoned);
             let is_crowded = zone(&replica.node).is_some_and(|zone| zones.get(zone).is_some_and(|&count| count > 1));
             let used_permille = peer.and_then(|peer| peer.seen).map_or(0, |seen| {
                 let (total, room) = (u128::from(seen.report.disk_total.max(1)), u128::from(seen.report.room()));
                 1000 - (1000 * room / total).min(1000)
             });
-            (is_cordoned, is_crowded, used_permille, replica.generation)
+            (is_moved, is_cordoned, is_crowded, used_permille, replica.generation)
         };
         (0..replicas.len()).max_by_key(|&index| rank(replicas[index]))
     }
@@ -152,8 +144,8 @@ impl Round<'_> {
     }
 
     fn offset(&self, id: &MaterialId, replica: &ReplicaRecord) -> u64 {
-        let arrival = self.scene.observed.seen(&replica.node).and_then(|seen| seen.incoming.get(id));
-        arrival.filter(|arrival| arrival.generation == replica.generation).map_or(0, |arrival| arrival.offset)
+        let arrival = self.scene.observed.arrival(id, &replica.node, replica.generation);
+        arrival.map_or(0, |arrival| arrival.offset)
     }
 
     /// The lowest population first, as far as nodes and knobs allow.

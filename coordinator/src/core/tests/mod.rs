@@ -8,6 +8,8 @@ mod format;
 mod invariants;
 mod model;
 mod simulation;
+mod stories_balance;
+mod stories_draining;
 mod stories_healing;
 mod stories_inventory;
 mod stories_materials;

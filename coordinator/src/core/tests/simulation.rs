@@ -5,15 +5,17 @@ use crate::core::{
     command::{Command, Outcome},
     observed::Observed,
     placement::candidates,
+    roster::Roster,
     settle::settle,
-    tables::{Materials, NodeRecord, Nodes},
+    standing::Standing,
+    tables::{Materials, NodeRecord, Nodes, ReplicaRecord},
     view::Typed,
 };
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Heartbeat, Held, Incoming, Inventory, Order, RunBeat},
     material::ReplicaState,
-    node::NodeReport,
+    node::{NodeReport, Scheduling},
     run::{Output, Progress},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,7 @@ impl VirtualNode {
             disk_total: DISK,
             disk_free: DISK - self.used(),
             disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
+            stored: self.disk.values().map(|held| held.size).sum(),
             ..NodeReport::default()
         }
     }
@@ -77,6 +80,8 @@ pub(super) struct Simulation {
     pub(super) acknowledged: BTreeSet<MaterialId>,
     /// Those of them whose last copy went with a wiped disk.
     pub(super) lost_with_disks: BTreeSet<MaterialId>,
+    /// Bytes of the moves that were begun for the balance's sake.
+    pub(super) moved_bytes: u64,
 }
 
 impl Simulation {
@@ -87,6 +92,7 @@ impl Simulation {
             born: 0,
             acknowledged: BTreeSet::new(),
             lost_with_disks: BTreeSet::new(),
+            moved_bytes: 0,
         };
         for _ in 0..nodes {
             simulation.join();
@@ -141,7 +147,7 @@ impl Simulation {
                 self.lost_with_disks.insert(material.clone());
             }
         }
-        self.world.apply(Command::RemoveNode { node: dead.id });
+        self.world.apply(Command::RemoveNode { node: dead.id, force: true });
         self.join();
     }
 
@@ -191,11 +197,50 @@ impl Simulation {
         }
         let world = &mut self.world;
         world.observed.tick(world.now_ms, &world.timing, world.knobs.failure_pause_ms);
-        for command in world.plan() {
+        for command in self.world.plan() {
             // Refusals are no fault: between planning and applying another command may have come.
-            world.apply(command);
+            let outcome = self.world.apply(command.clone());
+            match (&command, outcome) {
+                (_, Outcome::Refused { .. }) => {}
+                (Command::MoveReplica { material, .. }, _) => self.moved_bytes += self.world.material(material).size,
+                (Command::DropReplica { material, .. }, _) => self.population_stands(material),
+                _ => {}
+            }
         }
         self.nothing_is_lost();
+    }
+
+    /// What is dropped is too many, or was never whole: where as many copies as are wanted stood on nodes that answer and
+    /// stay, they still do. A copy on its way says nothing of them.
+    fn population_stands(&self, material: &MaterialId) {
+        let world = &self.world;
+        let Some(record) = world.view.get_record::<Materials>(material).unwrap() else { return };
+        let dropping = |replica: &&ReplicaRecord| replica.state == ReplicaState::Dropping;
+        let was_held = record.replicas.iter().filter(dropping).any(|replica| {
+            let node = self.nodes.iter().find(|node| node.id == replica.node);
+            node.is_some_and(|node| node.disk.contains_key(material))
+        });
+        if record.is_deleted() || !was_held {
+            return;
+        }
+        let roster = Roster::all(&world.view, &world.observed, world.now_ms, &world.timing).unwrap();
+        let standing = Standing::of(&record, &roster);
+        assert!(standing.counted_up >= record.population as usize, "too few of {record:?}");
+    }
+
+    /// An operator drains a node, or gives it work again.
+    pub(super) fn schedule(&mut self, nth: usize, scheduling: Scheduling) {
+        let node = self.nodes[nth].id.clone();
+        self.world.accept(Command::ScheduleNode { node, scheduling });
+    }
+
+    /// An operator takes a node out where nothing is lost with it; another one joins.
+    pub(super) fn remove(&mut self, nth: usize) {
+        let command = Command::RemoveNode { node: self.nodes[nth].id.clone(), force: false };
+        if self.world.apply(command) == Outcome::Done {
+            self.nodes.remove(nth);
+            self.join();
+        }
     }
 
     /// The node's own work, whether anyone hears of it or not.
