@@ -10,7 +10,7 @@
 
 mod moves;
 
-pub use moves::Limits;
+pub use moves::{Limits, Search};
 
 use super::{
     placement::{Site, Sites},

@@ -11,9 +11,9 @@ use crate::core::{
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{MaterialId, NodeId};
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-/// Copies that could be moved from a node are looked at up to this number in one round.
+/// Copies that could be moved from a node are compared up to this number in one round.
 const LOOK_MAX: usize = 1_000;
 
 /// How much is moved at once.
@@ -23,7 +23,7 @@ pub struct Limits {
     pub moves_max: usize,
     /// Moves to one node, and from one node.
     pub per_node_max: usize,
-    /// Copies that are looked at on a node.
+    /// Copies that are compared on a node.
     pub look_max: usize,
 }
 
@@ -37,34 +37,41 @@ impl Limits {
     pub const NONE: Self = Self { moves_max: usize::MAX, per_node_max: usize::MAX, look_max: usize::MAX };
 }
 
+/// What moves are looked for in, and how many.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// The books.
+    pub view: &'a dyn View,
+    /// The leader's eyes.
+    pub observed: &'a Observed,
+    /// All nodes.
+    pub roster: &'a Roster<'a>,
+    /// How many.
+    pub limits: Limits,
+}
+
 impl Balance {
     /// The next moves, from the fullest node first; from then on they count as under way.
     ///
     /// # Errors
     /// Where the state cannot be read.
-    pub fn moves(
-        &mut self,
-        view: &dyn View,
-        observed: &Observed,
-        roster: &Roster<'_>,
-        limits: &Limits,
-    ) -> Result<Vec<Move>, ViewError> {
+    pub fn moves(&mut self, search: &Search<'_>) -> Result<Vec<Move>, ViewError> {
         let mut moves = BTreeMap::new();
-        let mut sources: Vec<_> = self.levels.iter().filter(|(_, level)| level.fraction() > self.mean).collect();
-        sources.sort_by(|a, b| b.1.fraction().total_cmp(&a.1.fraction()));
+        let mut sources: Vec<_> = self.fractions().filter(|(_, used)| *used > self.mean).collect();
+        sources.sort_by(|a, b| b.1.total_cmp(&a.1));
         let sources: Vec<_> = sources.into_iter().map(|(node, _)| node.clone()).collect();
         for from in sources {
-            if self.is_even() || moves.len() >= limits.moves_max {
+            if self.is_even() {
                 break;
             }
-            for (material, record) in self.movable(view, roster, &from, limits)? {
-                if moves.len() >= limits.moves_max {
+            for (material, record) in self.movable(search, &from)? {
+                if moves.len() >= search.limits.moves_max {
                     break;
                 }
                 if moves.contains_key(&material) {
                     continue;
                 }
-                if let Some(to) = self.target(&material, &record, &from, roster, observed, limits) {
+                if let Some(to) = self.target(search, &material, &record, &from) {
                     self.book(&from, &to, record.size);
                     let size = record.size;
                     moves.insert(material.clone(), Move { material, size, from: from.clone(), to });
@@ -75,39 +82,28 @@ impl Balance {
     }
 
     /// Copies that a node could give away: the larger ones first, so that few are moved, but before those with which it
-    /// would end below the mean all that would not.
-    fn movable(
-        &self,
-        view: &dyn View,
-        roster: &Roster<'_>,
-        from: &NodeId,
-        limits: &Limits,
-    ) -> Result<Vec<(MaterialId, MaterialRecord)>, ViewError> {
+    /// would end below the mean all that would not. Nothing is looked at where nothing could begin now.
+    fn movable(&self, search: &Search<'_>, from: &NodeId) -> Result<Vec<(MaterialId, MaterialRecord)>, ViewError> {
         let mut found = Vec::new();
-        let Some(level) = self.levels.get(from).filter(|level| level.moves_out < limits.per_node_max) else {
-            return Ok(found);
-        };
-        let is_wanted =
-            self.levels.values().any(|to| self.is_worthwhile(level, to) && to.moves_in < limits.per_node_max);
-        if !is_wanted {
+        let Some(source) = self.levels.get(from) else { return Ok(found) };
+        if !self.levels.values().any(|level| self.may_begin(search, source, level)) {
             return Ok(found);
         }
-        for place in view.scan_keys::<OnNode>(&keys::node(from), None) {
+        for place in search.view.scan_keys::<OnNode>(&keys::node(from), None) {
             let (_, material) = place?;
-            let Some(record) = view.get_record::<Materials>(&material)? else { continue };
-            let is_at_rest = record.is_settled() && Standing::of(&record, roster).counted_up == record.replicas.len();
-            let fits = |to: &Level| self.is_worthwhile(level, to) && closes_in(level, to, record.size);
-            if is_at_rest && record.size > 0 && self.levels.values().any(fits) {
+            let Some(record) = search.view.get_record::<Materials>(&material)? else { continue };
+            let is_up = Standing::of(&record, search.roster).counted_up == record.replicas.len();
+            if record.is_settled() && is_up && self.target(search, &material, &record, from).is_some() {
                 found.push((material, record));
             }
-            if found.len() >= limits.look_max {
+            if found.len() >= search.limits.look_max {
                 break;
             }
         }
-        let excess = level.used - self.mean * level.total;
+        let excess = source.used - self.mean * source.total;
         found.sort_by_key(|(_, record)| {
             let overshoots = record.size as f64 > excess;
-            (overshoots, if overshoots { Reverse(u64::MAX - record.size) } else { Reverse(record.size) })
+            (overshoots, if overshoots { record.size } else { u64::MAX - record.size })
         });
         Ok(found)
     }
@@ -115,32 +111,32 @@ impl Balance {
     /// The emptiest node that may take a copy, in a zone that has no more of its copies than the one it leaves.
     fn target(
         &self,
+        search: &Search<'_>,
         material: &MaterialId,
         record: &MaterialRecord,
         from: &NodeId,
-        roster: &Roster<'_>,
-        observed: &Observed,
-        limits: &Limits,
     ) -> Option<NodeId> {
-        let source = self.levels.get(from).filter(|level| level.moves_out < limits.per_node_max)?;
+        let source = self.levels.get(from).filter(|_| record.size > 0)?;
         let others = record.replicas.iter().filter(|replica| replica.node != *from);
-        let zones: Vec<String> = others.filter_map(|replica| roster.get(&replica.node)?.record.zone.clone()).collect();
+        let zone = |node: &NodeId| search.roster.get(node)?.record.zone.clone();
+        let zones: Vec<String> = others.filter_map(|replica| zone(&replica.node)).collect();
         let crowd_before = crowd(source.zone.as_deref(), &zones);
-        let mut targets: Vec<_> = self
-            .levels
-            .iter()
-            .filter(|(node, level)| {
-                self.is_worthwhile(source, level)
-                    && closes_in(source, level, record.size)
-                    && level.room >= record.size
-                    && level.moves_in < limits.per_node_max
-                    && record.replica(node).is_none()
-                    && crowd(level.zone.as_deref(), &zones) <= crowd_before
-                    && !observed.failed_lately(material, node)
-            })
-            .collect();
-        targets.sort_by(|a, b| a.1.fraction().total_cmp(&b.1.fraction()));
-        targets.first().map(|(node, _)| (*node).clone())
+        let may_take = |(node, level): &(&NodeId, &Level)| {
+            self.may_begin(search, source, level)
+                && closes_in(source, level, record.size)
+                && level.room >= record.size
+                && record.replica(node).is_none()
+                && crowd(level.zone.as_deref(), &zones) <= crowd_before
+                && !search.observed.failed_lately(material, node)
+        };
+        let targets = self.levels.iter().filter(may_take);
+        targets.min_by(|a, b| a.1.fraction().total_cmp(&b.1.fraction())).map(|(node, _)| node.clone())
+    }
+
+    /// Whether anything is to go from one to the other, and may begin now.
+    fn may_begin(&self, search: &Search<'_>, from: &Level, to: &Level) -> bool {
+        let per_node_max = search.limits.per_node_max;
+        self.is_worthwhile(from, to) && from.moves_out < per_node_max && to.moves_in < per_node_max
     }
 
     fn book(&mut self, from: &NodeId, to: &NodeId, size: u64) {

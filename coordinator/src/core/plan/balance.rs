@@ -2,13 +2,13 @@
 
 use super::Scene;
 use crate::core::{
-    balance::{Balance, Limits},
+    balance::{Balance, Limits, Move, Search},
     command::Command,
     view::ViewError,
 };
 
-/// Moves to begin now, or the end where nothing is or can be moved any more. While a node is expected back its absence
-/// says nothing about the balance.
+/// Moves to begin now, or the end where nothing is or can be moved any more. While a node is expected back, or a copy of
+/// any kind is on its way, how full the nodes are is not known for good.
 pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     let mut balance = Balance::survey(scene.view, scene.roster)?;
     let budget = scene.knobs.copies_max.saturating_sub(balance.copying).min(scene.knobs.commands_max);
@@ -16,11 +16,11 @@ pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
         return Ok(Vec::new());
     }
     let limits = Limits::new(budget, scene.knobs.moves_per_node_max);
-    let moves = balance.moves(scene.view, scene.observed, scene.roster, &limits)?;
-    if moves.is_empty() && balance.moving.is_empty() {
+    let (view, observed, roster) = (scene.view, scene.observed, scene.roster);
+    let moves = balance.moves(&Search { view, observed, roster, limits })?;
+    if moves.is_empty() && balance.moving.is_empty() && balance.copying == 0 {
         return Ok(vec![Command::Rebalance { wanted: false }]);
     }
-    let begin =
-        |it: crate::core::balance::Move| Command::MoveReplica { material: it.material, from: it.from, node: it.to };
+    let begin = |it: Move| Command::MoveReplica { material: it.material, from: it.from, node: it.to };
     Ok(moves.into_iter().map(begin).collect())
 }

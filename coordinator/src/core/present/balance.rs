@@ -2,7 +2,7 @@
 
 use super::Scene;
 use crate::core::{
-    balance::{Balance, Limits, TOLERANCE},
+    balance::{Balance, Limits, Search, TOLERANCE},
     pace::{self, Pace},
     roster::Roster,
     tables::Meta,
@@ -26,7 +26,8 @@ impl Scene<'_> {
         let before: BTreeMap<NodeId, f64> = balance.fractions().map(|(node, used)| (node.clone(), used)).collect();
         let mut to_move = Amount::default();
         balance.moving.iter().for_each(|moving| to_move.add(moving.what.size));
-        let moves = balance.moves(self.view, self.observed, &roster, &Limits::NONE)?;
+        let (view, observed) = (self.view, self.observed);
+        let moves = balance.moves(&Search { view, observed, roster: &roster, limits: Limits::NONE })?;
         moves.iter().for_each(|one| to_move.add(one.size));
         let nodes = balance.fractions().map(|(node, used_then)| NodeLevel {
             node: node.clone(),

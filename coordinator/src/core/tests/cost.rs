@@ -2,10 +2,13 @@
 
 use super::support::*;
 use crate::core::{
+    command::Command,
     orders::orders,
     plan::plan,
+    present::Scene,
     view::{Entry, Memory, View, ViewError},
 };
+use microtome_proto::node::Scheduling;
 use std::cell::Cell;
 
 /// A view that counts what is read.
@@ -23,6 +26,32 @@ impl View for Counting<'_> {
     fn scan<'a>(&'a self, prefix: &[u8], after: Option<&[u8]>) -> Box<dyn Iterator<Item = Entry> + 'a> {
         Box::new(self.view.scan(prefix, after).inspect(|_| self.reads.set(self.reads.get() + 1)))
     }
+}
+
+#[test]
+fn progress_costs_no_more_than_what_is_under_way() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    for i in 0..300 {
+        world.stored(GIB / 10, 2, &[&n[i % 2], &n[(i + 1) % 2]]);
+    }
+    world.accept(Command::Rebalance { wanted: true });
+    let under_way = world.plan_and_apply().len();
+    assert_eq!(under_way, 4);
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    let planned = view.reads.replace(0);
+    assert!(planned <= 20 * under_way, "{planned} records read to see that all slots are taken");
+    Scene { view: &view, ..world.scene() }.overview().unwrap();
+    let shown = view.reads.replace(0);
+    assert!(shown <= 20 * under_way, "{shown} records read for the cluster");
+    world.accept(Command::Rebalance { wanted: false });
+    schedule(&mut world, &n[0], Scheduling::Draining);
+    world.plan_and_apply();
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    Scene { view: &view, ..world.scene() }.node(&n[0]).unwrap();
+    let (shown, under_way) = (view.reads.get(), 2 * world.knobs.copies_per_node_max);
+    assert!(shown <= 3 * under_way, "{shown} records read for a node with 300 copies");
 }
 
 #[test]

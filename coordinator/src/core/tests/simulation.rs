@@ -8,7 +8,7 @@ use crate::core::{
     roster::Roster,
     settle::settle,
     standing::Standing,
-    tables::{Materials, NodeRecord, Nodes, ReplicaRecord},
+    tables::{Materials, NodeRecord, Nodes},
     view::Typed,
 };
 use microtome_proto::{
@@ -198,31 +198,35 @@ impl Simulation {
         let world = &mut self.world;
         world.observed.tick(world.now_ms, &world.timing, world.knobs.failure_pause_ms);
         for command in self.world.plan() {
+            let moved = self.moves(&command);
+            let is_whole = self.drops_a_whole_copy(&command);
             // Refusals are no fault: between planning and applying another command may have come.
-            let outcome = self.world.apply(command.clone());
-            match (&command, outcome) {
-                (_, Outcome::Refused { .. }) => {}
-                (Command::MoveReplica { material, .. }, _) => self.moved_bytes += self.world.material(material).size,
-                (Command::DropReplica { material, .. }, _) => self.population_stands(material),
-                _ => {}
+            if let Outcome::Refused { .. } = self.world.apply(command.clone()) {
+                continue;
+            }
+            self.moved_bytes += moved;
+            if is_whole {
+                self.population_stands(&command);
             }
         }
         self.nothing_is_lost();
     }
 
-    /// What is dropped is too many, or was never whole: where as many copies as are wanted stood on nodes that answer and
-    /// stay, they still do. A copy on its way says nothing of them.
-    fn population_stands(&self, material: &MaterialId) {
-        let world = &self.world;
-        let Some(record) = world.view.get_record::<Materials>(material).unwrap() else { return };
-        let dropping = |replica: &&ReplicaRecord| replica.state == ReplicaState::Dropping;
-        let was_held = record.replicas.iter().filter(dropping).any(|replica| {
-            let node = self.nodes.iter().find(|node| node.id == replica.node);
-            node.is_some_and(|node| node.disk.contains_key(material))
-        });
-        if record.is_deleted() || !was_held {
-            return;
-        }
+    fn moves(&self, command: &Command) -> u64 {
+        let Command::MoveReplica { material, .. } = command else { return 0 };
+        self.world.material(material).size
+    }
+
+    fn drops_a_whole_copy(&self, command: &Command) -> bool {
+        let Command::DropReplica { material, node, .. } = command else { return false };
+        self.world.replica(material, node).is_some_and(|(state, _)| state == ReplicaState::Verified)
+    }
+
+    /// Whoever has a verified copy dropped, for a drain or for the balance: as many as are wanted stand without it, on nodes
+    /// that answer and stay.
+    fn population_stands(&self, command: &Command) {
+        let Command::DropReplica { material, .. } = command else { return };
+        let (world, record) = (&self.world, self.world.material(material));
         let roster = Roster::all(&world.view, &world.observed, world.now_ms, &world.timing).unwrap();
         let standing = Standing::of(&record, &roster);
         assert!(standing.counted_up >= record.population as usize, "too few of {record:?}");
@@ -346,8 +350,8 @@ impl Simulation {
         let Command::ReplicaVerified { material, .. } = &report else { return };
         match outcome {
             Outcome::Done => self.acknowledge(material),
-            // The next inventory or order would say so too.
-            _ => drop(self.nodes[nth].disk.remove(material)),
+            // Whether it counts, maybe as the last one, the next inventory tells: a node drops nothing for a refused report.
+            _ => self.nodes[nth].is_new = true,
         }
     }
 

@@ -111,8 +111,10 @@ fn a_drain_shows_its_pace_and_what_holds_it_up() {
     assert_eq!((drain.copies, drain.uploads, drain.runs, drain.bytes_left), (1, 1, 1, 800));
     assert_eq!((drain.bytes_per_s, drain.seconds_left), (100.0, Some(8.0)));
     assert_eq!(foreseen(&world, &n[0], Way::Drained).seconds, Some(10.0), "at the pace of what is copied now");
-    world.accept(Command::CancelRun { run });
     world.verify(&m, &n[2], generation);
+    world.work(10, &[&n[0], &n[1], &n[2]]);
+    assert_eq!(world.replica(&m, &n[0]).unwrap().0, Verified, "a run works on it");
+    world.accept(Command::CancelRun { run });
     world.verify(&upload, &n[0], receiving);
     world.work(10, &[&n[0], &n[1], &n[2]]);
     assert!(world.replica(&upload, &n[0]).is_none(), "what arrives in a drain is moved, too");
