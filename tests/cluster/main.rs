@@ -14,4 +14,5 @@ mod failover;
 mod pixels;
 mod population;
 mod runs;
+mod scaling;
 mod upload;
