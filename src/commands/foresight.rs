@@ -6,7 +6,12 @@ use std::time::Duration;
 
 /// Some copies.
 pub(crate) fn amount(amount: Amount) -> String {
-    format!("{} copies ({})", amount.copies, size(amount.bytes))
+    format!("{} ({})", counted(amount.copies, "copy", "copies"), size(amount.bytes))
+}
+
+/// So many of something.
+pub(crate) fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// So many seconds.
@@ -32,14 +37,18 @@ pub(crate) fn operated(operated: &Operated) -> String {
 fn headline(operated: &Operated, node: &str) -> String {
     let already = if operated.changes { "" } else { " already" };
     let would = if operated.dry_run { "nothing is changed; " } else { "" };
-    let is = if operated.dry_run && operated.changes { "would be" } else { "is" };
-    let what = match operated.operation {
-        Operation::Cordon => "cordoned: nothing new goes there, what is there stays",
-        Operation::Uncordon => "given work",
-        Operation::Drain => "drained: nothing new goes there, what is there is moved away",
-        Operation::Remove => "removed from the cluster, for good",
+    let is = match operated.operation {
+        _ if operated.dry_run && operated.changes => "would be",
+        Operation::Drain => "is being",
+        _ => "is",
     };
-    format!("{would}{node} {is}{already} {what}")
+    let (what, meaning) = match operated.operation {
+        Operation::Cordon => ("cordoned", ": nothing new goes there, what is there stays"),
+        Operation::Uncordon => ("given work", ""),
+        Operation::Drain => ("drained", ": nothing new goes there, what is there is moved away"),
+        Operation::Remove => ("removed from the cluster", ", for good"),
+    };
+    format!("{would}{node} {is} {what}{already}{meaning}")
 }
 
 fn departs(operated: &Operated, departure: &Departure) -> Vec<String> {
@@ -48,22 +57,22 @@ fn departs(operated: &Operated, departure: &Departure) -> Vec<String> {
     if departure.to_copy.copies > 0 {
         let seconds = departure.seconds.map(|seconds| format!(", about {} at the present pace", time(seconds)));
         let (copies, room) = (amount(departure.to_copy), size(departure.room));
-        lines.push(format!("{copies} are made elsewhere, where {room} are free{}", seconds.unwrap_or_default()));
+        lines.push(format!("to be made elsewhere, where {room} are free: {copies}{}", seconds.unwrap_or_default()));
     }
     if departure.only_here.copies > 0 {
-        let fate = if is_removed { "and are lost with it" } else { "until they are copied" };
-        lines.push(format!("{} exist nowhere else {fate}", amount(departure.only_here)));
+        let fate = if is_removed { "nowhere else, and lost with it" } else { "nowhere else yet" };
+        lines.push(format!("{fate}: {}", amount(departure.only_here)));
         if is_removed {
             lines.extend(departure.only_here_materials.iter().map(|material| format!("  {material}")));
         }
     }
     if departure.uploads > 0 {
-        let fate = if is_removed { "are broken off" } else { "are moved once they are whole" };
-        lines.push(format!("{} uploads that still arrive there {fate}", departure.uploads));
+        let fate = if is_removed { "broken off" } else { "still arriving, and moved once whole" };
+        lines.push(format!("{fate}: {}", counted(departure.uploads, "upload", "uploads")));
     }
     if !departure.unplaced.is_empty() {
-        let fate = if is_removed { "will be lacking" } else { "stay there until there is a place" };
-        lines.push(format!("without a place to go: {}; they {fate}", unplaced(departure)));
+        let fate = if is_removed { "lacking from then on" } else { "to stay until there is a place" };
+        lines.push(format!("{fate}: {}", unplaced(departure)));
     }
     lines
 }
@@ -151,7 +160,7 @@ mod tests {
         let text = operated(&told(Operation::Cordon, false));
         assert_eq!(text, "cellar (n-2) is cordoned: nothing new goes there, what is there stays");
         let again = operated(&Operated { changes: false, ..told(Operation::Uncordon, true) });
-        assert_eq!(again, "nothing is changed; cellar (n-2) is already given work");
+        assert_eq!(again, "nothing is changed; cellar (n-2) is given work already");
         assert!(operated(&told(Operation::Drain, false)).contains("'microtome uncordon n-2' cancels it"));
     }
 
@@ -172,12 +181,13 @@ mod tests {
         for part in [
             "would be drained",
             "it holds 5 copies (5.0 KiB)",
-            "2 copies (2.0 KiB) are made elsewhere, where 1.0 GiB are free, about 2 minutes at the present pace",
-            "2 copies (2.0 KiB), because no other node has room; they stay there",
+            "to be made elsewhere, where 1.0 GiB are free: 2 copies (2.0 KiB), about 2 minutes at the present pace",
+            "still arriving, and moved once whole: 1 upload",
+            "to stay until there is a place: 2 copies (2.0 KiB), because no other node has room",
         ] {
             assert!(drained.contains(part), "{part}: {drained}");
         }
         let removed = operated(&Operated { departure: Some(departure), ..told(Operation::Remove, false) });
-        assert!(removed.contains("1 copies (1.0 KiB) exist nowhere else and are lost with it\n  m-1"), "{removed}");
+        assert!(removed.contains("nowhere else, and lost with it: 1 copy (1.0 KiB)\n  m-1"), "{removed}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Context, every,
-    foresight::{self, amount, time},
+    foresight::{self, amount, counted, time},
 };
 use crate::{
     progress::Progress,
@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How often a node is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A drain of which nothing moves for this long is looked at more closely.
-const STUCK_AFTER: Duration = Duration::from_secs(15);
+const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// A node, and how the act is meant.
 #[derive(Debug, Args)]
@@ -169,9 +169,9 @@ async fn until_healed(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
             (last, changed) = (Some(healing.clone()), Instant::now());
         } else if changed.elapsed() >= STUCK_AFTER {
             bail!(
-                "{} materials have fewer copies than are wanted, and none is being made: add a node, delete materials or \
-                 lower their population",
-                healing.materials
+                "{} without as many copies as are wanted, and none is being made: add a node, delete materials or lower \
+                 their population",
+                counted(healing.materials, "material is", "materials are")
             );
         }
         total = total.max(healing.bytes_left);
@@ -188,10 +188,10 @@ pub(crate) fn left(drain: &Drain) -> String {
     }
     let mut parts = Vec::new();
     if drain.copies > 0 {
-        parts.push(format!("{} copies, {}", drain.copies, size(drain.bytes_left)));
+        parts.push(format!("{}, {}", counted(drain.copies, "copy", "copies"), size(drain.bytes_left)));
     }
-    parts.extend((drain.uploads > 0).then(|| format!("{} uploads", drain.uploads)));
-    parts.extend((drain.runs > 0).then(|| format!("{} runs", drain.runs)));
+    parts.extend((drain.uploads > 0).then(|| counted(drain.uploads, "upload", "uploads")));
+    parts.extend((drain.runs > 0).then(|| counted(drain.runs, "run", "runs")));
     parts.extend(drain.seconds_left.map(time));
     format!("draining: {} left", parts.join(", "))
 }
@@ -244,7 +244,7 @@ mod tests {
     fn what_is_left_reads_well() {
         let drain = Drain { copies: 3, bytes_left: 2048, seconds_left: Some(60.0), ..Drain::default() };
         assert_eq!(left(&drain), "draining: 3 copies, 2.0 KiB, 60 seconds left");
-        assert_eq!(left(&Drain { uploads: 1, runs: 2, ..Drain::default() }), "draining: 1 uploads, 2 runs left");
+        assert_eq!(left(&Drain { uploads: 1, runs: 2, ..Drain::default() }), "draining: 1 upload, 2 runs left");
         assert_eq!(left(&Drain::default()), "drained");
     }
 }

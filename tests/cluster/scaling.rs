@@ -80,8 +80,9 @@ async fn a_node_is_emptied_under_a_viewer_removed_and_joins_anew() {
         tokio::spawn(async move {
             while !is_over.load(Ordering::SeqCst) {
                 let answer = http.get(&url).send().await.unwrap();
-                assert_eq!(answer.status(), 200);
-                tiles.fetch_add(1, Ordering::SeqCst);
+                // A machine that stands still for a moment may have no leader: a viewer comes again.
+                assert!([200, 503].contains(&answer.status().as_u16()), "{answer:?}");
+                tiles.fetch_add(u32::from(answer.status() == 200), Ordering::SeqCst);
             }
         })
     };
@@ -127,7 +128,7 @@ async fn a_wiped_node_is_another_node() {
     let bytes = noise(1_000_000, 2);
     let material = cluster.put("kept.bin", &bytes, 2).await.id;
     cluster.wait_until_whole(&material).await;
-    let old = id_of(&cluster, "node-2").await;
+    let (other, old) = (id_of(&cluster, "node-1").await, id_of(&cluster, "node-2").await);
     an_interrupted_wait_leaves_the_drain_going(&cluster, &old).await;
 
     cluster.nodes[1].kill();
@@ -136,7 +137,7 @@ async fn a_wiped_node_is_another_node() {
     cluster.wait_for_nodes(2).await;
     let healed = eventually("a copy on the new node", || async {
         let material = cluster.client.material(&material).await.ok()?;
-        let is_anew = |node: &NodeId| *node != old && node.as_str() != "n-1";
+        let is_anew = |node: &NodeId| *node != old && *node != other;
         (material.population_live == 2).then_some(material.replicas.into_iter().find(|it| is_anew(&it.node))?)
     })
     .await;
@@ -154,7 +155,8 @@ async fn a_wiped_node_is_another_node() {
     check_file(&cluster, &material, &bytes).await;
 }
 
-/// With two nodes and two copies wanted a drain comes to no end. Who waits for it may stop waiting, and may cancel it.
+/// With two nodes and two copies wanted a drain comes to no end. Who waits for it may stop waiting, or is told, and may
+/// cancel it.
 async fn an_interrupted_wait_leaves_the_drain_going(cluster: &Cluster, node: &NodeId) {
     let mut program = cluster.program(&["drain", node.as_str(), "--wait"]);
     let waiting = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -165,7 +167,9 @@ async fn an_interrupted_wait_leaves_the_drain_going(cluster: &Cluster, node: &No
     assert!(output.status.success() && message.contains(&format!("uncordon {node}")), "{message}");
     let drain = cluster.client.node(node).await.unwrap().drain.unwrap();
     assert_eq!(drain.copies, 1);
-    assert!(done(cluster, &["nodes"]).contains("draining: 1 copies"));
+    assert!(done(cluster, &["nodes"]).contains("draining: 1 copy"));
+    let message = refused(cluster, &["drain", node.as_str(), "--wait"]);
+    assert!(message.contains("every other node that takes work has a copy already"), "{message}");
     done(cluster, &["uncordon", node.as_str()]);
     assert_eq!(cluster.client.node(node).await.unwrap().drain, None);
 }

@@ -78,10 +78,10 @@ fn loses(node: &NodeId, name: &str, departure: &Departure) -> Problem {
     let (copies, bytes) = (departure.only_here.copies, departure.only_here.bytes);
     let mut lost = Vec::new();
     if copies > 0 {
-        lost.push(format!("{copies} copies of {bytes} bytes in all that exist on no other node"));
+        lost.push(format!("copies that exist on no other node ({copies}, {bytes} bytes in all)"));
     }
     if departure.uploads > 0 {
-        lost.push(format!("{} uploads that still arrive there", departure.uploads));
+        lost.push(format!("uploads that still arrive there ({})", departure.uploads));
     }
     let detail = format!("with node {node} ({name}) would be lost: {}", lost.join(", and "));
     let way_out = format!(

@@ -100,7 +100,7 @@ async fn a_node_is_drained_then_removed_and_told_so() {
     let refused = post(&server, &format!("/v1/nodes/{}/remove", first.id)).await;
     assert_eq!(refused.status(), StatusCode::CONFLICT);
     let problem: Value = refused.json().await.unwrap();
-    assert!(problem["detail"].as_str().unwrap().contains("1 copies of 1000 bytes"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("on no other node (1, 1000 bytes in all)"), "{problem}");
     assert!(problem["way_out"].as_str().unwrap().contains("drain"), "{problem}");
     let foreseen = act(&server, &first, "remove?dry_run=true").await;
     assert!(foreseen.refusal.is_some() && foreseen.departure.unwrap().only_here_materials == [material.id.clone()]);

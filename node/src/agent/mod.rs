@@ -9,7 +9,7 @@ mod report;
 use crate::{Node, NodeError, tasks::blocking};
 use microtome_client::ClientError;
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, Problem,
+    Code, Generation, MaterialId, NodeId,
     internal::{Heartbeat, HeartbeatAnswer, Inventory, Register, Registered},
     limits::INVENTORY_PAGE_MAX,
 };
@@ -106,7 +106,7 @@ impl Agent {
                 Err(ClientError::Problem(problem)) if problem.code == Code::WrongCluster => {
                     return Err(NodeError::Refused(problem));
                 }
-                Err(ClientError::Problem(problem)) if problem.code == Code::Gone => return Err(self.removed(problem)),
+                Err(error) if error.code() == Some(Code::Gone) => return Err(self.removed()),
                 Err(error) => self.failed(&error),
             }
             tokio::time::sleep(pause).await;
@@ -164,7 +164,7 @@ impl Agent {
                     tracing::warn!(%error, "the coordinator does not know this node; registering again");
                     return Ok(());
                 }
-                Err(ClientError::Problem(problem)) if problem.code == Code::Gone => return Err(self.removed(problem)),
+                Err(error) if error.code() == Some(Code::Gone) => return Err(self.removed()),
                 Err(error) => self.failed(&error),
                 Ok(()) => {}
             }
@@ -210,8 +210,8 @@ impl Agent {
         self.node.cluster.set_servers(all.cloned());
     }
 
-    fn removed(&self, problem: Problem) -> NodeError {
-        NodeError::Removed { folder: self.node.layout.root().to_owned(), reason: problem.detail }
+    fn removed(&self) -> NodeError {
+        NodeError::Removed(self.node.layout.root().to_owned())
     }
 
     /// One line for each change, not for each try.

@@ -51,7 +51,7 @@ async fn a_removed_node_ends_and_says_how_to_join_anew() {
     let coordinator = FakeCoordinator::start().await;
     coordinator.seen().refuses = Some(Code::Gone);
     let error = refusal(config(folder.path(), coordinator.url())).await;
-    assert!(matches!(error, NodeError::Removed { .. }), "{error}");
+    assert!(matches!(error, NodeError::Removed(_)), "{error}");
     assert!(error.to_string().contains("an empty data folder (--data-dir)"), "{error}");
 }
 

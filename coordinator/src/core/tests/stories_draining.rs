@@ -221,7 +221,10 @@ fn what_lives_nowhere_else_keeps_its_node_unless_it_is_meant() {
     assert_eq!((departure.to_copy, departure.only_here_materials), (amount(1, 5), vec![only.clone()]));
     let refusal = refusal.unwrap();
     assert_eq!((refusal.code, Some(&refusal.detail)), (Code::Conflict, told.refusal.as_ref()));
-    assert!(refusal.detail.contains("1 copies of 7 bytes") && refusal.way_out.contains("microtome drain n-1 --wait"));
+    assert!(
+        refusal.detail.contains("on no other node (1, 7 bytes in all)")
+            && refusal.way_out.contains("microtome drain n-1 --wait")
+    );
     assert_eq!(world.refused(remove(&n[0], false)), Code::Conflict, "also where nobody asked before");
     assert_eq!(act(&world, true).1, None);
     world.accept(remove(&n[0], true));
