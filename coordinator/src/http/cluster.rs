@@ -38,6 +38,7 @@ pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Res
     let is_due = told.to_move.copies > 0 || !told.waits_for.is_empty();
     if is_due && !how.dry_run && !told.goes_on {
         app.group.propose(Command::Rebalance { wanted: true }).await?.accepted()?;
+        tracing::info!("copies are moved until the nodes are equally full");
         told.goes_on = true;
     }
     Ok(axum::Json(told))
@@ -46,5 +47,6 @@ pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Res
 /// `DELETE /v1/cluster/rebalance`: copies under way for its sake are given up, the others stay where they are.
 pub(super) async fn leave_as_it_is(State(app): Shared) -> Result<StatusCode, Problem> {
     app.group.propose(Command::Rebalance { wanted: false }).await?.accepted()?;
+    tracing::info!("copies are not moved any more to make the nodes equally full");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 /// How far from the mean a node may be, as a fraction of its disk.
 pub const TOLERANCE: f64 = 0.02;
+
 /// A copy to be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {

@@ -13,8 +13,8 @@ use crate::core::{
 use microtome_proto::{MaterialId, NodeId};
 use std::collections::BTreeMap;
 
-/// Copies that could be moved from a node are compared up to this number in one round.
-const LOOK_MAX: usize = 1_000;
+/// So many of a node's copies are a fair sample of it: ids are in no order.
+const SAMPLE: usize = 1_000;
 
 /// How much is moved at once.
 #[derive(Debug, Clone, Copy)]
@@ -23,18 +23,23 @@ pub struct Limits {
     pub moves_max: usize,
     /// Moves to one node, and from one node.
     pub per_node_max: usize,
-    /// Copies that are compared on a node.
-    pub look_max: usize,
+    /// Copies of a node that are looked at.
+    pub seen_max: usize,
+    /// Copies that could be moved from a node and are compared.
+    pub found_max: usize,
 }
 
 impl Limits {
-    /// So many moves, and so many to and from one node.
-    pub fn new(moves_max: usize, per_node_max: usize) -> Self {
-        Self { moves_max, per_node_max, look_max: LOOK_MAX }
+    /// So many moves, and so many to and from one node. Where some are under way a look at a sample is enough to find
+    /// more; only where none is must it be known whether there are any.
+    pub fn new(moves_max: usize, per_node_max: usize, is_moving: bool) -> Self {
+        let seen_max = if is_moving { SAMPLE } else { usize::MAX };
+        Self { moves_max, per_node_max, seen_max, found_max: SAMPLE }
     }
 
     /// All that there are: what comes about in the end.
-    pub const NONE: Self = Self { moves_max: usize::MAX, per_node_max: usize::MAX, look_max: usize::MAX };
+    pub const NONE: Self =
+        Self { moves_max: usize::MAX, per_node_max: usize::MAX, seen_max: usize::MAX, found_max: usize::MAX };
 }
 
 /// What moves are looked for in, and how many.
@@ -89,14 +94,14 @@ impl Balance {
         if !self.levels.values().any(|level| self.may_begin(search, source, level)) {
             return Ok(found);
         }
-        for place in search.view.scan_keys::<OnNode>(&keys::node(from), None) {
+        for place in search.view.scan_keys::<OnNode>(&keys::node(from), None).take(search.limits.seen_max) {
             let (_, material) = place?;
             let Some(record) = search.view.get_record::<Materials>(&material)? else { continue };
             let is_up = Standing::of(&record, search.roster).counted_up == record.replicas.len();
             if record.is_settled() && is_up && self.target(search, &material, &record, from).is_some() {
                 found.push((material, record));
             }
-            if found.len() >= search.limits.look_max {
+            if found.len() >= search.limits.found_max {
                 break;
             }
         }

@@ -15,7 +15,7 @@ pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     if !balance.waits_for.is_empty() || budget == 0 {
         return Ok(Vec::new());
     }
-    let limits = Limits::new(budget, scene.knobs.moves_per_node_max);
+    let limits = Limits::new(budget, scene.knobs.moves_per_node_max, !balance.moving.is_empty());
     let (view, observed, roster) = (scene.view, scene.observed, scene.roster);
     let moves = balance.moves(&Search { view, observed, roster, limits })?;
     if moves.is_empty() && balance.moving.is_empty() && balance.copying == 0 {

@@ -55,6 +55,23 @@ fn progress_costs_no_more_than_what_is_under_way() {
 }
 
 #[test]
+fn while_something_is_moved_no_more_than_a_sample_is_looked_at() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    (0..2_000).for_each(|_| drop(world.stored(GIB / 100, 2, &[&n[0], &n[1]])));
+    world.stored(8 * GIB, 1, &[&n[0]]);
+    world.stored(GIB, 1, &[&n[0]]);
+    world.accept(Command::Rebalance { wanted: true });
+    world.knobs.moves_per_node_max = 1;
+    assert_eq!(world.plan_and_apply().len(), 1);
+    world.knobs.moves_per_node_max = 8;
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    let planned = view.reads.get();
+    assert!(planned <= 2 * 1_000 + 50, "{planned} records read of the 2,000 copies on the node");
+}
+
+#[test]
 fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
     let mut world = World::new();
     let n = world.nodes(4);
