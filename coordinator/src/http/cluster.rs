@@ -33,7 +33,7 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
 
 /// `POST /v1/cluster/rebalance`. It ends by itself.
 pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Result<axum::Json<Rebalanced>, Problem> {
-    let mut told = app.show(|scene| scene.rebalanced()).await?;
+    let mut told = app.study(|scene| scene.rebalanced()).await?;
     told.dry_run = how.dry_run;
     let is_due = told.to_move.copies > 0 || !told.waits_for.is_empty();
     if is_due && !how.dry_run && !told.goes_on {

@@ -20,7 +20,10 @@ mod uploads;
 use crate::{
     Config,
     control::{Control, unreadable},
-    core::present::{PresentError, Scene},
+    core::{
+        present::{PresentError, Scene},
+        view::ViewError,
+    },
     raft::{Group, Leader},
 };
 use axum::{
@@ -55,6 +58,15 @@ impl App {
     async fn show<T, E: Into<PresentError>>(&self, look: impl FnOnce(Scene<'_>) -> Result<T, E>) -> Result<T, Problem> {
         self.group.linearize().await?;
         self.glance(look)
+    }
+
+    /// The same where many materials have to be looked at.
+    async fn study<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Scene<'_>) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.group.linearize().await?;
+        self.control.study(look).await.map_err(|error| unreadable(&error))
     }
 
     /// Shows what this coordinator has applied.

@@ -37,7 +37,8 @@ pub(super) async fn operate(
         let known = Operation::ALL.map(Operation::as_str).join(", ");
         Problem::new(Code::NotFound, format!("nothing of this name is done to a node, only {known}"))
     })?;
-    let foreseen = app.show(|scene| operate::foresee(&scene, &id, operation, how)).await?;
+    let node = id.clone();
+    let foreseen = app.study(move |scene| operate::foresee(&scene, &node, operation, how)).await?;
     let (operated, refusal) = foreseen.ok_or_else(|| unknown(&id))?;
     if how.dry_run {
         return Ok(axum::Json(operated));
