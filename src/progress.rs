@@ -49,6 +49,11 @@ impl Progress {
         Self { bar, name: name.to_owned(), bytes, written }
     }
 
+    /// It is more than was thought.
+    pub(crate) fn grow(&self, total: u64) {
+        self.bar.set_length(total);
+    }
+
     /// So much is done, in bytes or steps.
     pub(crate) fn set(&self, position: u64) {
         // What an earlier try had done does not count as this one's speed.

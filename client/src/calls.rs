@@ -7,6 +7,7 @@ use microtome_proto::{
     cluster::Cluster as ClusterInfo,
     material::{CreateMaterial, Material, PatchMaterial},
     node::{Candidate, Node},
+    operation::{How, Operated, Operation, Rebalanced},
     page::{Page, PageQuery},
     run::{CreateRun, Pipeline, Run},
     slide::SlideInfo,
@@ -90,6 +91,30 @@ impl Cluster {
     /// `not_found` among the problems.
     pub async fn node(&self, id: &NodeId) -> Result<Node, ClientError> {
         self.ask(&Call::get(format!("/v1/nodes/{id}"))).await
+    }
+
+    /// `POST /v1/nodes/{id}/{cordon|uncordon|drain|remove}`. Repeated, it changes nothing more.
+    ///
+    /// # Errors
+    /// `conflict` where bytes would be lost, `gone` where the node was removed.
+    pub async fn operate(&self, id: &NodeId, operation: Operation, how: How) -> Result<Operated, ClientError> {
+        self.ask(&Call::new(Method::POST, format!("/v1/nodes/{id}/{operation}")).how(how)).await
+    }
+
+    /// `POST /v1/cluster/rebalance`: copies are moved until nodes are equally full.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn rebalance(&self, how: How) -> Result<Rebalanced, ClientError> {
+        self.ask(&Call::new(Method::POST, "/v1/cluster/rebalance").how(how)).await
+    }
+
+    /// `DELETE /v1/cluster/rebalance`: copies stay where they are.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn stop_rebalance(&self) -> Result<(), ClientError> {
+        self.send(&Call::new(Method::DELETE, "/v1/cluster/rebalance")).await.map(|_| ())
     }
 
     /// Where an upload of `size` bytes would go, best first.
@@ -188,6 +213,13 @@ impl Cluster {
 
     async fn page<T: DeserializeOwned>(&self, path: &str, query: &PageQuery) -> Result<Page<T>, ClientError> {
         self.ask(&Call::get(path).query("limit", query.limit).query("cursor", query.cursor.as_deref())).await
+    }
+}
+
+impl Call {
+    /// How an operator's act is meant.
+    fn how(self, how: How) -> Self {
+        self.query("dry_run", how.dry_run.then_some(true)).query("force", how.force.then_some(true))
     }
 }
 

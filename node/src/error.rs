@@ -27,6 +27,12 @@ pub enum NodeError {
         /// Why.
         cause: io::Error,
     },
+    /// An operator took it out of the cluster.
+    #[error(
+        "an operator removed this node from the cluster: what lies in {0} does not count there any more, and is left as it \
+         is. To join as a new node, start with an empty data folder (--data-dir)"
+    )]
+    Removed(PathBuf),
     /// The cluster does not want it.
     #[error("the cluster refuses this node: {}. {}", .0.detail.trim_end_matches('.'), .0.way_out)]
     Refused(Problem),

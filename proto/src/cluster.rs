@@ -1,6 +1,6 @@
 //! The cluster as a whole: `GET /v1/cluster`.
 
-use crate::{ClusterId, CoordinatorId};
+use crate::{ClusterId, CoordinatorId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One coordinator.
@@ -35,6 +35,26 @@ pub struct Healing {
     pub seconds_left: Option<f64>,
 }
 
+/// Copies being moved so that nodes are equally full, as an operator asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rebalance {
+    /// When it was asked for.
+    pub since: Timestamp,
+    /// Copies under way.
+    pub copies: u64,
+    /// Bytes still to move.
+    pub bytes_left: u64,
+    /// Bytes a second over the last seconds.
+    pub bytes_per_s: f64,
+    /// Seconds still needed at that rate; absent while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+    /// The fraction of its disk that the fullest node has used, 0 to 1.
+    pub fullest: f64,
+    /// The fraction of its disk that the emptiest node has used, 0 to 1.
+    pub emptiest: f64,
+}
+
 /// The cluster as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -60,4 +80,7 @@ pub struct Cluster {
     pub bytes: u64,
     /// What is being made whole.
     pub healing: Healing,
+    /// What is being moved for the balance's sake; absent where nobody asked for it, or it has come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalance: Option<Rebalance>,
 }

@@ -11,6 +11,7 @@ pub mod internal;
 pub mod limits;
 pub mod material;
 pub mod node;
+pub mod operation;
 pub mod page;
 pub mod problem;
 pub mod run;

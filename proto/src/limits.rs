@@ -30,5 +30,7 @@ pub const INVENTORY_PAGE_MAX: usize = 5_000;
 pub const ORDERS_MAX: usize = 256;
 /// Most damaged copies that a heartbeat tells of; those of later materials count as whole.
 pub const DAMAGED_MAX: usize = 1_000;
+/// Most materials that are named where copies would be lost.
+pub const MATERIALS_TOLD_MAX: usize = 100;
 /// Largest region that is cut in one request, in pixels.
 pub const REGION_PIXELS_MAX: u64 = 64 << 20;

@@ -143,6 +143,34 @@ pub struct Node {
     pub report: Option<NodeReport>,
     /// Verified copies that the cluster counts there.
     pub replicas: u64,
+    /// What is left to be moved away, while it is drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+}
+
+/// What a draining node still has. It is drained when copies, uploads and runs are 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Verified copies that are still counted there.
+    pub copies: u64,
+    /// Uploads that still arrive there: each is moved once it is whole.
+    pub uploads: u64,
+    /// Runs under way there: each is left to its end.
+    pub runs: u64,
+    /// Bytes of the copies still there, less what has already been copied away of them.
+    pub bytes_left: u64,
+    /// Bytes a second over the last seconds.
+    pub bytes_per_s: f64,
+    /// Seconds still needed at that rate; absent while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+}
+
+impl Drain {
+    /// Whether nothing is left there.
+    pub fn is_done(&self) -> bool {
+        self.copies == 0 && self.uploads == 0 && self.runs == 0
+    }
 }
 
 /// Where an upload would go: `GET /v1/nodes/candidates?size=N`, best first.

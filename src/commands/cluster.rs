@@ -1,13 +1,12 @@
 //! `nodes` and `cluster`: how the servers do.
 
-use super::{Context, every};
+use super::{Context, every, foresight::time, rebalance, scaling};
 use crate::terminal::{note, size, state};
 use comfy_table::{Cell, Color};
 use microtome_proto::{
     cluster::Healing,
     node::{Lifecycle, Node, Scheduling},
 };
-use std::time::Duration;
 
 /// Lists the storage nodes.
 pub(crate) async fn nodes(context: &Context) -> anyhow::Result<()> {
@@ -27,10 +26,11 @@ pub(crate) async fn nodes(context: &Context) -> anyhow::Result<()> {
 fn row(node: &Node) -> Vec<Cell> {
     let report = node.report.as_ref();
     let told = |text: Option<String>| Cell::new(text.unwrap_or_else(|| "–".to_owned()));
-    let work = match (node.lifecycle, node.scheduling) {
-        (Lifecycle::Removed, _) => state(&node.lifecycle),
-        (_, Scheduling::Active) => Cell::new("yes"),
-        (_, other) => state(&other),
+    let work = match (node.lifecycle, node.scheduling, &node.drain) {
+        (Lifecycle::Removed, _, _) => state(&node.lifecycle),
+        (_, Scheduling::Active, _) => Cell::new("yes"),
+        (_, _, Some(drain)) => Cell::new(scaling::left(drain)).fg(Color::Yellow),
+        (_, other, None) => state(&other),
     };
     vec![
         Cell::new(&node.id),
@@ -61,14 +61,16 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
         let (materials, copies, left) = (healing.materials, healing.copies, left(healing));
         format!("{materials} materials, {copies} copies under way, {left}")
     };
-    context.terminal.pairs(&[
+    let mut pairs = vec![
         ("cluster", format!("{} ({})", cluster.name, cluster.id)),
         ("version", cluster.version.clone()),
         ("nodes", format!("{} of {} answer", cluster.nodes_up, cluster.nodes)),
         ("materials", format!("{}, {}", cluster.materials, size(cluster.bytes))),
         ("healing", healing),
-        ("leader", format!("coordinator {} in term {}", cluster.leader, cluster.term)),
-    ])?;
+    ];
+    pairs.extend(cluster.rebalance.as_ref().map(|moving| ("rebalance", rebalance::left(moving))));
+    pairs.push(("leader", format!("coordinator {} in term {}", cluster.leader, cluster.term)));
+    context.terminal.pairs(&pairs)?;
     let rows = cluster.coordinators.iter().map(|coordinator| {
         let what = match (coordinator.leader, coordinator.live) {
             (true, _) => Cell::new("leads").fg(Color::Green),
@@ -84,10 +86,7 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
 
 /// What the cluster still has to copy, how fast it does, and how long that takes.
 pub(crate) fn left(healing: &Healing) -> String {
-    let time = healing.seconds_left.map(|seconds| {
-        let left = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        format!(", {} left", indicatif::HumanDuration(left))
-    });
+    let time = healing.seconds_left.map(|seconds| format!(", {} left", time(seconds)));
     let (bytes, rate) = (size(healing.bytes_left), size(healing.bytes_per_s as u64));
     format!("{bytes} to copy at {rate}/s{}", time.unwrap_or_default())
 }

@@ -3,9 +3,12 @@
 mod cluster;
 mod copies;
 mod demo;
+mod foresight;
 mod materials;
 mod put;
+mod rebalance;
 mod runs;
+mod scaling;
 mod serve;
 mod slide;
 mod token;
@@ -13,7 +16,10 @@ mod token;
 use crate::terminal::Terminal;
 use clap::{Args, Parser, Subcommand};
 use microtome_client::{ClientError, Cluster, check_address};
-use microtome_proto::page::{Page, PageQuery};
+use microtome_proto::{
+    operation::Operation,
+    page::{Page, PageQuery},
+};
 use std::time::Duration;
 
 /// How long a command waits for a cluster in trouble, a new leader for example.
@@ -65,6 +71,16 @@ enum Command {
     Rm(materials::Rm),
     /// List the storage nodes
     Nodes,
+    /// Give a node nothing new; what is there stays
+    Cordon(scaling::Act),
+    /// Give a node work again; cancels a drain
+    Uncordon(scaling::Act),
+    /// Move everything away from a node
+    Drain(scaling::Act),
+    /// Take a node out of the cluster, for good
+    Remove(scaling::Remove),
+    /// Move copies until the nodes are equally full
+    Rebalance(rebalance::Rebalance),
     /// Show the cluster: coordinators, leader, healing
     Cluster,
     /// Run a pipeline on materials, where they are
@@ -120,6 +136,11 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
         Command::Get(get) => Box::pin(materials::get(&context, get)).await,
         Command::Rm(rm) => materials::remove(&context, rm).await,
         Command::Nodes => cluster::nodes(&context).await,
+        Command::Cordon(act) => scaling::act(&context, Operation::Cordon, act).await,
+        Command::Uncordon(act) => scaling::act(&context, Operation::Uncordon, act).await,
+        Command::Drain(act) => scaling::act(&context, Operation::Drain, act).await,
+        Command::Remove(remove) => scaling::remove(&context, remove).await,
+        Command::Rebalance(options) => rebalance::run(&context, options).await,
         Command::Cluster => cluster::cluster(&context).await,
         Command::Run(run) => runs::run(&context, run).await,
         Command::Runs => runs::list(&context).await,

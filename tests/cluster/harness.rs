@@ -89,6 +89,13 @@ impl Server {
         self.child.is_some()
     }
 
+    /// The exit code of one that has ended by itself.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.child.as_mut()?.try_wait().unwrap()?;
+        self.child = None;
+        status.code()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -278,16 +285,21 @@ impl Cluster {
 
     /// Runs the program's command line against this cluster.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.program(arguments).output().unwrap()
+    }
+
+    /// The same, not started yet.
+    pub fn program(&self, arguments: &[&str]) -> Command {
         let servers: Vec<_> = self.coordinators.iter().map(|server| server.url.as_str()).collect();
-        Command::new(env!("CARGO_BIN_EXE_microtome"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_microtome"));
+        program
             .args(arguments)
             .env("MICROTOME_SERVER", servers.join(","))
             .env("HOME", self.dir.path())
             .env_remove("XDG_STATE_HOME")
             .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        program
     }
 
     /// The same with `--json`, which must succeed: what it printed.

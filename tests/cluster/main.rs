@@ -5,6 +5,7 @@
 //! fails, and then prints the ends of the servers' logs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 
+#[allow(dead_code)]
 mod harness;
 mod slides;
 
@@ -15,4 +16,5 @@ mod failover;
 mod pixels;
 mod population;
 mod runs;
+mod scaling;
 mod upload;

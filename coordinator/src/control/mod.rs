@@ -165,18 +165,25 @@ impl Control {
         }
     }
 
-    /// Plans off the runtime's threads: many materials may need work.
     async fn plan(self: &Arc<Self>) -> Result<Vec<Command>, ViewError> {
+        let now_ms = self.now_ms();
+        self.hear(|observed| observed.tick(now_ms, &self.timing, self.knobs.failure_pause_ms));
+        let knobs = self.knobs;
+        self.study(move |scene| plan(scene.view, scene.observed, scene.now_ms, scene.timing, &knobs)).await
+    }
+
+    /// Looks at many materials: off the runtime's threads, and without keeping nodes from being heard.
+    pub(crate) async fn study<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(Scene<'_>) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, ViewError> {
         let control = Arc::clone(self);
-        let planned = tokio::task::spawn_blocking(move || {
-            let now_ms = control.now_ms();
-            let observed = control.hear(|observed| {
-                observed.tick(now_ms, &control.timing, control.knobs.failure_pause_ms);
-                observed.clone()
-            });
-            control.group.read(|view| plan(view, &observed, now_ms, &control.timing, &control.knobs))
+        let studied = tokio::task::spawn_blocking(move || {
+            let (observed, now_ms, timing) =
+                (&control.hear(|observed| observed.clone()), control.now_ms(), &control.timing);
+            control.group.read(|view| look(Scene { view, observed, now_ms, timing }))
         });
-        planned.await.unwrap_or_else(|error| Err(ViewError::Store(error.to_string())))
+        studied.await.unwrap_or_else(|error| Err(ViewError::Store(error.to_string())))
     }
 }
 

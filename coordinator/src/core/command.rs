@@ -52,10 +52,19 @@ pub enum Command {
         /// From now on.
         scheduling: Scheduling,
     },
-    /// Takes a node out of the cluster for good: its copies are made anew elsewhere, its id is never used again.
+    /// Takes a node out of the cluster for good: its copies are made anew elsewhere, its id is never used again. Refused
+    /// where bytes are on no other node that belongs to the cluster.
     RemoveNode {
         /// The node.
         node: NodeId,
+        /// Removes it also where bytes are lost with it.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Copies are moved until nodes are equally full, or no longer.
+    Rebalance {
+        /// From now on.
+        wanted: bool,
     },
     /// What a node's inventory changes in the books, see [`super::settle`]: copies told as lost are taken out, copies
     /// that are there count again.
@@ -114,6 +123,16 @@ pub enum Command {
     AddReplica {
         /// The material.
         material: MaterialId,
+        /// The node.
+        node: NodeId,
+    },
+    /// Assigns a copy to a node in place of the one on another, which stays until the new one is verified. Repeating it
+    /// answers with the assignment that is there.
+    MoveReplica {
+        /// The material.
+        material: MaterialId,
+        /// The node whose copy goes in the end.
+        from: NodeId,
         /// The node.
         node: NodeId,
     },

@@ -4,14 +4,19 @@
 //! function of the books and one [`command::Proposal`] from the log. The leader's *eyes* ([`observed`]) are its own
 //! memory of heartbeats and are never stored. From both follow the commands that the leader proposes by itself
 //! ([`plan`]), what each node is told ([`orders`]), what an inventory means ([`settle`]), where bytes go
-//! ([`placement`]) and what users see ([`present`]).
+//! ([`placement`]), what operators do to nodes ([`operate`], [`departure`]), how unequally full the nodes are ([`balance`]) and
+//! what users see ([`present`]).
 
 pub mod apply;
+pub mod balance;
 pub mod command;
+pub mod departure;
 mod draft;
 pub mod keys;
 pub mod observed;
+pub mod operate;
 pub mod orders;
+mod pace;
 pub mod placement;
 pub mod plan;
 pub mod present;

@@ -193,6 +193,12 @@ impl Observed {
         self.nodes.get(node)
     }
 
+    /// How far a copy is on its way to a node, where it was heard of under this assignment.
+    pub fn arrival(&self, material: &MaterialId, node: &NodeId, generation: Generation) -> Option<&Arrival> {
+        let arrival = self.nodes.get(node)?.incoming.get(material)?;
+        (arrival.generation == generation).then_some(arrival)
+    }
+
     /// Whether a copy failed on a node lately.
     pub fn failed_lately(&self, material: &MaterialId, node: &NodeId) -> bool {
         self.replica_failures.contains_key(&(material.clone(), node.clone()))

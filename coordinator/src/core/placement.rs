@@ -6,24 +6,26 @@ use super::{
     keys,
     observed::{Observed, Timing},
     roster::{Peer, Roster},
-    tables::Arriving,
+    tables::{Arriving, MaterialRecord},
     view::{Typed, View, ViewError},
 };
-use microtome_proto::{MaterialId, NodeId, node::Candidate};
+use microtome_proto::{MaterialId, NodeId, material::ReplicaState, node::Candidate};
 use std::collections::BTreeMap;
 
 /// A node that takes new bytes, with what is planned for it.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     url: String,
-    zone: Option<String>,
-    room: u64,
-    disk_total: u64,
+    pub(super) zone: Option<String>,
+    pub(super) room: u64,
+    pub(super) disk_total: u64,
     cpu: f64,
     /// Copies and uploads on their way.
     arriving: usize,
+    /// Their bytes, told or not.
+    pub(super) arriving_bytes: u64,
     /// Copies on their way.
-    copying: usize,
+    pub(super) copying: usize,
 }
 
 impl Site {
@@ -50,6 +52,11 @@ impl Sites {
         Ok(Self(sites))
     }
 
+    /// All of them, in the order of their ids' text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Site)> {
+        self.0.iter()
+    }
+
     /// Nodes with room for `size` bytes, the best first.
     fn with_room(&self, size: u64) -> Vec<(&NodeId, &Site, f64)> {
         let mut sites: Vec<_> = self
@@ -60,6 +67,11 @@ impl Sites {
             .collect();
         sites.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(b.0)));
         sites
+    }
+
+    /// Bytes that can still be promised on all of them.
+    pub(super) fn room(&self) -> u64 {
+        self.0.values().map(|site| site.room).sum()
     }
 
     /// The largest copy that any node could still take: what is larger need not be looked at.
@@ -75,8 +87,7 @@ impl Sites {
         observed: &Observed,
         copies_per_node_max: usize,
     ) -> Option<NodeId> {
-        let crowd =
-            |site: &Site| site.zone.as_ref().map_or(0, |zone| wish.zones.iter().filter(|taken| *taken == zone).count());
+        let crowd = |site: &Site| crowd(site.zone.as_deref(), &wish.zones);
         let (node, _) = self
             .0
             .iter()
@@ -98,6 +109,11 @@ impl Sites {
     }
 }
 
+/// How many of the copies in `zones` stand in this one. A node without a zone stands alone.
+pub(super) fn crowd(zone: Option<&str>, zones: &[String]) -> usize {
+    zone.map_or(0, |zone| zones.iter().filter(|taken| *taken == zone).count())
+}
+
 /// One more copy that is wanted.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
@@ -109,12 +125,29 @@ pub(super) struct Wish {
     pub(super) zones: Vec<String>,
 }
 
+impl Wish {
+    /// One more copy of a material, spread over the zones of those that stay.
+    pub(super) fn of(material: &MaterialId, record: &MaterialRecord, roster: &Roster<'_>) -> Self {
+        let zones = record
+            .replicas
+            .iter()
+            .filter(|replica| replica.state != ReplicaState::Dropping)
+            .filter_map(|replica| roster.get(&replica.node))
+            .filter(|peer| peer.counts() && !peer.is_draining())
+            .filter_map(|peer| peer.record.zone.clone())
+            .collect();
+        let taken = record.replicas.iter().map(|replica| replica.node.clone()).collect();
+        Self { material: material.clone(), size: record.size, taken, zones }
+    }
+}
+
 fn site(view: &dyn View, id: &NodeId, peer: &Peer<'_>) -> Result<Option<Site>, ViewError> {
     let Some(seen) = peer.seen else { return Ok(None) };
-    let (mut room, mut arriving, mut copying) = (seen.report.room(), 0, 0);
+    let (mut room, mut arriving, mut arriving_bytes, mut copying) = (seen.report.room(), 0, 0, 0);
     for entry in view.scan_records::<Arriving>(&keys::node(id), None) {
         let ((_, material), record) = entry?;
         arriving += 1;
+        arriving_bytes += record.size;
         copying += usize::from(record.copying);
         let is_told = seen.incoming.get(&material).is_some_and(|told| told.generation == record.generation);
         if !is_told {
@@ -128,6 +161,7 @@ fn site(view: &dyn View, id: &NodeId, peer: &Peer<'_>) -> Result<Option<Site>, V
         disk_total: seen.report.disk_total,
         cpu: seen.report.cpu,
         arriving,
+        arriving_bytes,
         copying,
     }))
 }

@@ -53,6 +53,12 @@ impl Peer<'_> {
         self.is_up() && self.record.scheduling == Scheduling::Active && !self.takes_work()
     }
 
+    /// Whether it takes work soon: it was silent for a moment, or this leader has not heard it yet, or it still tells what
+    /// it holds.
+    pub fn is_expected(&self) -> bool {
+        self.counts() && self.record.scheduling == Scheduling::Active && !self.takes_work()
+    }
+
     /// How busy it is, for choosing the least busy one: requests first, then CPU in thousandths.
     pub fn load(&self) -> (u32, u64) {
         self.seen.map_or((u32::MAX, u64::MAX), |seen| {
@@ -107,6 +113,13 @@ impl<'a> Roster<'a> {
         let availability = observed.availability(&id, now_ms, timing);
         let seen = observed.seen(&id);
         self.peers.insert(id, Peer { record, availability, seen });
+    }
+
+    /// Looks at a node as if its record were another.
+    pub fn suppose(&mut self, node: &NodeId, change: impl FnOnce(&mut NodeRecord)) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            change(&mut peer.record);
+        }
     }
 
     /// A node.

@@ -6,7 +6,7 @@ use super::{
     tables::{MaterialRecord, OnNode, ReplicaRecord, Unsettled},
     view::{Typed, View, ViewError},
 };
-use microtome_proto::{MaterialId, material::ReplicaState};
+use microtome_proto::{MaterialId, NodeId, material::ReplicaState};
 use std::collections::BTreeSet;
 
 /// A material's copies by what they are worth just now.
@@ -19,6 +19,8 @@ pub(super) struct Standing<'m> {
     pub(super) counted_up: usize,
     /// On their way to nodes that count and are not being emptied.
     pub(super) copying: Vec<&'m ReplicaRecord>,
+    /// Those of them that take the place of one in `counted_up`: in the end they make no copy more.
+    pub(super) moving: usize,
     /// Damaged, on nodes that answer and are not being emptied: mended where another copy is up.
     pub(super) mending: Vec<&'m ReplicaRecord>,
     /// On their way to nodes that are down or to be emptied: not waited for.
@@ -32,6 +34,7 @@ impl<'m> Standing<'m> {
             counted: 0,
             counted_up: 0,
             copying: Vec::new(),
+            moving: 0,
             mending: Vec::new(),
             hopeless: Vec::new(),
         };
@@ -52,6 +55,9 @@ impl<'m> Standing<'m> {
                 ReplicaState::Damaged | ReplicaState::Receiving | ReplicaState::Dropping => {}
             }
         }
+        let is_kept = |node: &NodeId| roster.is(node, |peer| peer.is_up() && !peer.is_draining());
+        let stays = |from: &NodeId| is_kept(from) && standing.up.iter().any(|replica| replica.node == *from);
+        standing.moving = standing.copying.iter().filter(|moved| moved.replaces.as_ref().is_some_and(stays)).count();
         standing
     }
 

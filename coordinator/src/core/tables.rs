@@ -37,6 +37,9 @@ pub struct MetaRecord {
     pub materials: u64,
     /// Their bytes, each counted once.
     pub bytes: u64,
+    /// Since when copies are moved so that nodes are equally full; none where nobody wants it, or it has come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebalancing_since: Option<Timestamp>,
 }
 
 /// A node that was ever registered.
@@ -85,6 +88,16 @@ pub struct ReplicaRecord {
     pub state: ReplicaState,
     /// Its assignment.
     pub generation: Generation,
+    /// The node whose copy it takes the place of, while that one is there: a move for the balance's sake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<NodeId>,
+}
+
+impl ReplicaRecord {
+    /// A copy that takes no other one's place.
+    pub fn new(node: &NodeId, state: ReplicaState, generation: Generation) -> Self {
+        Self { node: node.clone(), state, generation, replaces: None }
+    }
 }
 
 /// A material and its copies.

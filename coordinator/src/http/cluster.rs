@@ -1,8 +1,14 @@
 //! `/v1/cluster`.
 
 use super::Shared;
-use axum::extract::State;
-use microtome_proto::{Code, Problem, cluster::Cluster};
+use crate::core::command::Command;
+use axum::{extract::State, http::StatusCode};
+use microtome_proto::{
+    Code, Problem,
+    cluster::Cluster,
+    operation::{How, Rebalanced},
+};
+use microtome_server::extract::Query;
 
 /// `GET /v1/cluster`.
 pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Problem> {
@@ -21,5 +27,26 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         materials: overview.materials,
         bytes: overview.bytes,
         healing: overview.healing,
+        rebalance: overview.rebalance,
     }))
+}
+
+/// `POST /v1/cluster/rebalance`. It ends by itself.
+pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Result<axum::Json<Rebalanced>, Problem> {
+    let mut told = app.study(|scene| scene.rebalanced()).await?;
+    told.dry_run = how.dry_run;
+    let is_due = told.to_move.copies > 0 || !told.waits_for.is_empty();
+    if is_due && !how.dry_run && !told.goes_on {
+        app.group.propose(Command::Rebalance { wanted: true }).await?.accepted()?;
+        tracing::info!("copies are moved until the nodes are equally full");
+        told.goes_on = true;
+    }
+    Ok(axum::Json(told))
+}
+
+/// `DELETE /v1/cluster/rebalance`: copies under way for its sake are given up, the others stay where they are.
+pub(super) async fn leave_as_it_is(State(app): Shared) -> Result<StatusCode, Problem> {
+    app.group.propose(Command::Rebalance { wanted: false }).await?.accepted()?;
+    tracing::info!("copies are not moved any more to make the nodes equally full");
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -20,7 +20,10 @@ mod uploads;
 use crate::{
     Config,
     control::{Control, unreadable},
-    core::present::{PresentError, Scene},
+    core::{
+        present::{PresentError, Scene},
+        view::ViewError,
+    },
     raft::{Group, Leader},
 };
 use axum::{
@@ -57,6 +60,15 @@ impl App {
         self.glance(look)
     }
 
+    /// The same where many materials have to be looked at.
+    async fn study<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Scene<'_>) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.group.linearize().await?;
+        self.control.study(look).await.map_err(|error| unreadable(&error))
+    }
+
     /// Shows what this coordinator has applied.
     fn glance<T, E: Into<PresentError>>(&self, look: impl FnOnce(Scene<'_>) -> Result<T, E>) -> Result<T, Problem> {
         self.control.scene(look).map_err(|error| match error.into() {
@@ -89,7 +101,9 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/candidates", get(nodes::candidates))
         .route("/v1/nodes/{id}", get(nodes::show))
+        .route("/v1/nodes/{id}/{act}", post(nodes::operate))
         .route("/v1/cluster", get(cluster::show))
+        .route("/v1/cluster/rebalance", post(cluster::rebalance).delete(cluster::leave_as_it_is))
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/outputs", get(runs::outputs))

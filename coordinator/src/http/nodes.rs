@@ -1,11 +1,12 @@
 //! `/v1/nodes`.
 
 use super::Shared;
-use crate::core::placement;
+use crate::core::{operate, placement};
 use axum::extract::State;
 use microtome_proto::{
     Code, NodeId, Problem,
     node::{Candidate, Node},
+    operation::{How, Operated, Operation},
     page::{Page, PageQuery},
 };
 use microtome_server::extract::{Path, Query};
@@ -22,7 +23,38 @@ pub(super) async fn list(
 /// `GET /v1/nodes/{id}`.
 pub(super) async fn show(State(app): Shared, Path(id): Path<NodeId>) -> Result<axum::Json<Node>, Problem> {
     let found = app.show(|scene| scene.node(&id)).await?;
-    found.map(axum::Json).ok_or_else(|| Problem::new(Code::NotFound, format!("there is no node {id}")))
+    found.map(axum::Json).ok_or_else(|| unknown(&id))
+}
+
+/// `POST /v1/nodes/{id}/{cordon|uncordon|drain|remove}`.
+pub(super) async fn operate(
+    State(app): Shared,
+    Path((id, act)): Path<(NodeId, String)>,
+    Query(how): Query<How>,
+) -> Result<axum::Json<Operated>, Problem> {
+    let known = Operation::ALL.into_iter().find(|operation| operation.as_str() == act);
+    let operation = known.ok_or_else(|| {
+        let known = Operation::ALL.map(Operation::as_str).join(", ");
+        Problem::new(Code::NotFound, format!("nothing of this name is done to a node, only {known}"))
+    })?;
+    let node = id.clone();
+    let foreseen = app.study(move |scene| operate::foresee(&scene, &node, operation, how)).await?;
+    let (operated, refusal) = foreseen.ok_or_else(|| unknown(&id))?;
+    if how.dry_run {
+        return Ok(axum::Json(operated));
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    if operated.changes {
+        app.group.propose(operate::command(&id, operation, how)).await?.accepted()?;
+        tracing::info!(node = %id, name = operated.name, %operation, force = how.force, "an operator's act on a node");
+    }
+    Ok(axum::Json(operated))
+}
+
+fn unknown(id: &NodeId) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no node {id}"))
 }
 
 /// The query of [`candidates`].

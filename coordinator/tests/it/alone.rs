@@ -78,6 +78,8 @@ async fn a_secret_keeps_strangers_out() {
         token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token)).send()
     };
     assert_eq!(code(ask("/v1/cluster", None).await.unwrap()).await, "unauthorized");
+    let remove = http().post(format!("{}/v1/nodes/n-1/remove?force=true", server.url)).send().await.unwrap();
+    assert_eq!(code(remove).await, "unauthorized");
     assert_eq!(ask("/v1/cluster", Some(&person)).await.unwrap().status(), StatusCode::OK);
     let internal = "/internal/v1/raft/standing?of=2";
     assert_eq!(code(ask(internal, None).await.unwrap()).await, "unauthorized");

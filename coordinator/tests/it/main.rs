@@ -7,3 +7,4 @@ mod common;
 mod alone;
 mod api;
 mod group;
+mod scaling;

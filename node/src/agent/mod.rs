@@ -60,8 +60,8 @@ impl Agent {
     /// Goes on until the node stops.
     ///
     /// # Errors
-    /// [`NodeError::Refused`] where the data folder belongs to another cluster, [`NodeError::Folder`] where the node's
-    /// id cannot be written down.
+    /// [`NodeError::Refused`] where the data folder belongs to another cluster, [`NodeError::Removed`] where the node was
+    /// removed from this one, [`NodeError::Folder`] where its id cannot be written down.
     pub(crate) async fn run(mut self) -> Result<(), NodeError> {
         let stop = self.node.stop.clone();
         tokio::select! {
@@ -74,7 +74,7 @@ impl Agent {
         loop {
             let registered = self.register().await?;
             self.inventory_due = true;
-            self.beat(&registered).await;
+            self.beat(&registered).await?;
             tokio::time::sleep(PAUSE_FIRST).await;
         }
     }
@@ -106,6 +106,7 @@ impl Agent {
                 Err(ClientError::Problem(problem)) if problem.code == Code::WrongCluster => {
                     return Err(NodeError::Refused(problem));
                 }
+                Err(error) if error.code() == Some(Code::Gone) => return Err(self.removed()),
                 Err(error) => self.failed(&error),
             }
             tokio::time::sleep(pause).await;
@@ -161,7 +162,7 @@ impl Agent {
     }
 
     /// Beats until the coordinator does not know the node any more.
-    async fn beat(&mut self, registered: &Registered) {
+    async fn beat(&mut self, registered: &Registered) -> Result<(), NodeError> {
         let (shortest, longest) = HEARTBEAT_RANGE;
         let every = Duration::from_millis(registered.heartbeat_ms).clamp(shortest, longest);
         let mut ticks = tokio::time::interval(every);
@@ -171,8 +172,9 @@ impl Agent {
             match self.tell(&registered.node).await {
                 Err(error) if error.code() == Some(Code::NotFound) => {
                     tracing::warn!(%error, "the coordinator does not know this node; registering again");
-                    return;
+                    return Ok(());
                 }
+                Err(error) if error.code() == Some(Code::Gone) => return Err(self.removed()),
                 Err(error) => self.failed(&error),
                 Ok(()) => {}
             }
@@ -217,6 +219,10 @@ impl Agent {
         let own = &self.introduction.coordinators;
         let all = coordinators.iter().chain(own.iter().filter(|url| !coordinators.contains(url)));
         self.node.cluster.set_servers(all.cloned());
+    }
+
+    fn removed(&self) -> NodeError {
+        NodeError::Removed(self.node.layout.root().to_owned())
     }
 
     /// One line for each change, not for each try.

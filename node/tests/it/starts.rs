@@ -46,6 +46,16 @@ async fn a_folder_of_another_cluster_is_refused_with_a_way_out() {
 }
 
 #[tokio::test]
+async fn a_removed_node_ends_and_says_how_to_join_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = FakeCoordinator::start().await;
+    coordinator.seen().refuses = Some(Code::Gone);
+    let error = refusal(config(folder.path(), coordinator.url())).await;
+    assert!(matches!(error, NodeError::Removed(_)), "{error}");
+    assert!(error.to_string().contains("an empty data folder (--data-dir)"), "{error}");
+}
+
+#[tokio::test]
 async fn a_node_serves_what_it_holds_without_any_coordinator() {
     let node = TestNode::start().await;
     let (id, data) = (material(1), bytes(100_000, 1));

@@ -13,8 +13,8 @@ use microtome_proto::{MaterialId, NodeId, RunId, Timestamp, material::ReplicaSta
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes a material. An upload that lost its only place is deleted with it; of a deleted material every copy is to be
-/// freed; a deleted material without copies is no more. One that never arrived gives its request's key back, so that who
-/// asks again is given one that can.
+/// freed; a deleted material without copies is no more; a copy takes the place of another only while that one is there.
+/// One that never arrived gives its request's key back, so that who asks again is given one that can.
 pub(super) fn store_material(
     draft: &mut Draft<'_>,
     at: Timestamp,
@@ -32,6 +32,10 @@ pub(super) fn store_material(
         for replica in &mut after.replicas {
             replica.state = ReplicaState::Dropping;
         }
+    }
+    let places: BTreeSet<_> = after.replicas.iter().map(|replica| replica.node.clone()).collect();
+    for replica in &mut after.replicas {
+        replica.replaces = replica.replaces.take().filter(|from| places.contains(from));
     }
     let after = (!after.is_deleted() || !after.replicas.is_empty()).then_some(after);
     if before == after.as_ref() {

@@ -57,7 +57,7 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,
-        replicas: vec![ReplicaRecord { node: node.clone(), state: ReplicaState::Receiving, generation }],
+        replicas: vec![ReplicaRecord::new(node, ReplicaState::Receiving, generation)],
     };
     store_material(draft, at, &id, None, record)?;
     Ok(Outcome::Material { material: id, generation, existed: false })
@@ -97,7 +97,7 @@ pub(super) fn move_upload(
     let generation = next_generation(draft)?;
     let mut after = before.clone();
     after.replicas.retain(|replica| replica.state != ReplicaState::Receiving);
-    after.replicas.push(ReplicaRecord { node: node.clone(), state: ReplicaState::Receiving, generation });
+    after.replicas.push(ReplicaRecord::new(node, ReplicaState::Receiving, generation));
     store_material(draft, at, material, Some(&before), after)?;
     Ok(Outcome::Assigned { generation })
 }

@@ -61,7 +61,8 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
             nodes::register(draft, at, instance, &told)
         }
         Command::ScheduleNode { node, scheduling } => nodes::schedule(draft, node, *scheduling),
-        Command::RemoveNode { node } => nodes::remove(draft, node),
+        Command::RemoveNode { node, force } => nodes::remove(draft, node, *force),
+        Command::Rebalance { wanted } => nodes::rebalance(draft, at, *wanted),
         Command::SettleNode { node, lost, held } => replicas::settle(draft, at, node, lost, held),
         Command::CreateMaterial { request, name, size, media_type, blake3, population, origin, node } => {
             let wanted = materials::Wanted {
@@ -82,7 +83,8 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
             materials::update(draft, at, material, name.as_deref(), *population)
         }
         Command::DeleteMaterial { material } => materials::delete(draft, at, material),
-        Command::AddReplica { material, node } => replicas::add(draft, at, material, node),
+        Command::AddReplica { material, node } => replicas::add(draft, at, material, node, None),
+        Command::MoveReplica { material, from, node } => replicas::add(draft, at, material, node, Some(from)),
         Command::ReplicaVerified { material, node, generation, size, blake3 } => {
             replicas::verified(draft, at, material, node, *generation, (*size, blake3))
         }

@@ -1,14 +1,16 @@
-//! Nodes: their registration, what the operator wants of them, their end.
+//! Nodes: their registration, what the operator wants of them and of the balance between them, their end.
 
 use super::{Applied, Stop, meta, next, refuse};
 use crate::core::{
     command::Outcome,
     draft::Draft,
-    tables::{Instances, Meta, NodeRecord, Nodes},
+    keys,
+    tables::{Instances, Materials, Meta, NodeRecord, Nodes, OnNode},
     view::Typed,
 };
 use microtome_proto::{
     ClusterId, Code, NodeId, Timestamp,
+    material::ReplicaState,
     node::{Lifecycle, Scheduling},
 };
 use std::collections::BTreeMap;
@@ -74,11 +76,42 @@ pub(super) fn schedule(draft: &mut Draft<'_>, node: &NodeId, scheduling: Schedul
     Ok(Outcome::Done)
 }
 
-pub(super) fn remove(draft: &mut Draft<'_>, node: &NodeId) -> Applied {
+pub(super) fn remove(draft: &mut Draft<'_>, node: &NodeId, force: bool) -> Applied {
     let mut record = known(draft, node)?;
     if record.lifecycle != Lifecycle::Removed {
+        if !force {
+            holds_nothing_alone(draft, node)?;
+        }
         record.lifecycle = Lifecycle::Removed;
         draft.put::<Nodes>(node, &record)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Refuses where a node has bytes that no other member has. Looks at all that is there: a drained node has nothing.
+fn holds_nothing_alone(draft: &Draft<'_>, node: &NodeId) -> Result<(), Stop> {
+    for place in draft.scan_keys::<OnNode>(&keys::node(node), None) {
+        let (_, material) = place?;
+        let Some(record) = draft.get_record::<Materials>(&material)? else { continue };
+        let state = record.replica(node).map(|replica| replica.state);
+        let mut is_alone =
+            matches!(state, Some(ReplicaState::Receiving | ReplicaState::Verified | ReplicaState::Damaged));
+        for other in record.verified().filter(|replica| replica.node != *node) {
+            is_alone &= !is_member(draft, &other.node)?;
+        }
+        if is_alone {
+            return refuse(Code::Conflict, format!("what node {node} has of {material} is on no other node"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn rebalance(draft: &mut Draft<'_>, at: Timestamp, wanted: bool) -> Applied {
+    let mut meta = meta(draft)?;
+    let since = meta.rebalancing_since;
+    meta.rebalancing_since = if wanted { since.or(Some(at)) } else { None };
+    if meta.rebalancing_since != since {
+        draft.put::<Meta>(&(), &meta)?;
     }
     Ok(Outcome::Done)
 }
@@ -88,6 +121,11 @@ fn known(draft: &Draft<'_>, node: &NodeId) -> Result<NodeRecord, Stop> {
         Some(record) => Ok(record),
         None => refuse(Code::NotFound, format!("there is no node {node}")),
     }
+}
+
+/// Whether a node belongs to the cluster.
+pub(super) fn is_member(draft: &Draft<'_>, node: &NodeId) -> Result<bool, Stop> {
+    Ok(draft.get_record::<Nodes>(node)?.is_some_and(|record| record.lifecycle == Lifecycle::Member))
 }
 
 /// A node that belongs to the cluster.

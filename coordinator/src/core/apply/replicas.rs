@@ -9,7 +9,14 @@ use crate::core::{
 };
 use microtome_proto::{Code, Generation, MaterialId, NodeId, Timestamp, internal::Held, material::ReplicaState};
 
-pub(super) fn add(draft: &mut Draft<'_>, at: Timestamp, material: &MaterialId, node: &NodeId) -> Applied {
+/// Assigns one more copy, or one in place of that on the node `replaces`.
+pub(super) fn add(
+    draft: &mut Draft<'_>,
+    at: Timestamp,
+    material: &MaterialId,
+    node: &NodeId,
+    replaces: Option<&NodeId>,
+) -> Applied {
     let before = living(draft, material)?;
     nodes::member(draft, node)?;
     match before.replica(node) {
@@ -22,9 +29,15 @@ pub(super) fn add(draft: &mut Draft<'_>, at: Timestamp, material: &MaterialId, n
     if before.verified().next().is_none() {
         return refuse(Code::Conflict, format!("there is no verified copy of {material} to copy from"));
     }
+    if let Some(from) = replaces
+        && before.replica(from).is_none_or(|replica| replica.state != ReplicaState::Verified)
+    {
+        return refuse(Code::Conflict, format!("node {from} has no verified copy of {material} to be moved"));
+    }
     let generation = next_generation(draft)?;
     let mut after = before.clone();
-    after.replicas.push(ReplicaRecord { node: node.clone(), state: ReplicaState::Copying, generation });
+    let added = ReplicaRecord::new(node, ReplicaState::Copying, generation);
+    after.replicas.push(ReplicaRecord { replaces: replaces.cloned(), ..added });
     store_material(draft, at, material, Some(&before), after)?;
     Ok(Outcome::Assigned { generation })
 }
@@ -85,13 +98,13 @@ pub(super) fn free(
 ) -> Applied {
     let Some(before) = draft.get_record::<Materials>(material)? else { return Ok(Outcome::Done) };
     let state = assigned(&before, material, node, generation)?.state;
-    if state == ReplicaState::Verified && before.verified().count() <= before.population as usize {
+    if state == ReplicaState::Verified && verified_on_members(draft, &before)? <= before.population as usize {
         return refuse(
             Code::Conflict,
             format!("no more copies of {material} than the {} wanted are verified", before.population),
         );
     }
-    if state == ReplicaState::Damaged && before.verified().next().is_none() {
+    if state == ReplicaState::Damaged && verified_on_members(draft, &before)? == 0 {
         return refuse(Code::Conflict, format!("no copy of {material} is whole: this one may have what others lack"));
     }
     let mut after = before.clone();
@@ -167,12 +180,21 @@ pub(crate) fn with_held(before: &MaterialRecord, node: &NodeId, held: &Held) -> 
         }
         _ => ReplicaState::Verified,
     };
-    let counted = ReplicaRecord { node: node.clone(), state, generation: held.generation };
+    let counted = ReplicaRecord::new(node, state, held.generation);
     match after.replicas.iter_mut().find(|replica| replica.node == *node) {
         Some(replica) => *replica = counted,
         None => after.replicas.push(counted),
     }
     Some(after)
+}
+
+/// Verified copies on nodes that belong to the cluster: what a removed node held is not relied on.
+fn verified_on_members(draft: &Draft<'_>, record: &MaterialRecord) -> Result<usize, Stop> {
+    let mut count = 0;
+    for replica in record.verified() {
+        count += usize::from(nodes::is_member(draft, &replica.node)?);
+    }
+    Ok(count)
 }
 
 /// The copy that a report is about.

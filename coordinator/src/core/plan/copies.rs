@@ -3,9 +3,10 @@
 use super::Scene;
 use crate::core::{
     command::Command,
+    keys,
     placement::{Sites, Wish},
     standing::{Standing, troubled},
-    tables::{MaterialRecord, Materials, ReplicaRecord},
+    tables::{MaterialRecord, Materials, ReplicaRecord, Runs, RunsOnNode},
     view::{Typed, ViewError},
 };
 use microtome_proto::{MaterialId, NodeId, material::ReplicaState, node::Scheduling};
@@ -15,7 +16,7 @@ pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     let mut round = Round { scene, ends: Vec::new(), drops: Vec::new(), wishes: Vec::new(), copying: 0 };
     for id in troubled(scene.view, scene.roster)? {
         if let Some(record) = scene.view.get_record::<Materials>(&id)? {
-            round.examine(&id, &record);
+            round.examine(&id, &record)?;
         }
     }
     let copies = round.place()?;
@@ -37,11 +38,11 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn examine(&mut self, id: &MaterialId, record: &MaterialRecord) {
+    fn examine(&mut self, id: &MaterialId, record: &MaterialRecord) -> Result<(), ViewError> {
         let standing = Standing::of(record, self.scene.roster);
         self.end_with_nodes(id, record, &standing);
         if record.is_deleted() {
-            return;
+            return Ok(());
         }
         let roster = self.scene.roster;
         if !record.readable().any(|replica| roster.is(&replica.node, |peer| peer.counts())) {
@@ -50,30 +51,19 @@ impl Round<'_> {
             for replica in &standing.copying {
                 self.drop(id, replica);
             }
-            return;
+            return Ok(());
         }
-        self.trim(id, record, &standing);
+        self.trim(id, record, &standing)?;
         if standing.up.is_empty() {
             // Nothing to copy from just now.
-            return;
+            return Ok(());
         }
         self.copying += standing.copying.len();
-        let zones = || {
-            record
-                .replicas
-                .iter()
-                .filter(|replica| replica.state != ReplicaState::Dropping)
-                .filter_map(|replica| self.scene.roster.get(&replica.node))
-                .filter(|peer| peer.counts() && !peer.is_draining())
-                .filter_map(|peer| peer.record.zone.clone())
-                .collect()
-        };
-        let taken = || record.replicas.iter().map(|replica| replica.node.clone()).collect();
         for nth in 0..standing.shortage(record) {
-            let wish = Wish { material: id.clone(), size: record.size, taken: taken(), zones: zones() };
             let population = standing.counted + standing.copying.len() + standing.mending.len() + nth;
-            self.wishes.push((population, wish));
+            self.wishes.push((population, Wish::of(id, record, roster)));
         }
+        Ok(())
     }
 
     /// What is on its way to a node that is gone will not arrive; what a removed node held is no longer its.
@@ -98,17 +88,19 @@ impl Round<'_> {
     }
 
     /// Copies beyond the population. Only those on nodes that answer are counted for it and dropped: a short silence
-    /// must not cost a copy.
-    fn trim(&mut self, id: &MaterialId, record: &MaterialRecord, standing: &Standing<'_>) {
+    /// must not cost a copy. One that is on its way in another's place is none too many while the balance is wanted.
+    /// One that a run on its node works on stays as long as the run.
+    fn trim(&mut self, id: &MaterialId, record: &MaterialRecord, standing: &Standing<'_>) -> Result<(), ViewError> {
         let population = record.population as usize;
         let mut copying = standing.copying.clone();
         copying.sort_by_key(|replica| (self.offset(id, replica), Reverse(replica.generation)));
-        let excess = (standing.counted_up + copying.len()).saturating_sub(population);
+        let moving = if self.scene.rebalances { standing.moving } else { 0 };
+        let excess = (standing.counted_up + copying.len()).saturating_sub(population + moving);
         for replica in copying.into_iter().take(excess) {
             self.drop(id, replica);
         }
         if standing.counted_up < population || !self.is_calm(standing) {
-            return;
+            return Ok(());
         }
         for replica in record.replicas.iter().filter(|replica| replica.state == ReplicaState::Damaged) {
             self.drop(id, replica);
@@ -116,17 +108,33 @@ impl Round<'_> {
         let roster = self.scene.roster;
         let (draining, mut kept): (Vec<&ReplicaRecord>, Vec<&ReplicaRecord>) =
             standing.up.iter().partition(|replica| roster.is(&replica.node, |peer| peer.is_draining()));
-        for replica in draining {
-            self.drop(id, replica);
+        let mut surplus = draining;
+        while kept.len() > population
+            && let Some(worst) = self.least_wanted(&kept)
+        {
+            surplus.push(kept.swap_remove(worst));
         }
-        while kept.len() > population {
-            let Some(worst) = self.least_wanted(&kept) else { return };
-            let replica = kept.swap_remove(worst);
-            self.drop(id, replica);
+        for replica in surplus {
+            if !self.is_worked_on(id, &replica.node)? {
+                self.drop(id, replica);
+            }
         }
+        Ok(())
     }
 
-    /// The copy to part with first: on a cordoned node, in a zone that has another one, on the fullest disk.
+    /// Whether a run on the node has the material as its input.
+    fn is_worked_on(&self, id: &MaterialId, node: &NodeId) -> Result<bool, ViewError> {
+        for entry in self.scene.view.scan_keys::<RunsOnNode>(&keys::node(node), None) {
+            let run = self.scene.view.get_record::<Runs>(&entry?.1)?;
+            if run.is_some_and(|run| run.inputs.contains(id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The copy to part with first: one that was moved, on a cordoned node, in a zone that has another one, on the
+    /// fullest disk.
     fn least_wanted(&self, replicas: &[&ReplicaRecord]) -> Option<usize> {
         let mut zones = BTreeMap::<&str, usize>::new();
         let zone = |node: &NodeId| self.scene.roster.get(node).and_then(|peer| peer.record.zone.as_deref());
@@ -135,13 +143,14 @@ impl Round<'_> {
         }
         let rank = |replica: &ReplicaRecord| {
             let peer = self.scene.roster.get(&replica.node);
+            let is_moved = replicas.iter().any(|other| other.replaces.as_ref() == Some(&replica.node));
             let is_cordoned = peer.is_some_and(|peer| peer.record.scheduling == Scheduling::Cordoned);
             let is_crowded = zone(&replica.node).is_some_and(|zone| zones.get(zone).is_some_and(|&count| count > 1));
             let used_permille = peer.and_then(|peer| peer.seen).map_or(0, |seen| {
                 let (total, room) = (u128::from(seen.report.disk_total.max(1)), u128::from(seen.report.room()));
                 1000 - (1000 * room / total).min(1000)
             });
-            (is_cordoned, is_crowded, used_permille, replica.generation)
+            (is_moved, is_cordoned, is_crowded, used_permille, replica.generation)
         };
         (0..replicas.len()).max_by_key(|&index| rank(replicas[index]))
     }
@@ -156,8 +165,8 @@ impl Round<'_> {
     }
 
     fn offset(&self, id: &MaterialId, replica: &ReplicaRecord) -> u64 {
-        let arrival = self.scene.observed.seen(&replica.node).and_then(|seen| seen.incoming.get(id));
-        arrival.filter(|arrival| arrival.generation == replica.generation).map_or(0, |arrival| arrival.offset)
+        let arrival = self.scene.observed.arrival(id, &replica.node, replica.generation);
+        arrival.map_or(0, |arrival| arrival.offset)
     }
 
     /// The lowest population first, as far as nodes and knobs allow.

@@ -1,10 +1,11 @@
 //! What the leader does by itself: copies made where they lack, dropped where there are too many, given up where their
-//! node died; runs handed out and taken back.
+//! node died, moved where nodes are to be equally full; runs handed out and taken back.
 //!
 //! Each round looks at the books and the leader's eyes anew and remembers nothing, so a command that was refused or
 //! lost is simply planned again, and one that was applied is not. Work grows with what is out of order, never with
 //! what is stored.
 
+mod balance;
 mod copies;
 mod damage;
 mod runs;
@@ -13,7 +14,8 @@ use super::{
     command::Command,
     observed::{Observed, Timing},
     roster::Roster,
-    view::{View, ViewError},
+    tables::Meta,
+    view::{Typed, View, ViewError},
 };
 
 /// How much is done at once.
@@ -23,6 +25,8 @@ pub struct Knobs {
     pub copies_max: usize,
     /// Copies under way to one node.
     pub copies_per_node_max: usize,
+    /// Copies under way to one node, and from one node, for the balance's sake only.
+    pub moves_per_node_max: usize,
     /// Runs under way on one node.
     pub runs_per_node_max: usize,
     /// Commands of one kind in one round.
@@ -39,6 +43,7 @@ impl Default for Knobs {
         Self {
             copies_max: 256,
             copies_per_node_max: 8,
+            moves_per_node_max: 2,
             runs_per_node_max: 2,
             commands_max: 1_000,
             failure_pause_ms: 60_000,
@@ -59,9 +64,14 @@ pub fn plan(
     knobs: &Knobs,
 ) -> Result<Vec<Command>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
-    let scene = Scene { view, observed, roster: &roster, now_ms, knobs };
+    let rebalances = view.get_record::<Meta>(&())?.is_some_and(|meta| meta.rebalancing_since.is_some());
+    let scene = Scene { view, observed, roster: &roster, now_ms, knobs, rebalances };
     let mut commands = damage::plan(&scene)?;
     commands.extend(copies::plan(&scene)?);
+    // What lacks comes first, and a look at the nodes is right only when nothing else is about to change them.
+    if rebalances && !commands.iter().any(|command| matches!(command, Command::AddReplica { .. })) {
+        commands.extend(balance::plan(&scene)?);
+    }
     commands.extend(runs::plan(&scene)?);
     Ok(commands)
 }
@@ -73,4 +83,6 @@ struct Scene<'a> {
     roster: &'a Roster<'a>,
     now_ms: u64,
     knobs: &'a Knobs,
+    /// Whether copies are to be moved so that nodes are equally full.
+    rebalances: bool,
 }

@@ -7,7 +7,10 @@ use crate::core::{
     tables::{Materials, Meta},
     view::{Typed, ViewError},
 };
-use microtome_proto::{ClusterId, cluster::Healing};
+use microtome_proto::{
+    ClusterId,
+    cluster::{Healing, Rebalance},
+};
 
 /// What the books and the leader know for `GET /v1/cluster`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +29,8 @@ pub struct Overview {
     pub bytes: u64,
     /// What is being made whole.
     pub healing: Healing,
+    /// What is being moved for the balance's sake.
+    pub rebalance: Option<Rebalance>,
 }
 
 impl Scene<'_> {
@@ -45,6 +50,7 @@ impl Scene<'_> {
             materials: meta.materials,
             bytes: meta.bytes,
             healing: self.healing(&roster)?,
+            rebalance: meta.rebalancing_since.map(|since| self.rebalance(since, &roster)).transpose()?,
         })
     }
 
@@ -64,8 +70,7 @@ impl Scene<'_> {
             healing.bytes_left += standing.shortage(&record) as u64 * record.size;
             for replica in standing.copying.iter().take(lacking) {
                 healing.copies += 1;
-                let arrival = self.observed.seen(&replica.node).and_then(|seen| seen.incoming.get(&id));
-                let arrival = arrival.filter(|arrival| arrival.generation == replica.generation);
+                let arrival = self.observed.arrival(&id, &replica.node, replica.generation);
                 healing.bytes_left += record.size.saturating_sub(arrival.map_or(0, |arrival| arrival.offset));
                 healing.bytes_per_s += arrival.map_or(0.0, |arrival| arrival.bytes_per_s);
             }

@@ -2,12 +2,13 @@
 
 use super::{PresentError, Scene, page::page};
 use crate::core::{
-    tables::{NodeRecord, Nodes, Totals},
+    keys, pace,
+    tables::{Arriving, Materials, NodeRecord, Nodes, RunsOnNode, Totals},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
     NodeId,
-    node::Node,
+    node::{Drain, Lifecycle, Node, Scheduling},
     page::{Page, PageQuery},
 };
 
@@ -32,6 +33,8 @@ impl Scene<'_> {
 
     fn present_node(&self, id: NodeId, record: NodeRecord) -> Result<Node, ViewError> {
         let totals = self.view.get_record::<Totals>(&id)?.unwrap_or_default();
+        let is_drained = record.lifecycle == Lifecycle::Member && record.scheduling == Scheduling::Draining;
+        let drain = if is_drained { Some(self.drain(&id)?) } else { None };
         let seen = self.observed.seen(&id);
         Ok(Node {
             availability: self.observed.availability(&id, self.now_ms, self.timing),
@@ -47,6 +50,30 @@ impl Scene<'_> {
             seen_at: seen.map(|seen| seen.beat_at),
             report: seen.map(|seen| seen.report.clone()),
             replicas: totals.replicas,
+            drain,
+        })
+    }
+
+    /// What a draining node still has. Costs a look at the copies under way in the cluster, not at those that it holds.
+    fn drain(&self, id: &NodeId) -> Result<Drain, ViewError> {
+        let totals = self.view.get_record::<Totals>(id)?.unwrap_or_default();
+        let mut uploads = 0;
+        for entry in self.view.scan_records::<Arriving>(&keys::node(id), None) {
+            uploads += u64::from(!entry?.1.copying);
+        }
+        let runs = self.view.scan_keys::<RunsOnNode>(&keys::node(id), None).collect::<Result<Vec<_>, _>>()?;
+        let away = pace::of_copies(self.view, self.observed, |material| {
+            let record = self.view.get_record::<Materials>(material)?;
+            Ok(record.is_some_and(|record| record.verified().any(|replica| replica.node == *id)))
+        })?;
+        let bytes_left = totals.bytes.saturating_sub(away.arrived);
+        Ok(Drain {
+            copies: totals.replicas,
+            uploads,
+            runs: runs.len() as u64,
+            bytes_left,
+            bytes_per_s: away.bytes_per_s,
+            seconds_left: away.seconds(bytes_left),
         })
     }
 }

@@ -1,6 +1,8 @@
 //! A simulated cluster under faults comes to rest with everything in its place, and loses nothing on the way.
 
 use super::{invariants, simulation::Simulation, support::histories};
+use crate::core::command::Command;
+use microtome_proto::node::Scheduling;
 use proptest::prelude::*;
 
 #[test]
@@ -49,6 +51,10 @@ enum Fault {
     CutOff(usize),
     Rejoin(usize),
     Wipe(usize),
+    Drain(usize),
+    Uncordon(usize),
+    Remove(usize),
+    Rebalance(bool),
     FailOver,
 }
 
@@ -63,6 +69,10 @@ fn faults() -> impl Strategy<Value = Fault> {
         2 => any::<usize>().prop_map(Fault::CutOff),
         2 => any::<usize>().prop_map(Fault::Rejoin),
         1 => any::<usize>().prop_map(Fault::Wipe),
+        2 => any::<usize>().prop_map(Fault::Drain),
+        1 => any::<usize>().prop_map(Fault::Uncordon),
+        1 => any::<usize>().prop_map(Fault::Remove),
+        2 => any::<bool>().prop_map(Fault::Rebalance),
         1 => Just(Fault::FailOver),
     ]
 }
@@ -86,12 +96,17 @@ proptest! {
                 Fault::CutOff(nth) => simulation.nodes[nth % count].is_cut_off = true,
                 Fault::Rejoin(nth) => simulation.nodes[nth % count].is_cut_off = false,
                 Fault::Wipe(nth) => simulation.wipe(nth % count),
+                Fault::Drain(nth) => simulation.schedule(nth % count, Scheduling::Draining),
+                Fault::Uncordon(nth) => simulation.schedule(nth % count, Scheduling::Active),
+                Fault::Remove(nth) => simulation.remove(nth % count),
+                Fault::Rebalance(wanted) => drop(simulation.world.accept(Command::Rebalance { wanted })),
                 Fault::FailOver => simulation.fail_over(),
             }
         }
         for nth in 0..count {
             simulation.start(nth);
             simulation.nodes[nth].is_cut_off = false;
+            simulation.schedule(nth, Scheduling::Active);
         }
         simulation.settle_down(150);
         invariants::check(&simulation.world.view);

@@ -2,10 +2,13 @@
 
 use super::support::*;
 use crate::core::{
+    command::Command,
     orders::orders,
     plan::plan,
+    present::Scene,
     view::{Entry, Memory, View, ViewError},
 };
+use microtome_proto::node::Scheduling;
 use std::cell::Cell;
 
 /// A view that counts what is read.
@@ -23,6 +26,49 @@ impl View for Counting<'_> {
     fn scan<'a>(&'a self, prefix: &[u8], after: Option<&[u8]>) -> Box<dyn Iterator<Item = Entry> + 'a> {
         Box::new(self.view.scan(prefix, after).inspect(|_| self.reads.set(self.reads.get() + 1)))
     }
+}
+
+#[test]
+fn progress_costs_no_more_than_what_is_under_way() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    for i in 0..300 {
+        world.stored(GIB / 10, 2, &[&n[i % 2], &n[(i + 1) % 2]]);
+    }
+    world.accept(Command::Rebalance { wanted: true });
+    let under_way = world.plan_and_apply().len();
+    assert_eq!(under_way, 4);
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    let planned = view.reads.replace(0);
+    assert!(planned <= 20 * under_way, "{planned} records read to see that all slots are taken");
+    Scene { view: &view, ..world.scene() }.overview().unwrap();
+    let shown = view.reads.replace(0);
+    assert!(shown <= 20 * under_way, "{shown} records read for the cluster");
+    world.accept(Command::Rebalance { wanted: false });
+    schedule(&mut world, &n[0], Scheduling::Draining);
+    world.plan_and_apply();
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    Scene { view: &view, ..world.scene() }.node(&n[0]).unwrap();
+    let (shown, under_way) = (view.reads.get(), 2 * world.knobs.copies_per_node_max);
+    assert!(shown <= 3 * under_way, "{shown} records read for a node with 300 copies");
+}
+
+#[test]
+fn while_something_is_moved_no_more_than_a_sample_is_looked_at() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    (0..2_000).for_each(|_| drop(world.stored(GIB / 100, 2, &[&n[0], &n[1]])));
+    world.stored(8 * GIB, 1, &[&n[0]]);
+    world.stored(GIB, 1, &[&n[0]]);
+    world.accept(Command::Rebalance { wanted: true });
+    world.knobs.moves_per_node_max = 1;
+    assert_eq!(world.plan_and_apply().len(), 1);
+    world.knobs.moves_per_node_max = 8;
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    let planned = view.reads.get();
+    assert!(planned <= 2 * 1_000 + 50, "{planned} records read of the 2,000 copies on the node");
 }
 
 #[test]

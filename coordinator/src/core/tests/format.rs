@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::core::{
     command::{Command, Proposal},
-    tables::{Leaving, MaterialRecord, Materials, Meta, Nodes, RunRecord, Runs},
+    tables::{Leaving, MaterialRecord, Materials, Meta, Nodes, ReplicaRecord, RunRecord, Runs},
     view::{Memory, Typed, ViewError, stored_key},
 };
 use microtome_proto::{Generation, material::ReplicaState, run::RunState};
@@ -29,6 +29,10 @@ fn materials_of_version_1() {
                     "created_at":"2025-01-01T00:00:00.000Z"}"#;
     let record: MaterialRecord = serde_json::from_str(least).unwrap();
     assert!(record.replicas.is_empty() && record.blake3.is_none());
+    // Where nothing is moved, it is written as it was then.
+    let replica = r#"{"node":"n-1","state":"verified","generation":4}"#;
+    let read: ReplicaRecord = serde_json::from_str(replica).unwrap();
+    assert_eq!((serde_json::to_string(&read).unwrap().as_str(), read.replaces), (replica, None));
 }
 
 #[test]
@@ -59,6 +63,9 @@ fn log_entries_of_version_1() {
                     "generation":4,"size":5,"blake3":"00"}}"#;
     let proposal: Proposal = serde_json::from_str(entry).unwrap();
     assert!(matches!(proposal.command, Command::ReplicaVerified { generation: Generation(4), .. }));
+    let entry = r#"{"at":"2025-01-01T00:00:00.000Z","command":{"do":"remove_node","node":"n-1"}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    assert!(matches!(proposal.command, Command::RemoveNode { force: false, .. }), "no version before proposed any");
 }
 
 #[test]

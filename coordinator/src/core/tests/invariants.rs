@@ -58,6 +58,8 @@ pub(super) fn check(view: &Memory) {
             assert!(nodes.contains(&replica.node), "{id} lies on an unknown node");
             assert!(replica.generation.0 <= meta.generation_last, "{id} has a generation that nobody gave");
             assert!(generations.insert(replica.generation), "generation {} twice", replica.generation);
+            let replaces = replica.replaces.as_ref();
+            assert!(replaces.is_none_or(|from| *from != replica.node && material.replica(from).is_some()), "{id}");
             expected.add::<OnNode>(&place, &());
             let arriving = |copying| ArrivingRecord { generation: replica.generation, size: material.size, copying };
             match replica.state {

@@ -4,11 +4,14 @@ use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
     command::{Command, Outcome, Proposal},
-    tables::{MaterialRecord, Materials, Meta, MetaRecord, Runs},
+    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, Runs},
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, RunId, Timestamp, material::Origin, node::Scheduling, run::Output,
+    Code, Generation, MaterialId, NodeId, RunId, Timestamp,
+    material::Origin,
+    node::{Lifecycle, Scheduling},
+    run::Output,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashSet};
@@ -22,6 +25,7 @@ struct Model {
     nodes: Vec<NodeId>,
     materials: Vec<MaterialId>,
     runs: Vec<RunId>,
+    removed: HashSet<NodeId>,
     ids: HashSet<String>,
     generations: HashSet<Generation>,
     /// The assignments that each node has had: what it may hold was made under one of them.
@@ -38,6 +42,7 @@ impl Model {
             nodes: Vec::new(),
             materials: Vec::new(),
             runs: Vec::new(),
+            removed: HashSet::new(),
             ids: HashSet::new(),
             generations: HashSet::new(),
             assigned: BTreeMap::new(),
@@ -78,7 +83,7 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 40 {
+        match kind % 42 {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -141,7 +146,9 @@ impl Model {
                 node,
                 scheduling: [Scheduling::Active, Scheduling::Cordoned, Scheduling::Draining][pick(c, 3)],
             },
-            39 if c % 64 == 0 => Command::RemoveNode { node },
+            39 if c % 64 == 0 => Command::RemoveNode { node, force: c % 128 == 0 },
+            40 => Command::MoveReplica { material, from: node, node: self.nodes[pick(c, self.nodes.len())].clone() },
+            41 => Command::Rebalance { wanted: c % 2 == 0 },
             _ => Command::AddReplica { material, node },
         }
     }
@@ -166,6 +173,7 @@ impl Model {
         }
         self.counters_only_grow();
         self.no_bytes_are_given_away(&proposal.command, before);
+        self.no_node_takes_bytes_along(&proposal.command, &outcome);
         if self.steps % 4 == 0 {
             self.repeating_changes_nothing(&proposal);
         }
@@ -209,6 +217,10 @@ impl Model {
             }
             let is_deleted = after.as_ref().is_none_or(|after| after.deleted_at.is_some());
             let verified = after.iter().flat_map(|after| after.verified()).count();
+            if before.verified().count() > verified && matches!(command, Command::DropReplica { .. }) {
+                let on_members = after.iter().flat_map(|after| after.verified()).filter(|it| self.is_member(&it.node));
+                assert!(on_members.count() >= before.population as usize, "{command:?} took {before:?} to {after:?}");
+            }
             if before.verified().count() > verified && !is_truth && !is_deleted {
                 assert!(verified >= before.population as usize, "{command:?} took {before:?} to {after:?}");
                 assert!(verified >= 1);
@@ -222,6 +234,24 @@ impl Model {
                 assert!(is_meant, "{command:?} deleted {before:?}");
             }
         }
+    }
+
+    /// Unless it is meant, no node goes with the only copy of anything.
+    fn no_node_takes_bytes_along(&self, command: &Command, outcome: &Outcome) {
+        let (Command::RemoveNode { node, force: false }, Outcome::Done) = (command, outcome) else { return };
+        for entry in self.view.scan_records::<Materials>(&[], None) {
+            let (id, record) = entry.unwrap();
+            let was_there = record.verified().any(|replica| replica.node == *node);
+            let is_elsewhere = record.verified().any(|replica| self.is_member(&replica.node));
+            assert!(
+                !was_there || is_elsewhere || self.removed.contains(node),
+                "{command:?} took {id} along: {record:?}"
+            );
+        }
+    }
+
+    fn is_member(&self, node: &NodeId) -> bool {
+        self.view.get_record::<Nodes>(node).unwrap().is_some_and(|record| record.lifecycle == Lifecycle::Member)
     }
 
     fn repeating_changes_nothing(&self, proposal: &Proposal) {
@@ -242,13 +272,18 @@ impl Model {
                 Some((material, node, generation))
             }
             (
-                Command::AddReplica { material, node } | Command::MoveUpload { material, node, .. },
+                Command::AddReplica { material, node }
+                | Command::MoveReplica { material, node, .. }
+                | Command::MoveUpload { material, node, .. },
                 Outcome::Assigned { generation },
             ) => Some((material, node, generation)),
             _ => None,
         };
         if let Some((material, node, generation)) = assigned {
             self.assigned.entry((material.clone(), node.clone())).or_default().push(*generation);
+        }
+        if let (Command::RemoveNode { node, .. }, Outcome::Done) = (command, outcome) {
+            self.removed.insert(node.clone());
         }
         match outcome {
             Outcome::Node { node } if !self.nodes.contains(node) => {

@@ -5,7 +5,9 @@ use crate::core::{
     command::{Command, Outcome},
     observed::Observed,
     placement::candidates,
+    roster::Roster,
     settle::settle,
+    standing::Standing,
     tables::{Materials, NodeRecord, Nodes},
     view::Typed,
 };
@@ -13,7 +15,7 @@ use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Heartbeat, Held, Incoming, Inventory, Order, RunBeat},
     material::ReplicaState,
-    node::NodeReport,
+    node::{NodeReport, Scheduling},
     run::{Output, Progress},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,7 @@ impl VirtualNode {
             disk_total: DISK,
             disk_free: DISK - self.used(),
             disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
+            stored: self.disk.values().map(|held| held.size).sum(),
             ..NodeReport::default()
         }
     }
@@ -77,6 +80,8 @@ pub(super) struct Simulation {
     pub(super) acknowledged: BTreeSet<MaterialId>,
     /// Those of them whose last copy went with a wiped disk.
     pub(super) lost_with_disks: BTreeSet<MaterialId>,
+    /// Bytes of the moves that were begun for the balance's sake.
+    pub(super) moved_bytes: u64,
 }
 
 impl Simulation {
@@ -87,6 +92,7 @@ impl Simulation {
             born: 0,
             acknowledged: BTreeSet::new(),
             lost_with_disks: BTreeSet::new(),
+            moved_bytes: 0,
         };
         for _ in 0..nodes {
             simulation.join();
@@ -141,7 +147,7 @@ impl Simulation {
                 self.lost_with_disks.insert(material.clone());
             }
         }
-        self.world.apply(Command::RemoveNode { node: dead.id });
+        self.world.apply(Command::RemoveNode { node: dead.id, force: true });
         self.join();
     }
 
@@ -191,11 +197,54 @@ impl Simulation {
         }
         let world = &mut self.world;
         world.observed.tick(world.now_ms, &world.timing, world.knobs.failure_pause_ms);
-        for command in world.plan() {
+        for command in self.world.plan() {
+            let moved = self.moves(&command);
+            let is_whole = self.drops_a_whole_copy(&command);
             // Refusals are no fault: between planning and applying another command may have come.
-            world.apply(command);
+            if let Outcome::Refused { .. } = self.world.apply(command.clone()) {
+                continue;
+            }
+            self.moved_bytes += moved;
+            if is_whole {
+                self.population_stands(&command);
+            }
         }
         self.nothing_is_lost();
+    }
+
+    fn moves(&self, command: &Command) -> u64 {
+        let Command::MoveReplica { material, .. } = command else { return 0 };
+        self.world.material(material).size
+    }
+
+    fn drops_a_whole_copy(&self, command: &Command) -> bool {
+        let Command::DropReplica { material, node, .. } = command else { return false };
+        self.world.replica(material, node).is_some_and(|(state, _)| state == ReplicaState::Verified)
+    }
+
+    /// Whoever has a verified copy dropped, for a drain or for the balance: as many as are wanted stand without it, on nodes
+    /// that answer and stay.
+    fn population_stands(&self, command: &Command) {
+        let Command::DropReplica { material, .. } = command else { return };
+        let (world, record) = (&self.world, self.world.material(material));
+        let roster = Roster::all(&world.view, &world.observed, world.now_ms, &world.timing).unwrap();
+        let standing = Standing::of(&record, &roster);
+        assert!(standing.counted_up >= record.population as usize, "too few of {record:?}");
+    }
+
+    /// An operator drains a node, or gives it work again.
+    pub(super) fn schedule(&mut self, nth: usize, scheduling: Scheduling) {
+        let node = self.nodes[nth].id.clone();
+        self.world.accept(Command::ScheduleNode { node, scheduling });
+    }
+
+    /// An operator takes a node out where nothing is lost with it; another one joins.
+    pub(super) fn remove(&mut self, nth: usize) {
+        let command = Command::RemoveNode { node: self.nodes[nth].id.clone(), force: false };
+        if self.world.apply(command) == Outcome::Done {
+            self.nodes.remove(nth);
+            self.join();
+        }
     }
 
     /// The node's own work, whether anyone hears of it or not.
@@ -302,8 +351,8 @@ impl Simulation {
         let Command::ReplicaVerified { material, .. } = &report else { return };
         match outcome {
             Outcome::Done => self.acknowledge(material),
-            // The next inventory or order would say so too.
-            _ => drop(self.nodes[nth].disk.remove(material)),
+            // Whether it counts, maybe as the last one, the next inventory tells: a node drops nothing for a refused report.
+            _ => self.nodes[nth].is_new = true,
         }
     }
 

@@ -3,19 +3,11 @@
 use super::support::*;
 use crate::core::{command::Command, placement::candidates};
 use microtome_proto::{
-    MaterialId, NodeId,
+    NodeId,
     internal::{Incoming, Order},
     material::ReplicaState::*,
     node::{Availability, Scheduling},
 };
-
-fn add(material: &MaterialId, node: &NodeId) -> Command {
-    Command::AddReplica { material: material.clone(), node: node.clone() }
-}
-
-fn schedule(world: &mut World, node: &NodeId, scheduling: Scheduling) {
-    world.accept(Command::ScheduleNode { node: node.clone(), scheduling });
-}
 
 fn best(world: &World, size: u64) -> Vec<NodeId> {
     let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
@@ -212,7 +204,7 @@ fn candidates_are_nodes_that_work_and_have_room_best_first() {
     world.beat_with(&n[1], busy, Vec::new(), Vec::new());
     world.beat_with(&n[2], report(5 * GIB), Vec::new(), Vec::new());
     schedule(&mut world, &n[3], Scheduling::Cordoned);
-    world.accept(Command::RemoveNode { node: n[4].clone() });
+    world.accept(Command::RemoveNode { node: n[4].clone(), force: true });
     world.observed.inventory_began(&n[5]);
     assert_eq!(best(&world, 10 * GIB), [n[0].clone(), n[1].clone()]);
     world.observed.inventory_settled(&n[5]);
@@ -330,39 +322,6 @@ fn a_new_leader_waits_before_it_judges() {
     world.pass(1, &[&n[1], &n[2]]);
     assert_eq!(availability(&world, 0), Availability::Down);
     assert_eq!(world.plan(), [add(&m, &n[2])]);
-}
-
-#[test]
-fn a_node_is_emptied_only_as_copies_stand_elsewhere() {
-    let mut world = World::new();
-    world.knobs.trim_after_ms = 0;
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    schedule(&mut world, &n[0], Scheduling::Draining);
-    assert_eq!(world.plan_and_apply(), [add(&m, &n[2])]);
-    let generation = world.replica(&m, &n[2]).unwrap().1;
-    world.verify(&m, &n[2], generation);
-    let old = world.replica(&m, &n[0]).unwrap().1;
-    assert_eq!(world.plan_and_apply(), [free(&m, &n[0], old)]);
-    world.accept(gone(&m, &n[0], old));
-    assert!(world.material(&m).is_settled());
-    // Where there is no other place its copies stay.
-    schedule(&mut world, &n[1], Scheduling::Draining);
-    assert_eq!(world.plan(), []);
-    schedule(&mut world, &n[1], Scheduling::Active);
-    assert_eq!(world.plan(), []);
-}
-
-#[test]
-fn a_removed_node_is_replaced_and_forgotten_but_not_as_the_only_holder() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    let only = world.stored(5, 1, &[&n[0]]);
-    world.accept(Command::RemoveNode { node: n[0].clone() });
-    let old = world.replica(&m, &n[0]).unwrap().1;
-    assert_eq!(world.plan_and_apply(), [gone(&m, &n[0], old), add(&m, &n[2])]);
-    assert!(world.replica(&only, &n[0]).is_some(), "the books go on telling where its bytes were");
 }
 
 #[test]

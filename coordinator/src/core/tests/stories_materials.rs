@@ -230,7 +230,7 @@ fn a_node_is_the_same_as_long_as_its_instance_is() {
     let second = world.node("b", None);
     assert_ne!(second, first);
     // Removed: its data folder does not come back under the old id.
-    world.accept(Command::RemoveNode { node: first.clone() });
+    world.accept(Command::RemoveNode { node: first.clone(), force: true });
     assert_eq!(world.refused(register("a", None)), Code::Gone);
     assert_eq!(world.refused(create(5, 1, &first)), Code::Gone);
     let schedule = |node: &_| Command::ScheduleNode { node: Clone::clone(node), scheduling: Scheduling::Cordoned };

@@ -14,7 +14,7 @@ use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
     internal::{Heartbeat, Held, Incoming, Order, RunBeat},
     material::{Origin, ReplicaState},
-    node::NodeReport,
+    node::{NodeReport, Scheduling},
     run::Progress,
 };
 use proptest::prelude::ProptestConfig;
@@ -110,6 +110,29 @@ impl World {
             }
             self.observed.tick(self.now_ms, &self.timing, self.knobs.failure_pause_ms);
         }
+    }
+
+    /// Seconds pass in which these nodes answer and do at once what is planned: all that was planned.
+    pub(super) fn work(&mut self, seconds: u64, nodes: &[&NodeId]) -> Vec<Command> {
+        let mut planned = Vec::new();
+        for _ in 0..seconds {
+            self.pass(1, nodes);
+            for command in self.plan() {
+                self.accept(command.clone());
+                match &command {
+                    Command::AddReplica { material, node } | Command::MoveReplica { material, node, .. } => {
+                        let generation = self.replica(material, node).unwrap().1;
+                        self.verify(material, node, generation);
+                    }
+                    Command::DropReplica { material, node, generation } => {
+                        self.accept(gone(material, node, *generation));
+                    }
+                    _ => {}
+                }
+                planned.push(command);
+            }
+        }
+        planned
     }
 
     /// Creates a material on a node, its upload under way.
@@ -214,6 +237,14 @@ pub(super) fn register(name: &str, zone: Option<&str>) -> Command {
         labels: BTreeMap::new(),
         version: "0.1.0".to_owned(),
     }
+}
+
+pub(super) fn add(material: &MaterialId, node: &NodeId) -> Command {
+    Command::AddReplica { material: material.clone(), node: node.clone() }
+}
+
+pub(super) fn schedule(world: &mut World, node: &NodeId, scheduling: Scheduling) {
+    world.accept(Command::ScheduleNode { node: node.clone(), scheduling });
 }
 
 pub(super) fn create(size: u64, population: u32, node: &NodeId) -> Command {
