@@ -1,11 +1,11 @@
 //! `nodes` and `cluster`: how the servers do.
 
 use super::{Context, every, foresight::time, rebalance, scaling};
-use crate::terminal::{note, size, state};
+use crate::terminal::{self, note, size, state};
 use comfy_table::{Cell, Color};
 use microtome_proto::{
     cluster::Healing,
-    node::{Lifecycle, Node, Scheduling},
+    node::{Lifecycle, Node, NodeReport, Scheduling},
 };
 
 /// Lists the storage nodes.
@@ -19,8 +19,9 @@ pub(crate) async fn nodes(context: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let rows = nodes.iter().map(row).collect();
-    let header = ["ID", "NAME", "STATE", "WORK", "ZONE", "COPIES", "STORED", "FREE", "DISK", "CPU", "LOAD", "URL"];
-    context.terminal.table(&header, rows, &[5, 6, 7, 8, 9, 10])
+    let header =
+        ["ID", "NAME", "STATE", "WORK", "ZONE", "COPIES", "STORED", "FREE", "DISK", "CHECKED", "CPU", "LOAD", "URL"];
+    context.terminal.table(&header, rows, &[5, 6, 7, 8, 10, 11])
 }
 
 fn row(node: &Node) -> Vec<Cell> {
@@ -40,12 +41,30 @@ fn row(node: &Node) -> Vec<Cell> {
         told(node.zone.clone()),
         Cell::new(node.replicas),
         told(report.map(|report| size(report.stored))),
-        told(report.map(|report| size(report.disk_free))),
+        report.map_or_else(|| Cell::new("–"), free),
         told(report.map(|report| size(report.disk_total))),
+        report.map_or_else(|| Cell::new("–"), checked),
         told(report.map(|report| format!("{:.0} %", report.cpu * 100.0))),
         told(report.map(|report| format!("{:.2}", report.load))),
         Cell::new(&node.url),
     ]
+}
+
+fn free(report: &NodeReport) -> Cell {
+    let free = size(report.disk_free);
+    if report.disk_full { Cell::new(format!("full ({free})")).fg(Color::Red) } else { Cell::new(free) }
+}
+
+/// What is known to be damaged, or else how far the scrub is.
+fn checked(report: &NodeReport) -> Cell {
+    match (&report.scrub, report.damaged) {
+        (_, damaged @ 1..) => Cell::new(format!("{damaged} damaged")).fg(Color::Red),
+        (None, 0) => Cell::new("not yet"),
+        (Some(scrub), 0) => match scrub.finished_at {
+            Some(at) => Cell::new(terminal::time(at)),
+            None => Cell::new(format!("{} %", 100 * scrub.read / (scrub.read + scrub.left).max(1))),
+        },
+    }
 }
 
 /// Shows the cluster.

@@ -2,7 +2,9 @@
 
 use crate::Node;
 use microtome_proto::node::NodeReport;
+use microtome_server::Metrics;
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{Arc, atomic::Ordering};
 use sysinfo::System;
 
@@ -10,17 +12,52 @@ use sysinfo::System;
 pub(super) struct Reporter {
     node: Arc<Node>,
     system: Arc<Mutex<System>>,
+    gauges: Gauges,
+}
+
+/// The report's numbers that operators are alerted by.
+#[derive(Clone, Default)]
+struct Gauges {
+    disk_full: Gauge,
+    damaged: Gauge,
+    scrub_left: Gauge,
+}
+
+impl Gauges {
+    fn show_in(&self, metrics: &Metrics) {
+        metrics.register(|registry| {
+            let Self { disk_full, damaged, scrub_left } = self.clone();
+            registry.register(
+                "disk_full",
+                "1 while somebody else has filled the disk: nothing new is taken",
+                disk_full,
+            );
+            registry.register("damaged_copies", "Copies of which something is damaged and not mended yet", damaged);
+            registry.register("scrub_left_bytes", "Bytes that the present scrub has still to read", scrub_left);
+        });
+    }
+
+    fn set(&self, report: &NodeReport) {
+        self.disk_full.set(report.disk_full.into());
+        self.damaged.set(report.damaged.cast_signed());
+        self.scrub_left.set(report.scrub.as_ref().map_or(0, |scrub| scrub.left.cast_signed()));
+    }
 }
 
 impl Reporter {
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, system: Arc::new(Mutex::new(System::new())) }
+        let gauges = Gauges::default();
+        gauges.show_in(&node.metrics);
+        Self { node, system: Arc::new(Mutex::new(System::new())), gauges }
     }
 
     /// The present report. What the system does not tell is zero.
     pub(super) async fn report(&self) -> NodeReport {
         let (node, system) = (Arc::clone(&self.node), Arc::clone(&self.system));
-        tokio::task::spawn_blocking(move || look(&node, &mut system.lock())).await.unwrap_or_default()
+        let looked = tokio::task::spawn_blocking(move || look(&node, &mut system.lock()));
+        let report = looked.await.unwrap_or_default();
+        self.gauges.set(&report);
+        report
     }
 }
 
