@@ -3,8 +3,8 @@
 use crate::{ByteStream, ClientError, Cluster, transport::Call};
 use bytes::Bytes;
 use microtome_proto::{
-    MaterialId, NodeId, RunId,
-    cluster::Cluster as ClusterInfo,
+    CoordinatorId, MaterialId, NodeId, RunId,
+    cluster::{AddCoordinator, Cluster as ClusterInfo, Coordinator},
     material::{CreateMaterial, Material, PatchMaterial},
     node::{Candidate, Node},
     operation::{How, Operated, Operation, Rebalanced},
@@ -131,6 +131,22 @@ impl Cluster {
     /// Where nobody answers.
     pub async fn cluster(&self) -> Result<ClusterInfo, ClientError> {
         self.ask(&Call::get("/v1/cluster")).await
+    }
+
+    /// `POST /v1/coordinators`: all coordinators afterwards. Repeated, it goes on where it stood.
+    ///
+    /// # Errors
+    /// `conflict` where another one has the number or the address, or none with an empty folder runs there.
+    pub async fn add_coordinator(&self, new: &AddCoordinator, how: How) -> Result<Vec<Coordinator>, ClientError> {
+        self.ask(&Call::post("/v1/coordinators", new)?.how(how)).await
+    }
+
+    /// `DELETE /v1/coordinators/{id}`: the others.
+    ///
+    /// # Errors
+    /// `conflict` where the others could not go on without it.
+    pub async fn remove_coordinator(&self, id: CoordinatorId, how: How) -> Result<Vec<Coordinator>, ClientError> {
+        self.ask(&Call::new(Method::DELETE, format!("/v1/coordinators/{id}")).how(how)).await
     }
 
     /// A page of `GET /v1/pipelines`.

@@ -3,13 +3,10 @@
 use crate::CoordinatorError;
 use microtome_proto::{
     CoordinatorId,
-    limits::{NAME_LEN_MAX, POPULATION_MAX},
+    limits::{COORDINATORS_MAX, NAME_LEN_MAX, POPULATION_MAX},
     token::SECRET_LEN_MIN,
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
-
-/// Most coordinators of one cluster: each more makes each write slower.
-const COORDINATORS_MAX: usize = 9;
 
 /// What a coordinator is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,16 @@ pub struct Coordinator {
     pub lag: Option<u64>,
 }
 
+/// `POST /v1/coordinators`: takes in a coordinator that runs with an empty folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddCoordinator {
+    /// Its number, which nobody had.
+    pub id: CoordinatorId,
+    /// Its base URL.
+    pub url: String,
+}
+
 /// What is being made whole just now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Healing {

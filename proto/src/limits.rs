@@ -14,6 +14,8 @@ pub const UPLOAD_METADATA_LEN_MAX: usize = 8 << 10;
 pub const PAGE_ITEMS_DEFAULT: u32 = 100;
 /// Most entries on a page.
 pub const PAGE_ITEMS_MAX: u32 = 1000;
+/// Most coordinators of one cluster: each more makes each write slower.
+pub const COORDINATORS_MAX: usize = 9;
 /// Most labels of a node.
 pub const LABELS_MAX: usize = 32;
 /// Most inputs of a run.

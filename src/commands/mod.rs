@@ -1,6 +1,7 @@
 //! The commands, one file for each group of them, and what all of them take.
 
 mod cluster;
+mod coordinators;
 mod copies;
 mod demo;
 mod foresight;
@@ -81,6 +82,9 @@ enum Command {
     Remove(scaling::Remove),
     /// Move copies until the nodes are equally full
     Rebalance(rebalance::Rebalance),
+    /// Take coordinators in and out while the cluster works
+    #[command(subcommand)]
+    Coordinators(coordinators::Coordinators),
     /// Show the cluster: coordinators, leader, healing
     Cluster,
     /// Run a pipeline on materials, where they are
@@ -141,6 +145,7 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
         Command::Drain(act) => scaling::act(&context, Operation::Drain, act).await,
         Command::Remove(remove) => scaling::remove(&context, remove).await,
         Command::Rebalance(options) => rebalance::run(&context, options).await,
+        Command::Coordinators(command) => coordinators::run(&context, command).await,
         Command::Cluster => cluster::cluster(&context).await,
         Command::Run(run) => runs::run(&context, run).await,
         Command::Runs => runs::list(&context).await,

@@ -3,7 +3,7 @@
 use super::{ConfigError, Listed, Setting};
 use microtome_proto::{
     CoordinatorId,
-    limits::{LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    limits::{COORDINATORS_MAX, LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
     token::SECRET_LEN_MIN,
 };
 use std::collections::BTreeMap;
@@ -12,8 +12,6 @@ use std::collections::BTreeMap;
 const HEARTBEAT_MS_MIN: u64 = 50;
 /// Longest span of any of the three, in milliseconds: a day.
 const TIMING_MS_MAX: u64 = 86_400_000;
-/// Most coordinators: each write waits for more than half of them.
-const COORDINATORS_MAX: usize = 9;
 /// Most runs at once on a node.
 const RUNS_MAX: usize = 1024;
 

@@ -1,14 +1,14 @@
 //! `/v1/cluster`.
 
-use super::Shared;
+use super::{Shared, check};
 use crate::core::command::Command;
 use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
-    Code, Problem,
-    cluster::Cluster,
+    Code, CoordinatorId, Problem,
+    cluster::{AddCoordinator, Cluster, Coordinator},
     operation::{How, Rebalanced},
 };
-use microtome_server::extract::Query;
+use microtome_server::extract::{Json, Path, Query};
 
 /// `GET /v1/cluster`.
 pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Problem> {
@@ -29,6 +29,32 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         healing: overview.healing,
         rebalance: overview.rebalance,
     }))
+}
+
+/// `POST /v1/coordinators`: all coordinators afterwards, or as they are now for a dry run.
+pub(super) async fn add_coordinator(
+    State(app): Shared,
+    Query(how): Query<How>,
+    Json(new): Json<AddCoordinator>,
+) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
+    check::base_url(&new.url)?;
+    if new.id == 0 {
+        return Err(Problem::new(Code::BadRequest, "coordinators are numbered from 1"));
+    }
+    app.group.linearize().await?;
+    app.group.add(new.id, &new.url, how.dry_run).await?;
+    Ok(axum::Json(app.group.coordinators()))
+}
+
+/// `DELETE /v1/coordinators/{id}`: the others.
+pub(super) async fn remove_coordinator(
+    State(app): Shared,
+    Path(id): Path<CoordinatorId>,
+    Query(how): Query<How>,
+) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
+    app.group.linearize().await?;
+    app.group.remove(id, how.dry_run).await?;
+    Ok(axum::Json(app.group.coordinators()))
 }
 
 /// `POST /v1/cluster/rebalance`. It ends by itself.

@@ -103,6 +103,8 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/nodes/{id}", get(nodes::show))
         .route("/v1/nodes/{id}/{act}", post(nodes::operate))
         .route("/v1/cluster", get(cluster::show))
+        .route("/v1/coordinators", post(cluster::add_coordinator))
+        .route("/v1/coordinators/{id}", axum::routing::delete(cluster::remove_coordinator))
         .route("/v1/cluster/rebalance", post(cluster::rebalance).delete(cluster::leave_as_it_is))
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))

@@ -348,7 +348,7 @@ impl Group {
         }
     }
 
-    fn heir(&self) -> Option<CoordinatorId> {
+    pub(super) fn heir(&self) -> Option<CoordinatorId> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         if self.leader_in(&metrics) != Leader::Own {

@@ -7,6 +7,7 @@ pub(crate) mod bootstrap;
 mod group;
 mod log;
 pub(crate) mod machine;
+mod members;
 pub(crate) mod network;
 mod open;
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! Three coordinators: electing, writing through any of them, losing the leader, catching up.
 
-use crate::common::{Cluster, FakeNode, PATIENCE, Server, code, configs, created_on, eventually, http, read, small};
+use crate::common::{
+    Cluster, FakeNode, PATIENCE, Server, alone, code, configs, created_on, eventually, free_port, http, read, small,
+};
 use microtome_coordinator::{CoordinatorError, Tuning};
-use microtome_proto::{cluster::Cluster as Info, material::Material, node::Node, page::Page};
+use microtome_proto::{
+    cluster::{Cluster as Info, Coordinator},
+    material::Material,
+    node::Node,
+    page::Page,
+};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::time::Instant;
@@ -168,5 +175,65 @@ async fn one_that_lost_its_folder_is_kept_out() {
     assert!(matches!(cluster.servers[wiped].ended().await, CoordinatorError::LostFolder(_)));
     let page: Page<Node> = cluster.servers[cluster.leader().await].get("/v1/nodes").await;
     assert!(page.items.is_empty());
+    cluster.stop().await;
+}
+
+/// A fourth one is taken in while the three work, the leader is taken out, and everything is still there: nobody had to stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn coordinators_come_and_go_while_the_others_work() {
+    let mut cluster = Cluster::start(3, small(), |_| ()).await;
+    let node = FakeNode::join(cluster.follower().await, "node a").await;
+    let before: Material = created_on(&node, cluster.follower().await, "before", "k1").await;
+    let base = cluster.follower().await.url.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let add = |id: u64, query: &str| {
+        http().post(format!("{base}/v1/coordinators{query}")).json(&json!({ "id": id, "url": url })).send()
+    };
+    assert_eq!(code(add(4, "").await.unwrap()).await, "conflict", "nobody answers there");
+
+    let mut config = alone(folder.path().to_owned());
+    (config.id, config.listen) = (4, format!("127.0.0.1:{port}"));
+    config.coordinators.clone_from(&cluster.servers[0].config.coordinators);
+    config.coordinators.insert(4, url.clone());
+    let mut fourth = Server::start(config, small()).await.unwrap();
+    assert_eq!(code(add(5, "").await.unwrap()).await, "conflict", "it has another number");
+    assert_eq!(code(add(0, "").await.unwrap()).await, "bad_request");
+    let foreseen: Vec<Coordinator> = read(add(4, "?dry_run=true").await.unwrap(), StatusCode::OK).await;
+    assert_eq!(foreseen.len(), 3);
+    for _ in 0..2 {
+        let all: Vec<Coordinator> = read(add(4, "").await.unwrap(), StatusCode::OK).await;
+        assert_eq!(all.iter().map(|one| one.id).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
+    fourth.ready().await;
+    let read_back: Material = fourth.get(&format!("/v1/materials/{}", before.id)).await;
+    assert_eq!(read_back.name, "before");
+
+    // The leader gives its place away first: who asks again finds the next one.
+    let led = cluster.leader().await;
+    let left: Vec<Coordinator> = eventually("the leader is taken out", || async {
+        let answer = http().delete(format!("{}/v1/coordinators/{}", fourth.url, led + 1)).send().await.unwrap();
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE { None } else { Some(read(answer, StatusCode::OK).await) }
+    })
+    .await;
+    assert!(left.len() == 3 && left.iter().all(|one| one.id != led as u64 + 1), "{left:?}");
+    cluster.servers[led].stop().await;
+    // Two of the three that are left are a majority.
+    let away = (led + 1) % 3;
+    cluster.servers[away].stop().await;
+    let after: Material = eventually("a write", || async {
+        let patch =
+            http().patch(format!("{}/v1/materials/{}", fourth.url, before.id)).json(&json!({ "name": "after" }));
+        let answer = patch.send().await.unwrap();
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE { None } else { Some(read(answer, StatusCode::OK).await) }
+    })
+    .await;
+    assert_eq!(after.name, "after");
+    // Without a majority none is taken out.
+    let last = (led + 2) % 3;
+    let refused = http().delete(format!("{}/v1/coordinators/{}", fourth.url, last + 1)).send().await.unwrap();
+    assert_eq!(code(refused).await, "conflict");
+    fourth.stop().await;
     cluster.stop().await;
 }
