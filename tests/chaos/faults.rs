@@ -93,8 +93,9 @@ impl<'a> Faults<'a> {
         };
         if self.allows(cluster, fault) {
             let seconds = self.chance.random_range(1.0..8.0);
-            self.lasting.push((Instant::now() + Duration::from_secs_f64(seconds), fault));
-            self.inflict(cluster, fault);
+            if self.inflict(cluster, fault) {
+                self.lasting.push((Instant::now() + Duration::from_secs_f64(seconds), fault));
+            }
         }
     }
 
@@ -112,7 +113,8 @@ impl<'a> Faults<'a> {
         !is_own && now.is_disjoint(&new) && coordinators <= 1 && nodes <= 2
     }
 
-    fn inflict(&mut self, cluster: &mut Cluster, fault: Fault) {
+    /// Whether it could be done.
+    fn inflict(&mut self, cluster: &mut Cluster, fault: Fault) -> bool {
         let name = match fault {
             Fault::Killed(nth) => {
                 server(cluster, nth).kill();
@@ -123,7 +125,9 @@ impl<'a> Faults<'a> {
                 if nth < cluster.coordinators.len() { "coordinators stopped" } else { "nodes stopped" }
             }
             Fault::Cut(cut) => {
-                self.network.expect("there is one").cut(cut);
+                if !self.network.expect("there is one").cut(cut) {
+                    return false;
+                }
                 match cut {
                     Cut::Host(_) => "hosts cut off",
                     Cut::OneWay(..) => "links cut one way",
@@ -132,6 +136,7 @@ impl<'a> Faults<'a> {
             }
         };
         *self.counts.entry(name).or_default() += 1;
+        true
     }
 
     fn undo(&mut self, cluster: &mut Cluster, fault: Fault) {

@@ -26,10 +26,14 @@ pub enum Cut {
     Slow(usize),
 }
 
-fn ip(words: &[&str]) -> bool {
-    let mut command = Command::new("ip");
+fn done(program: &str, words: &[&str]) -> bool {
+    let mut command = Command::new(program);
     command.args(words).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+fn ip(words: &[&str]) -> bool {
+    done("ip", words)
 }
 
 impl Network {
@@ -72,16 +76,19 @@ impl Network {
         (0..self.hosts).map(place).collect()
     }
 
-    pub fn cut(&self, cut: Cut) {
-        self.change(cut, true);
+    /// Whether it is cut: not every kernel can make links slow.
+    pub fn cut(&self, cut: Cut) -> bool {
+        let is_cut = self.change(cut, true);
+        assert!(is_cut || matches!(cut, Cut::Slow(_)), "{cut:?}");
+        is_cut
     }
 
     pub fn mend(&self, cut: Cut) {
-        self.change(cut, false);
+        assert!(self.change(cut, false), "{cut:?}");
     }
 
-    fn change(&self, cut: Cut, broken: bool) {
-        let done = match cut {
+    fn change(&self, cut: Cut, broken: bool) -> bool {
+        match cut {
             Cut::Host(host) => ip(&["link", "set", &self.outer(host), if broken { "down" } else { "up" }]),
             Cut::OneWay(from, to) => {
                 let route = format!("{}/32", self.address(to));
@@ -94,10 +101,9 @@ impl Network {
                     true => [&["qdisc", "add", "dev", outer.as_str()][..], &limit].concat(),
                     false => vec!["qdisc", "del", "dev", outer.as_str(), "root"],
                 };
-                Command::new("tc").args(words).status().is_ok_and(|status| status.success())
+                done("tc", &words)
             }
-        };
-        assert!(done, "{cut:?} {broken}");
+        }
     }
 
     fn address(&self, host: usize) -> String {

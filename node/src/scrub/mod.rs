@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use progress::Progress;
 use std::{
     io,
+    ops::Range,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -160,16 +161,9 @@ async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) ->
     let mut start = from.min(count);
     while start < count && is_held(node, blob) {
         let groups = start..(start + GROUPS_AT_ONCE).min(count);
-        let (began, looked_at) = (Instant::now(), groups.clone());
-        let wrong;
-        (walk, wrong) = blocking(move || {
-            let wrong = walk.wrong(looked_at)?;
-            Ok((walk, wrong))
-        })
-        .await?;
-        let damaged = wrong.len() as u64;
-        let mending = Arc::clone(blob);
-        blocking(move || wrong.into_iter().try_for_each(|group| mending.mend(group..group + 1, true))).await?;
+        let (began, looked_at, of) = (Instant::now(), groups.clone(), Arc::clone(blob));
+        let damaged;
+        (walk, damaged) = blocking(move || look(walk, &of, looked_at)).await?;
         let bytes = blob.bytes_of(groups.clone());
         {
             let mut progress = node.scrub.progress.lock();
@@ -181,6 +175,25 @@ async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) ->
         start = groups.end;
     }
     Ok(())
+}
+
+/// Looks at groups, mends the wrong ones, and says how many they were. What cannot be mended is noted; the walk goes on.
+fn look(mut walk: Walk, blob: &Arc<Blob>, groups: Range<u64>) -> io::Result<(Walk, u64)> {
+    let (wrong, is_tree_damaged) = match walk.wrong(groups.clone()) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => (groups.collect(), true),
+        wrong => (wrong?, false),
+    };
+    let damaged = wrong.len() as u64;
+    for group in wrong {
+        match blob.mend(group..group + 1, true) {
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+            _ => {}
+        }
+    }
+    if is_tree_damaged {
+        walk = Walk::open(Arc::clone(blob))?;
+    }
+    Ok((walk, damaged))
 }
 
 /// Keeps the walk slow, and its progress on disk.

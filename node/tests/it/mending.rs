@@ -101,8 +101,8 @@ async fn what_is_damaged_everywhere_is_an_error_and_is_told_until_one_is_whole()
 async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart() {
     let (id, data) = (material(1), bytes(LEN, 4));
     let (one, other) = holders(&id, &data).await;
-    let small = material(2);
-    one.put(&small, b"a").await;
+    let lone = material(0);
+    one.put(&lone, &data[..LEN / 2]).await;
     let (folder, coordinator) = one.stop().await;
     let quick = |coordinator: &FakeCoordinator, folder: &tempfile::TempDir| {
         let mut config = config(folder.path(), coordinator.url());
@@ -113,6 +113,11 @@ async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart()
     let mut wrong = data.clone();
     wrong[LEN / 2] ^= 1;
     fs::write(&file, &wrong).unwrap();
+    // What nobody can mend does not hold up the walk.
+    let lonely = folder.path().join("materials").join(lone.as_str()).join("file");
+    let mut only = fs::read(&lonely).unwrap();
+    only[0] ^= 1;
+    fs::write(&lonely, &only).unwrap();
     let config = quick(&coordinator, &folder);
     let one = TestNode::start_with(config, Arc::clone(&folder), Arc::clone(&coordinator)).await;
     coordinator.locate(&id, &[&one.url, &other.url]);
@@ -123,7 +128,9 @@ async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart()
     coordinator.wait("a scrub", is_over).await;
     let report = coordinator.seen().last_beat.clone().unwrap().report;
     let scrub = report.scrub.unwrap();
-    assert_eq!((scrub.read, scrub.left, scrub.damaged, report.mended), (LEN as u64 + 1, 0, 1, 1));
+    let read = LEN as u64 + LEN as u64 / 2;
+    assert_eq!((scrub.read, scrub.left, scrub.damaged, report.mended), (read, 0, 2, 1));
+    wait_for_damaged(&one, &[(lone, Generation(1))]).await;
     assert!(fs::read(&file).unwrap() == data);
 
     // The next one is due in a day, and the node knows that.
