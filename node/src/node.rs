@@ -37,6 +37,9 @@ pub(crate) struct Node {
     pub(crate) blobs: Blobs,
     /// Uploads under way.
     pub(crate) uploads: Uploads,
+    /// Whether the coordinators have heard all that is here. Written while they are told, and read while anything new is
+    /// admitted: what came in between would be taken for lost.
+    pub(crate) has_told: tokio::sync::RwLock<bool>,
     /// Clones under way.
     pub(crate) clones: Clones,
     /// Opened slides and ready pictures.

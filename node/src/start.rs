@@ -128,6 +128,7 @@ fn open(
         space,
         blobs,
         uploads: Uploads::default(),
+        has_told: tokio::sync::RwLock::new(false),
         clones: Clones::default(),
         pixels,
         runs,

@@ -202,8 +202,8 @@ fn no_place(why: NoCandidate, size: u64) -> Problem {
 
 fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
     let details: Vec<&str> = refusals.iter().map(|refusal| refusal.detail.as_str()).collect();
-    let code =
-        if refusals.iter().all(|refusal| refusal.code == Code::NoSpace) { Code::NoSpace } else { Code::NotReady };
+    let is_full = !refusals.is_empty() && refusals.iter().all(|refusal| refusal.code == Code::NoSpace);
+    let code = if is_full { Code::NoSpace } else { Code::NotReady };
     Problem::new(code, format!("no node took an upload of {size} bytes: {}", details.join("; ")))
 }
 

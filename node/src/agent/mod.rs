@@ -183,7 +183,12 @@ impl Agent {
 
     async fn tell(&mut self, id: &NodeId) -> Result<(), ClientError> {
         if self.inventory_due {
+            let node = Arc::clone(&self.node);
+            // Nothing new is admitted meanwhile.
+            let mut has_told = node.has_told.write().await;
+            *has_told = false;
             self.tell_inventory(id).await?;
+            *has_told = true;
         }
         self.beat_once(id).await
     }

@@ -91,7 +91,7 @@ impl Uploads {
     /// Promises room for an upload and makes its folder, durably. Idempotent. An empty file is complete at once.
     ///
     /// # Errors
-    /// `no_space`, `stale_generation`, or that the disk fails.
+    /// `no_space`, `stale_generation`, `not_ready` while the coordinators are told what is here, or that the disk fails.
     pub(crate) async fn reserve(node: &Arc<Node>, reserve: Reserve) -> Result<(), Problem> {
         let _admitting = node.uploads.admitting.lock().await;
         if node.blobs.get(&reserve.material).is_some() {
@@ -108,8 +108,15 @@ impl Uploads {
                     format!("the upload of {} is assigned under generation {}", reserve.material, expected.generation),
                 ));
             }
-            Self::end(node, &reserve.material, expected.generation).await.map_err(|error| disk_problem(&error))?;
         }
+        let told = node.has_told.try_read().ok().filter(|told| **told);
+        let _told = told.ok_or_else(|| {
+            Problem::new(
+                Code::NotReady,
+                "this node still tells the coordinators what it holds: ask again, or another one",
+            )
+        })?;
+        Self::end(node, &reserve.material, reserve.generation).await.map_err(|error| disk_problem(&error))?;
         let promise =
             node.space.promise(reserve.size).map_err(|error| Problem::new(Code::NoSpace, error.to_string()))?;
         let layout = node.layout.clone();

@@ -1,10 +1,10 @@
 //! Starting: what is settled on disk, what is refused, and that no coordinator is needed to serve.
 
-use crate::support::{FakeCoordinator, TestNode, bytes, config, material, reserve};
+use crate::support::{FakeCoordinator, TestNode, bytes, code, config, material, reserve};
 use microtome_node::{Config, NodeError, run};
 use microtome_proto::Code;
 use reqwest::StatusCode;
-use std::fs;
+use std::{fs, sync::Arc};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -145,4 +145,23 @@ async fn an_upload_that_had_all_its_bytes_becomes_a_copy_at_the_start() {
     let node = TestNode::start_on(folder, FakeCoordinator::start().await).await;
     node.coordinator.wait_for_report(&material(2), |_| true).await;
     assert_eq!(node.file(&material(2)).await.bytes().await.unwrap(), data);
+}
+
+/// What were admitted between the list of what is here and its answer would be taken for lost, and an upload into it with
+/// it.
+#[tokio::test]
+async fn nothing_new_is_admitted_while_the_coordinators_are_told_what_is_here() {
+    let (old, new) = (material(1), material(2));
+    let node = TestNode::start().await;
+    assert_eq!(node.reserve(&reserve(&old, 100)).await.status(), StatusCode::NO_CONTENT);
+    let (folder, coordinator) = node.stop().await;
+    let silent = coordinator.hears_inventories.write().await;
+    let config = config(folder.path(), coordinator.url());
+    let node = TestNode::start_with(config, folder, Arc::clone(&coordinator)).await;
+    let refused = node.reserve(&reserve(&new, 100)).await;
+    assert_eq!((refused.status(), code(refused).await.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "not_ready"));
+    assert_eq!(node.reserve(&reserve(&old, 100)).await.status(), StatusCode::NO_CONTENT, "it is here already");
+    drop(silent);
+    coordinator.wait_for_beats(1).await;
+    assert_eq!(node.reserve(&reserve(&new, 100)).await.status(), StatusCode::NO_CONTENT);
 }

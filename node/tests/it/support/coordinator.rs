@@ -43,6 +43,8 @@ pub struct FakeCoordinator {
     url: String,
     seen: Mutex<Seen>,
     changed: Notify,
+    /// Inventories are answered while nobody holds it.
+    pub hears_inventories: tokio::sync::RwLock<()>,
     serving: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -55,6 +57,7 @@ impl FakeCoordinator {
             url: format!("http://{}", listener.local_addr().unwrap()),
             seen: Mutex::default(),
             changed: Notify::new(),
+            hears_inventories: tokio::sync::RwLock::default(),
             serving: Mutex::default(),
         });
         let router = Router::new()
@@ -143,6 +146,7 @@ async fn register(State(fake): Fake, Json(register): Json<Register>) -> Response
 }
 
 async fn inventory(State(fake): Fake, Json(page): Json<Inventory>) -> Json<Settled> {
+    let _heard = fake.hears_inventories.read().await;
     let drop = fake.seen().to_be_dropped.clone();
     fake.note(|seen| seen.inventories.push(page));
     Json(Settled { drop })
