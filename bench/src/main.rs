@@ -4,6 +4,7 @@
 mod answer;
 mod crowd;
 mod fleet;
+mod healing;
 mod load;
 mod opening;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Crowd(crowd::Crowd),
     /// Uploads and clones, beside a copy with fsync of the same file
     Upload(upload::Upload),
+    /// The planning of a large cluster after failures, simulated: no servers, no bytes
+    Healing(healing::Healing),
 }
 
 /// What every benchmark takes.
@@ -110,6 +113,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
             Command::Opening(options) => Box::pin(opening::run(&options)).await,
             Command::Crowd(options) => Box::pin(crowd::run(&options)).await,
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
+            Command::Healing(options) => tokio::task::spawn_blocking(move || healing::run(&options)).await?,
         }
     };
     tokio::select! {
