@@ -92,7 +92,10 @@ fn main() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start its threads")),
     };
     // What is dropped on the way out stops the servers and removes the folder, also after an error or a signal.
-    match runtime.block_on(run(program)) {
+    let outcome = runtime.block_on(run(program));
+    // After a signal nothing that computes or loads is waited for: what is to be cleaned up was dropped with the run.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
