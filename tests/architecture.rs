@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("microtome-server", &["microtome-proto"]),
     ("microtome-coordinator", &["microtome-proto", "microtome-server"]),
     ("microtome-node", &["microtome-proto", "microtome-client", "microtome-server", "microtome-slide"]),
-    ("microtome-bench", &["microtome-proto", "microtome-client", "microtome-slide"]),
+    ("microtome-bench", &["microtome-proto", "microtome-client", "microtome-coordinator", "microtome-slide"]),
     (
         "microtome",
         &[

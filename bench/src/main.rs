@@ -4,6 +4,7 @@
 mod answer;
 mod crowd;
 mod fleet;
+mod healing;
 mod load;
 mod opening;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Crowd(crowd::Crowd),
     /// Uploads and clones, beside a copy with fsync of the same file
     Upload(upload::Upload),
+    /// The planning of a large cluster after failures, simulated: no servers, no bytes
+    Healing(healing::Healing),
 }
 
 /// What every benchmark takes.
@@ -89,7 +92,10 @@ fn main() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start its threads")),
     };
     // What is dropped on the way out stops the servers and removes the folder, also after an error or a signal.
-    match runtime.block_on(run(program)) {
+    let outcome = runtime.block_on(run(program));
+    // After a signal nothing that computes or loads is waited for: what is to be cleaned up was dropped with the run.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -110,6 +116,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
             Command::Opening(options) => Box::pin(opening::run(&options)).await,
             Command::Crowd(options) => Box::pin(crowd::run(&options)).await,
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
+            Command::Healing(options) => tokio::task::spawn_blocking(move || healing::run(&options)).await?,
         }
     };
     tokio::select! {

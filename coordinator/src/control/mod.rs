@@ -12,7 +12,7 @@ use crate::{
     core::{
         command::{Command, Outcome},
         observed::{Observed, Timing},
-        plan::{Knobs, plan},
+        plan::{Agenda, Knobs, plan},
         present::Scene,
         tables::Meta,
         view::{Typed as _, View, ViewError},
@@ -21,7 +21,7 @@ use crate::{
     store::folder::Folder,
 };
 use microtome_proto::{ClusterId, Code, Problem};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -52,6 +52,7 @@ pub(crate) struct Control {
     tick: Duration,
     begin: Instant,
     heard: RwLock<Heard>,
+    agenda: Mutex<Agenda>,
     wake: Notify,
 }
 
@@ -70,6 +71,7 @@ impl Control {
             tick: Duration::from_millis((config.heartbeat_ms / 2).max(1)),
             begin: Instant::now(),
             heard: RwLock::default(),
+            agenda: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -168,8 +170,13 @@ impl Control {
     async fn plan(self: &Arc<Self>) -> Result<Vec<Command>, ViewError> {
         let now_ms = self.now_ms();
         self.hear(|observed| observed.tick(now_ms, &self.timing, self.knobs.failure_pause_ms));
-        let knobs = self.knobs;
-        self.study(move |scene| plan(scene.view, scene.observed, scene.now_ms, scene.timing, &knobs)).await
+        let control = Arc::clone(self);
+        let planned = self.study(move |Scene { view, observed, now_ms, timing }| {
+            let mut agenda = control.agenda.lock();
+            agenda.note(control.group.take_touched());
+            plan(view, &mut agenda, observed, now_ms, timing, &control.knobs)
+        });
+        planned.await
     }
 
     /// Looks at many materials: off the runtime's threads, and without keeping nodes from being heard.

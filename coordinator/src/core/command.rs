@@ -137,8 +137,8 @@ pub enum Command {
         node: NodeId,
     },
     /// A copy is whole, durable and verified. The first one of a material gives it its hash. One that is not what was
-    /// announced or what the others are is taken out of the books and refused with `hash_mismatch`: the only refusal
-    /// that changes anything.
+    /// announced or what the others are is refused with `hash_mismatch`, and taken out of the books unless it was whole
+    /// before: the only refusal that changes anything.
     ReplicaVerified {
         /// The material.
         material: MaterialId,

@@ -15,9 +15,15 @@ use std::collections::BTreeMap;
 pub struct Timing {
     /// A node that was silent for this long is unreachable: nothing new is placed there.
     pub unreachable_after_ms: u64,
-    /// A node that was silent for this long is down: its copies no longer count.
+    /// A node that was silent for this long is down: its copies no longer count. One that has come back lately is waited
+    /// for longer, see [`Seen::returns`].
     pub down_after_ms: u64,
 }
+
+/// A node that has answered for so long is steady: what was before is forgotten.
+const STEADY_AFTER_MS: u64 = 3_600_000;
+/// How often the patience with a node doubles.
+const RETURNS_MAX: u32 = 3;
 
 impl Default for Timing {
     fn default() -> Self {
@@ -72,6 +78,9 @@ pub struct Seen {
     pub beat_at: Timestamp,
     /// Since when it has answered without a longer silence.
     pub up_since_ms: u64,
+    /// How often it came back after it was called down, since it was last steady. Each time it is waited for twice as
+    /// long, up to eight times: a node that comes and goes would otherwise have copies made and dropped each time.
+    pub returns: u32,
     /// What it said of itself.
     pub report: NodeReport,
     /// Copies and uploads under way there.
@@ -82,6 +91,24 @@ pub struct Seen {
     pub runs: BTreeMap<RunId, RunBeat>,
     /// Whether what it holds agrees with the books: not between a registration and the last page of its inventory.
     pub settled: bool,
+}
+
+impl Seen {
+    fn recent_returns(&self) -> u32 {
+        let is_steady = self.beat_ms.saturating_sub(self.up_since_ms) >= STEADY_AFTER_MS;
+        if is_steady { 0 } else { self.returns }
+    }
+
+    /// How long a silence has to be before it is called down.
+    fn down_after_ms(&self, timing: &Timing) -> u64 {
+        timing.down_after_ms.saturating_mul(1 << self.recent_returns().min(RETURNS_MAX))
+    }
+
+    /// Its returns, when it is heard again at a time by the clock of listening.
+    fn returns_at(&self, heard_ms: u64, timing: &Timing) -> u32 {
+        let was_down = heard_ms.saturating_sub(self.heard_ms) >= self.down_after_ms(timing);
+        self.recent_returns().saturating_add(u32::from(was_down))
+    }
 }
 
 /// The leader's memory of its nodes.
@@ -102,6 +129,7 @@ impl Observed {
     /// A node registered: it has just started and owes its inventory.
     pub fn registered(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, report: &NodeReport, timing: &Timing) {
         let heard_ms = self.listening.advance(now_ms, timing);
+        let returns = self.nodes.get(node).map_or(0, |before| before.returns_at(heard_ms, timing));
         self.nodes.insert(
             node.clone(),
             Seen {
@@ -109,6 +137,7 @@ impl Observed {
                 heard_ms,
                 beat_at: at,
                 up_since_ms: now_ms,
+                returns,
                 report: report.clone(),
                 incoming: BTreeMap::new(),
                 damaged: None,
@@ -126,6 +155,7 @@ impl Observed {
             Some(seen) if heard_ms.saturating_sub(seen.heard_ms) <= timing.unreachable_after_ms => seen.up_since_ms,
             _ => now_ms,
         };
+        let returns = before.as_ref().map_or(0, |seen| seen.returns_at(heard_ms, timing));
         let incoming = beat
             .incoming
             .iter()
@@ -145,6 +175,7 @@ impl Observed {
             heard_ms,
             beat_at: at,
             up_since_ms,
+            returns,
             report: beat.report.clone(),
             incoming,
             damaged: Some(beat.damaged.iter().cloned().collect()),
@@ -201,7 +232,8 @@ impl Observed {
 
     /// Whether a copy failed on a node lately.
     pub fn failed_lately(&self, material: &MaterialId, node: &NodeId) -> bool {
-        self.replica_failures.contains_key(&(material.clone(), node.clone()))
+        // Asked for each node that could take a copy: no key is made where nothing failed.
+        !self.replica_failures.is_empty() && self.replica_failures.contains_key(&(material.clone(), node.clone()))
     }
 
     /// Whether a node refused a run lately.
@@ -215,7 +247,7 @@ impl Observed {
         let seen = self.nodes.get(node);
         let heard_ms = seen.map_or(0, |seen| seen.heard_ms);
         let silence_ms = self.listening.at(now_ms, timing).saturating_sub(heard_ms);
-        if silence_ms >= timing.down_after_ms {
+        if silence_ms >= seen.map_or(timing.down_after_ms, |seen| seen.down_after_ms(timing)) {
             Availability::Down
         } else if seen.is_none() || silence_ms >= timing.unreachable_after_ms {
             Availability::Unreachable

@@ -3,10 +3,9 @@
 //! Room is what a node last told, less what has been assigned to it since and it has not told yet.
 
 use super::{
-    keys,
     observed::{Observed, Timing},
     roster::{Peer, Roster},
-    tables::{Arriving, MaterialRecord},
+    tables::{Arriving, ArrivingRecord, MaterialRecord},
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{MaterialId, NodeId, material::ReplicaState, node::Candidate};
@@ -29,6 +28,31 @@ pub(super) struct Site {
 }
 
 impl Site {
+    /// Without what is on its way there.
+    fn of(peer: &Peer<'_>) -> Option<Self> {
+        let report = &peer.seen?.report;
+        Some(Self {
+            url: peer.record.url.clone(),
+            zone: peer.record.zone.clone(),
+            room: report.room(),
+            disk_total: report.disk_total,
+            cpu: report.cpu,
+            arriving: 0,
+            arriving_bytes: 0,
+            copying: 0,
+        })
+    }
+
+    /// A copy or an upload is on its way there; what the node has told of it is in its report.
+    fn expect(&mut self, record: &ArrivingRecord, is_told: bool) {
+        self.arriving += 1;
+        self.arriving_bytes += record.size;
+        self.copying += usize::from(record.copying);
+        if !is_told {
+            self.room = self.room.saturating_sub(record.size);
+        }
+    }
+
     /// A larger score comes first: the fraction of the disk that would be left free, less a little for what is on its
     /// way already and for a busy CPU, so that equal nodes take turns.
     fn score(&self, size: u64) -> f64 {
@@ -43,13 +67,17 @@ pub(super) struct Sites(BTreeMap<NodeId, Site>);
 
 impl Sites {
     pub(super) fn survey(view: &dyn View, roster: &Roster<'_>) -> Result<Self, ViewError> {
-        let mut sites = BTreeMap::new();
-        for (id, peer) in roster.iter().filter(|(_, peer)| peer.takes_work()) {
-            if let Some(site) = site(view, id, peer)? {
-                sites.insert(id.clone(), site);
+        let takes_work = roster.iter().filter(|(_, peer)| peer.takes_work());
+        let mut sites = Self(takes_work.filter_map(|(id, peer)| Some((id.clone(), Site::of(peer)?))).collect());
+        // One walk over all that is on its way: to most nodes nothing is.
+        for entry in view.scan_records::<Arriving>(&[], None) {
+            let ((node, material), record) = entry?;
+            if let Some(site) = sites.0.get_mut(&node) {
+                let told = roster.get(&node).and_then(|peer| peer.seen).and_then(|seen| seen.incoming.get(&material));
+                site.expect(&record, told.is_some_and(|told| told.generation == record.generation));
             }
         }
-        Ok(Self(sites))
+        Ok(sites)
     }
 
     /// All of them, in the order of their ids' text.
@@ -139,31 +167,6 @@ impl Wish {
         let taken = record.replicas.iter().map(|replica| replica.node.clone()).collect();
         Self { material: material.clone(), size: record.size, taken, zones }
     }
-}
-
-fn site(view: &dyn View, id: &NodeId, peer: &Peer<'_>) -> Result<Option<Site>, ViewError> {
-    let Some(seen) = peer.seen else { return Ok(None) };
-    let (mut room, mut arriving, mut arriving_bytes, mut copying) = (seen.report.room(), 0, 0, 0);
-    for entry in view.scan_records::<Arriving>(&keys::node(id), None) {
-        let ((_, material), record) = entry?;
-        arriving += 1;
-        arriving_bytes += record.size;
-        copying += usize::from(record.copying);
-        let is_told = seen.incoming.get(&material).is_some_and(|told| told.generation == record.generation);
-        if !is_told {
-            room = room.saturating_sub(record.size);
-        }
-    }
-    Ok(Some(Site {
-        url: peer.record.url.clone(),
-        zone: peer.record.zone.clone(),
-        room,
-        disk_total: seen.report.disk_total,
-        cpu: seen.report.cpu,
-        arriving,
-        arriving_bytes,
-        copying,
-    }))
 }
 
 /// Why an upload has no place to go.

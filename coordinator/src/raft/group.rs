@@ -8,6 +8,7 @@ use super::{
 use crate::{
     core::{
         command::{Command, Outcome, Proposal},
+        plan::Touched,
         view::View,
     },
     store::{
@@ -28,9 +29,10 @@ use openraft::{
         VoteRequest, VoteResponse,
     },
 };
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    io,
+    io, mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -101,6 +103,7 @@ pub(crate) struct Group {
     snapshots: Arc<Snapshots>,
     peers: Arc<Peers>,
     applied: watch::Receiver<u64>,
+    touched: Arc<Mutex<Touched>>,
     /// Whether it takes part: an empty one that should not be empty must neither vote nor follow.
     takes_part: AtomicBool,
 }
@@ -112,9 +115,9 @@ impl Group {
         state: Arc<State>,
         snapshots: Arc<Snapshots>,
         peers: Arc<Peers>,
-        applied: watch::Receiver<u64>,
+        (applied, touched): (watch::Receiver<u64>, Arc<Mutex<Touched>>),
     ) -> Self {
-        Self { raft, log, state, snapshots, peers, applied, takes_part: AtomicBool::new(false) }
+        Self { raft, log, state, snapshots, peers, applied, touched, takes_part: AtomicBool::new(false) }
     }
 
     /// This coordinator's number.
@@ -130,6 +133,11 @@ impl Group {
     /// Tells the index of the last entry applied, whenever there is a new one.
     pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.clone()
+    }
+
+    /// What was written since the last call; called within [`Group::read`] it is all that is read there, and no more.
+    pub(crate) fn take_touched(&self) -> Touched {
+        mem::take(&mut *self.touched.lock())
     }
 
     /// Reads the applied state, with no write between the reads.

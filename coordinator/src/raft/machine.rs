@@ -2,7 +2,7 @@
 
 use super::types::{Entry, LogId, SnapshotMeta, Stamp, StoredMembership, TypeConfig};
 use crate::{
-    core::{apply::apply, command::Outcome, view::ViewError},
+    core::{apply::apply, command::Outcome, plan::Touched, view::ViewError},
     store::{
         snapshot::{Header, Snapshot, Snapshots},
         state::State,
@@ -14,6 +14,7 @@ use openraft::{
     alias::SnapshotOf,
     storage::{EntryResponder, RaftStateMachine},
 };
+use parking_lot::Mutex;
 use std::{io, sync::Arc};
 use tokio::{sync::watch, task::spawn_blocking};
 
@@ -25,13 +26,20 @@ pub(crate) struct Machine {
     state: Arc<State>,
     snapshots: Arc<Snapshots>,
     stamp: Stamp,
+    /// What was written, for the planner.
+    touched: Arc<Mutex<Touched>>,
     /// Tells the index of the last entry applied.
     applied: watch::Sender<u64>,
 }
 
 impl Machine {
     pub(crate) fn new(state: Arc<State>, snapshots: Arc<Snapshots>, stamp: Stamp, applied: watch::Sender<u64>) -> Self {
-        Self { state, snapshots, stamp, applied }
+        Self { state, snapshots, stamp, touched: Arc::default(), applied }
+    }
+
+    /// What was written since it was last taken. Taken while the state is read it fits what is read.
+    pub(crate) fn touched(&self) -> Arc<Mutex<Touched>> {
+        Arc::clone(&self.touched)
     }
 
     fn tell(&self) {
@@ -56,9 +64,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.into_iter().collect::<io::Result<Vec<_>>>()?;
             let (state, mut stamp) = (Arc::clone(&self.state), self.stamp.clone());
+            let touched = Arc::clone(&self.touched);
             let applied = spawn_blocking(move || {
                 for (entry, responder) in chunk {
-                    let outcome = apply_one(&state, &mut stamp, &entry)?;
+                    let outcome = apply_one(&state, &touched, &mut stamp, &entry)?;
                     if let Some(responder) = responder {
                         responder.send(outcome);
                     }
@@ -86,6 +95,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         });
         installed.await.map_err(io::Error::other)??;
         self.stamp = stamp;
+        *self.touched.lock() = Touched::all();
         self.tell();
         Ok(())
     }
@@ -131,14 +141,14 @@ pub(crate) fn with_meta(snapshot: Snapshot) -> io::Result<SnapshotOf<TypeConfig,
 }
 
 /// Applies an entry; the state stands at it afterwards, also where it changes nothing.
-fn apply_one(state: &State, stamp: &mut Stamp, entry: &Entry) -> io::Result<Outcome> {
+fn apply_one(state: &State, touched: &Mutex<Touched>, stamp: &mut Stamp, entry: &Entry) -> io::Result<Outcome> {
     stamp.applied = Some(entry.log_id);
     if let EntryPayload::Membership(membership) = &entry.payload {
         stamp.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
     }
     let bytes = serde_json::to_vec(stamp)?;
     let outcome = state.apply(bytes, |view| match &entry.payload {
-        EntryPayload::Normal(proposal) => apply(view, proposal),
+        EntryPayload::Normal(proposal) => apply(view, proposal).inspect(|(changes, _)| touched.lock().note(changes)),
         EntryPayload::Blank | EntryPayload::Membership(_) => Ok((Vec::new(), Outcome::Done)),
     });
     outcome.map_err(|error: ViewError| io::Error::new(io::ErrorKind::InvalidData, error))

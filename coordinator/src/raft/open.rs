@@ -81,6 +81,7 @@ pub(crate) async fn open(folder: Arc<Folder>, peers: Arc<Peers>, tuning: Tuning)
     let parts = opened.map_err(|error| CoordinatorError::Stopped(error.to_string()))??;
     let (applied, watched) = watch::channel(0);
     let machine = Machine::new(Arc::clone(&parts.state), Arc::clone(&parts.snapshots), parts.stamp, applied);
+    let touched = machine.touched();
     let config = config(tuning).map_err(|error| CoordinatorError::Stopped(error.to_string()))?;
     let network = Network(Arc::clone(&peers));
     let raft = Raft::<TypeConfig, _>::new(peers.id, Arc::new(config), network, parts.raft_log, machine);
@@ -88,7 +89,7 @@ pub(crate) async fn open(folder: Arc<Folder>, peers: Arc<Peers>, tuning: Tuning)
         Some(fault) => fault.into(),
         None => CoordinatorError::Unrecoverable(error.to_string()),
     })?;
-    Ok(Group::new(raft, parts.log, parts.state, parts.snapshots, peers, watched))
+    Ok(Group::new(raft, parts.log, parts.state, parts.snapshots, peers, (watched, touched)))
 }
 
 fn config(tuning: Tuning) -> Result<openraft::Config, openraft::ConfigError> {

@@ -61,7 +61,8 @@ pub(super) fn verified(
     if is_right {
         after.blake3 = Some(blake3.to_owned());
         set_state(&mut after, node, ReplicaState::Verified);
-    } else if state != ReplicaState::Verified {
+    } else if !matches!(state, ReplicaState::Verified | ReplicaState::Damaged) {
+        // What was whole once stays: it may be the last from which anything can be read.
         after.replicas.retain(|replica| replica.node != *node);
     }
     store_material(draft, at, material, Some(&before), after)?;

@@ -3,50 +3,47 @@
 use super::Scene;
 use crate::core::{
     command::Command,
-    keys,
     tables::{Damaged, Materials},
     view::{Typed, ViewError},
 };
-use microtome_proto::{MaterialId, NodeId, material::ReplicaState};
+use microtome_proto::{Generation, MaterialId, NodeId, material::ReplicaState};
+use std::collections::BTreeMap;
 
 pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     let mut commands = Vec::new();
-    for (node, peer) in scene.roster.iter().filter(|(_, peer)| peer.is_up()) {
-        if let Some(seen) = peer.seen.filter(|seen| seen.settled)
-            && let Some(told) = &seen.damaged
-        {
-            for (material, &generation) in told {
-                let record = scene.view.get_record::<Materials>(material)?;
-                let replica = record.as_ref().and_then(|record| record.replica(node));
-                let counts = replica
-                    .is_some_and(|replica| (replica.state, replica.generation) == (ReplicaState::Verified, generation));
-                if counts {
-                    let (material, node) = (material.clone(), node.clone());
-                    commands.push(Command::ReplicaDamaged { material, node, generation });
-                }
+    for (node, _) in scene.roster.iter() {
+        for (material, &generation) in told(scene, node).into_iter().flatten() {
+            let record = scene.view.get_record::<Materials>(material)?;
+            let replica = record.as_ref().and_then(|record| record.replica(node));
+            let counts = replica
+                .is_some_and(|replica| (replica.state, replica.generation) == (ReplicaState::Verified, generation));
+            if counts {
+                let (material, node) = (material.clone(), node.clone());
+                commands.push(Command::ReplicaDamaged { material, node, generation });
             }
-            mended(scene, node, |material| told.contains_key(material), &mut commands)?;
         }
     }
+    mended(scene, &mut commands)?;
     commands.truncate(scene.knobs.commands_max);
     Ok(commands)
 }
 
+/// What a node that answers tells of its damaged copies, once it agrees with the books.
+fn told<'a>(scene: &Scene<'a>, node: &NodeId) -> Option<&'a BTreeMap<MaterialId, Generation>> {
+    let peer = scene.roster.get(node).filter(|peer| peer.is_up())?;
+    peer.seen.filter(|seen| seen.settled)?.damaged.as_ref()
+}
+
 /// Copies that the books call damaged, and their node no more.
-fn mended(
-    scene: &Scene<'_>,
-    node: &NodeId,
-    is_told: impl Fn(&MaterialId) -> bool,
-    commands: &mut Vec<Command>,
-) -> Result<(), ViewError> {
-    for entry in scene.view.scan_records::<Damaged>(&keys::node(node), None) {
-        let ((_, material), generation) = entry?;
-        if is_told(&material) {
+fn mended(scene: &Scene<'_>, commands: &mut Vec<Command>) -> Result<(), ViewError> {
+    for entry in scene.view.scan_records::<Damaged>(&[], None) {
+        let ((node, material), generation) = entry?;
+        if told(scene, &node).is_none_or(|told| told.contains_key(&material)) {
             continue;
         }
         let Some(record) = scene.view.get_record::<Materials>(&material)? else { continue };
         if let Some(blake3) = record.blake3 {
-            let (node, size) = (node.clone(), record.size);
+            let size = record.size;
             commands.push(Command::ReplicaVerified { material, node, generation, size, blake3 });
         }
     }

@@ -1,14 +1,18 @@
 //! What the leader does by itself: copies made where they lack, dropped where there are too many, given up where their
 //! node died, moved where nodes are to be equally full; runs handed out and taken back.
 //!
-//! Each round looks at the books and the leader's eyes anew and remembers nothing, so a command that was refused or
-//! lost is simply planned again, and one that was applied is not. Work grows with what is out of order, never with
-//! what is stored.
+//! Each round plans from the books and the leader's eyes as they are, so a command that was refused or lost is simply
+//! planned again, and one that was applied is not. What is remembered from round to round ([`Agenda`]) only saves looks:
+//! work grows with what has changed and with what is under way, never with what is stored.
 
+mod agenda;
 mod balance;
 mod copies;
 mod damage;
+mod examine;
 mod runs;
+
+pub use agenda::{Agenda, Touched};
 
 use super::{
     command::Command,
@@ -17,6 +21,7 @@ use super::{
     tables::Meta,
     view::{Typed, View, ViewError},
 };
+use std::mem;
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +57,14 @@ impl Default for Knobs {
     }
 }
 
-/// The commands to propose now, in this order.
+/// The commands to propose now, in this order. The agenda was told what was written before this view; with an empty one
+/// the same is planned, after a look at all that is out of order.
 ///
 /// # Errors
 /// Where the state cannot be read.
 pub fn plan(
     view: &dyn View,
+    agenda: &mut Agenda,
     observed: &Observed,
     now_ms: u64,
     timing: &Timing,
@@ -66,13 +73,21 @@ pub fn plan(
     let roster = Roster::all(view, observed, now_ms, timing)?;
     let rebalances = view.get_record::<Meta>(&())?.is_some_and(|meta| meta.rebalancing_since.is_some());
     let scene = Scene { view, observed, roster: &roster, now_ms, knobs, rebalances };
-    let mut commands = damage::plan(&scene)?;
-    commands.extend(copies::plan(&scene)?);
+    // Whatever goes wrong on the way, what was half looked at is looked at anew.
+    let mut remembered = mem::take(agenda);
+    let commands = plan_all(&scene, &mut remembered)?;
+    *agenda = remembered;
+    Ok(commands)
+}
+
+fn plan_all(scene: &Scene<'_>, agenda: &mut Agenda) -> Result<Vec<Command>, ViewError> {
+    let mut commands = damage::plan(scene)?;
+    commands.extend(copies::plan(scene, agenda)?);
     // What lacks comes first, and a look at the nodes is right only when nothing else is about to change them.
-    if rebalances && !commands.iter().any(|command| matches!(command, Command::AddReplica { .. })) {
-        commands.extend(balance::plan(&scene)?);
+    if scene.rebalances && !commands.iter().any(|command| matches!(command, Command::AddReplica { .. })) {
+        commands.extend(balance::plan(scene)?);
     }
-    commands.extend(runs::plan(&scene)?);
+    commands.extend(runs::plan(scene)?);
     Ok(commands)
 }
 

@@ -12,6 +12,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     let mut commands = requeue(scene)?;
+    if scene.view.scan_keys::<WaitingRuns>(&[], None).next().is_none() {
+        return Ok(commands);
+    }
     let mut slots = free_slots(scene)?;
     for run in scene.view.scan_keys::<WaitingRuns>(&[], None) {
         let run = run?;

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::core::{
     command::Command,
     orders::orders,
-    plan::plan,
+    plan::{Agenda, Touched},
     present::Scene,
     view::{Entry, Memory, View, ViewError},
 };
@@ -39,7 +39,7 @@ fn progress_costs_no_more_than_what_is_under_way() {
     let under_way = world.plan_and_apply().len();
     assert_eq!(under_way, 4);
     let view = Counting { view: &world.view, reads: Cell::new(0) };
-    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    world.plan_with(&view, &mut Agenda::default());
     let planned = view.reads.replace(0);
     assert!(planned <= 20 * under_way, "{planned} records read to see that all slots are taken");
     Scene { view: &view, ..world.scene() }.overview().unwrap();
@@ -66,7 +66,7 @@ fn while_something_is_moved_no_more_than_a_sample_is_looked_at() {
     assert_eq!(world.plan_and_apply().len(), 1);
     world.knobs.moves_per_node_max = 8;
     let view = Counting { view: &world.view, reads: Cell::new(0) };
-    plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+    world.plan_with(&view, &mut Agenda::default());
     let planned = view.reads.get();
     assert!(planned <= 2 * 1_000 + 50, "{planned} records read of the 2,000 copies on the node");
 }
@@ -80,7 +80,7 @@ fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
     }
     let reads = |world: &World| {
         let view = Counting { view: &world.view, reads: Cell::new(0) };
-        plan(&view, &world.observed, world.now_ms, &world.timing, &world.knobs).unwrap();
+        world.plan_with(&view, &mut Agenda::default());
         let planned = view.reads.replace(0);
         orders(&view, &n[0], &world.observed, world.now_ms, &world.timing).unwrap();
         (planned, view.reads.get())
@@ -89,5 +89,31 @@ fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
     assert!(planned <= 4 * 4 && ordered == 0, "{planned} and {ordered} records read");
     world.pass(10, &[&n[1], &n[2], &n[3]]);
     let (planned, _) = reads(&world);
-    assert!(planned <= 2 * 150 + 4 * 4, "{planned} records read for the 150 materials of the dead node");
+    let placed = 3 * world.knobs.copies_per_node_max;
+    assert!(planned <= 2 * 150 + placed + 4 * 4, "{planned} records read for the 150 materials of the dead node");
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_looked_at_again() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    for i in 0..300 {
+        world.stored(5, 2, &[&n[0], &n[1 + i % 3]]);
+    }
+    world.pass(10, &[&n[1], &n[2], &n[3]]);
+    let mut agenda = Agenda::default();
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let planned = world.plan_with(&view, &mut agenda).len();
+    assert_eq!((planned, view.reads.take() > 300), (3 * world.knobs.copies_per_node_max, true));
+    for command in world.plan() {
+        let (changes, _) = world.decide(command);
+        let mut touched = Touched::default();
+        touched.note(&changes);
+        agenda.note(touched);
+        world.write(changes);
+    }
+    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    assert_eq!(world.plan_with(&view, &mut agenda), []);
+    let reads = view.reads.take();
+    assert!(reads <= 3 * planned + 4 * 4, "{reads} records read while 276 materials wait for their turn");
 }

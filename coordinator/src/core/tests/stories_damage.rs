@@ -163,3 +163,18 @@ fn what_a_node_says_of_an_assignment_that_has_ended_changes_nothing() {
     assert_eq!(world.plan(), []);
     assert_eq!(world.refused(damaged(&m, &n[0], old)), Code::StaleGeneration);
 }
+
+/// A node told of its damaged copy, the only one, a hash that was not the material's, and the books forgot that bytes were
+/// there.
+#[test]
+fn a_damaged_copy_that_is_told_with_another_hash_stays_damaged() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let m = world.stored(5, 1, &[&n[0]]);
+    let g = generation(&world, &m, &n[0]);
+    world.accept(damaged(&m, &n[0], g));
+    let blake3 = "another".to_owned();
+    let wrong = Command::ReplicaVerified { material: m.clone(), node: n[0].clone(), generation: g, size: 5, blake3 };
+    assert_eq!(world.refused(wrong), Code::HashMismatch);
+    assert_eq!(world.replica(&m, &n[0]), Some((Damaged, g)));
+}

@@ -350,3 +350,24 @@ fn the_copy_that_is_furthest_is_kept_when_one_is_too_many() {
     world.accept(Command::UpdateMaterial { material: m.clone(), name: None, population: Some(2) });
     assert_eq!(world.plan(), [free(&m, &n[1], first)]);
 }
+
+/// Ten nodes with a bad switch went for 15 s every 45 s: each time copies of what they hold were begun, and dropped when
+/// they were back.
+#[test]
+fn a_node_that_comes_and_goes_is_waited_for_longer_each_time() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    world.stored(5, 2, &[&n[0], &n[1]]);
+    let others = [&n[1], &n[2], &n[3]];
+    let mut silence = |seconds| {
+        let planned = world.work(seconds, &others);
+        world.work(20, &[&n[0], &n[1], &n[2], &n[3]]);
+        planned.len()
+    };
+    assert_eq!(silence(15), 1, "the first time nobody knows that it comes back");
+    assert_eq!((silence(15), silence(25)), (0, 1), "then it is waited for 20 s");
+    assert_eq!((silence(35), silence(45)), (0, 1), "then for 40 s");
+    assert_eq!((silence(75), silence(85), silence(85)), (0, 1, 1), "and never for more than 80 s");
+    world.work(3_700, &[&n[0], &n[1], &n[2], &n[3]]);
+    assert_eq!(world.work(11, &others).len(), 1, "a node that was steady for an hour is as good as any");
+}

@@ -5,10 +5,10 @@ use crate::core::{
     command::{Command, Outcome, Proposal},
     observed::{Observed, Timing},
     orders::orders,
-    plan::{Knobs, plan},
+    plan::{Agenda, Knobs, Touched, plan},
     present::Scene,
     tables::{MaterialRecord, Materials, RunRecord, Runs},
-    view::{Change, Memory, Typed},
+    view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
@@ -18,12 +18,14 @@ use microtome_proto::{
     run::Progress,
 };
 use proptest::prelude::ProptestConfig;
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 pub(super) const GIB: u64 = 1 << 30;
 
 pub(super) struct World {
     pub(super) view: Memory,
+    /// What the planner remembers, and what was written since it planned.
+    pub(super) agenda: RefCell<(Agenda, Touched)>,
     pub(super) observed: Observed,
     pub(super) now_ms: u64,
     pub(super) timing: Timing,
@@ -36,6 +38,7 @@ impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
             view: Memory::new(),
+            agenda: RefCell::default(),
             observed: Observed::new(0),
             now_ms: 0,
             timing: Timing::default(),
@@ -51,12 +54,17 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, command: Command) -> Outcome {
-        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at(), command }).unwrap();
+        let (changes, outcome) = self.decide(command);
         self.write(changes);
         outcome
     }
 
+    pub(super) fn decide(&self, command: Command) -> (Vec<Change>, Outcome) {
+        apply(&self.view, &Proposal { at: self.at(), command }).unwrap()
+    }
+
     pub(super) fn write(&mut self, changes: Vec<Change>) {
+        self.agenda.get_mut().1.note(&changes);
         for (key, record) in changes {
             match record {
                 Some(record) => self.view.insert(key, record),
@@ -182,8 +190,17 @@ impl World {
         self.material(material).replica(node).map(|replica| (replica.state, replica.generation))
     }
 
+    /// What is planned is the same with what is remembered from the last round and without it.
     pub(super) fn plan(&self) -> Vec<Command> {
-        plan(&self.view, &self.observed, self.now_ms, &self.timing, &self.knobs).unwrap()
+        let (agenda, touched) = &mut *self.agenda.borrow_mut();
+        agenda.note(std::mem::take(touched));
+        let planned = self.plan_with(&self.view, agenda);
+        assert_eq!(planned, self.plan_with(&self.view, &mut Agenda::default()), "the agenda has missed something");
+        planned
+    }
+
+    pub(super) fn plan_with(&self, view: &dyn View, agenda: &mut Agenda) -> Vec<Command> {
+        plan(view, agenda, &self.observed, self.now_ms, &self.timing, &self.knobs).unwrap()
     }
 
     /// Plans, applies what was planned, and sees that nothing is planned twice.
