@@ -174,7 +174,12 @@ impl Control {
         let planned = self.study(move |Scene { view, observed, now_ms, timing }| {
             let mut agenda = control.agenda.lock();
             agenda.note(control.group.take_touched());
-            plan(view, &mut agenda, observed, now_ms, timing, &control.knobs)
+            let planned = plan(view, &mut agenda, observed, now_ms, timing, &control.knobs);
+            if planned.is_err() {
+                // It may have been left half up to date.
+                *agenda = Agenda::default();
+            }
+            planned
         });
         planned.await
     }
