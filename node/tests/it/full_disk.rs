@@ -89,7 +89,8 @@ async fn a_disk_that_somebody_else_fills_takes_nothing_new_and_comes_back_by_its
     node.coordinator
         .wait("a full disk", |seen| seen.last_beat.as_ref().is_some_and(|beat| beat.report.disk_full))
         .await;
-    let refused = node.patch(&id, 10 << 20, data[10 << 20..].to_vec()).send().await.unwrap();
+    // Little, so that the answer does not come before all of it is sent.
+    let refused = node.patch(&id, 10 << 20, data[10 << 20..][..1000].to_vec()).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::INSUFFICIENT_STORAGE);
     assert_eq!(code(refused).await, "no_space");
     assert_eq!(node.reserve(&reserve(&other, 1000)).await.status(), StatusCode::INSUFFICIENT_STORAGE);
