@@ -1,12 +1,11 @@
 //! What goes on in a cluster: uploads, reads, deletes; and a ledger of what was acknowledged.
 
-use crate::harness::{Cluster, noise, token};
-use microtome_client::{Cluster as Client, Source};
+use crate::harness::{Bytes, Cluster, noise, token};
+use microtome_client::Cluster as Client;
 use microtome_proto::{Code, MaterialId, material::CreateMaterial};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::BTreeMap,
-    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -65,26 +64,6 @@ impl Ledger {
 pub struct Load {
     pub ledger: Arc<Ledger>,
     tasks: JoinSet<()>,
-}
-
-/// Bytes in memory, as a file to be sent.
-struct Bytes(Vec<u8>);
-
-impl Source for Bytes {
-    fn name(&self) -> String {
-        "noise".to_owned()
-    }
-
-    fn size(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = &self.0[(offset as usize).min(self.0.len())..];
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
 }
 
 impl Load {

@@ -1,6 +1,6 @@
 //! Starting, killing and asking a cluster of real processes.
 
-use microtome_client::Cluster as Client;
+use microtome_client::{Cluster as Client, Source};
 use microtome_proto::{
     Code, MaterialId,
     material::{CreateMaterial, Material, MaterialState, ReplicaState},
@@ -13,6 +13,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     future::Future,
+    io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -404,6 +405,26 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     hasher.update(&seed.to_le_bytes());
     hasher.finalize_xof().fill(&mut bytes);
     bytes
+}
+
+/// Bytes in memory, as a file to be sent.
+pub struct Bytes(pub Vec<u8>);
+
+impl Source for Bytes {
+    fn name(&self) -> String {
+        "noise".to_owned()
+    }
+
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = &self.0[(offset as usize).min(self.0.len())..];
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
 }
 
 /// The folder of real slides, where it is there with what the stories need of it.

@@ -1,32 +1,13 @@
 //! Calls of the system fail: a write, a sync, a rename. strace has them fail, each in its turn in every thread of the program.
 
-use crate::harness::{Cluster, Place, loopback, noise};
-use microtome_client::{Source, Upload};
+use crate::harness::{Bytes, Cluster, Place, loopback, noise};
+use microtome_client::Upload;
 use microtome_proto::material::{CreateMaterial, ReplicaState};
-use std::{fs, io, process::Command, sync::Arc, time::Duration};
+use std::{fs, process::Command, sync::Arc, time::Duration};
 
 const LEN: usize = 3_000_000;
 /// Where calls fail again and again, an upload is given up.
 const STANDSTILL_MAX: Duration = Duration::from_secs(3);
-
-struct Bytes(Vec<u8>);
-
-impl Source for Bytes {
-    fn name(&self) -> String {
-        "noise".to_owned()
-    }
-
-    fn size(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = &self.0[(offset as usize).min(self.0.len())..];
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
-}
 
 /// A call, how it fails, and at which time in a thread first and then how often: a few of many, or with
 /// `MICROTOME_CRASH_ALL` all of them.
