@@ -10,6 +10,7 @@ use crate::{
 };
 use microtome_client::{ByteStream, ClientError};
 use microtome_proto::{MaterialId, internal::ReplicaReport};
+use rustix::io::Errno;
 use std::{
     io,
     sync::{Arc, Weak},
@@ -113,19 +114,25 @@ async fn mend(node: &Arc<Node>, blob: Arc<Blob>) {
         let mend = |group: u64| mending.mend(group..group + 1, false);
         mending.damaged_groups().into_iter().map(mend).fold(Ok(()), io::Result::and)
     });
-    let material = &blob.manifest().material;
     match mended.await {
-        Ok(()) => tracing::info!(%material, "a damaged copy is whole again"),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tracing::warn!(%material, %error, "a copy stays damaged for now");
-        }
-        Err(error) => give_up(node, blob, &error).await,
+        Ok(()) => tracing::info!(material = %blob.manifest().material, "a damaged copy is whole again"),
+        Err(error) => unmended(node, blob, &error).await,
     }
 }
 
-/// The disk does not keep the copy. Another node has it, or will have its own mended: what is here is worth no more.
-pub(crate) async fn give_up(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Error) {
+/// What becomes of a copy that could not be mended. It stays, damaged as it is, and is tried again, unless its disk says that
+/// it does not keep it and another node has it: then it is set aside, and made anew elsewhere. A copy that may be the last
+/// one is never given up.
+pub(crate) async fn unmended(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Error) {
     let (material, generation) = (blob.manifest().material.clone(), blob.manifest().generation);
+    if !node.blobs.holds(&blob) {
+        // Dropped meanwhile.
+        return;
+    }
+    if !is_final(error) || !is_elsewhere(node, &material).await {
+        tracing::warn!(%material, %error, "a copy stays damaged for now");
+        return;
+    }
     let reason = format!("the disk of its node does not keep it: {error}");
     let (owner, why) = (Arc::clone(node), reason.clone());
     match blocking(move || owner.blobs.give_up(&blob, &why)).await {
@@ -135,5 +142,32 @@ pub(crate) async fn give_up(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Error
         }
         Ok(false) => {}
         Err(error) => tracing::error!(%material, %error, "a copy that cannot be mended cannot be set aside either"),
+    }
+}
+
+/// Whether the disk itself says so; all else, too few open files say, may pass.
+fn is_final(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ReadOnlyFilesystem)
+        || error.raw_os_error() == Some(Errno::IO.raw_os_error())
+}
+
+async fn is_elsewhere(node: &Node, material: &MaterialId) -> bool {
+    let located = node.locator.locate(material).await;
+    located.as_ref().as_ref().is_ok_and(|located| located.holders.iter().any(|url| *url != node.url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_costs_no_copy() {
+        for errno in [Errno::IO, Errno::ROFS, Errno::NOENT] {
+            assert!(is_final(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOSPC, Errno::INTR, Errno::ACCESS] {
+            assert!(!is_final(&errno.into()), "{errno}");
+        }
+        assert!(!is_final(&io::Error::other("a panic")));
     }
 }

@@ -79,7 +79,10 @@ impl Blob {
         if !read.as_ref().is_err_and(is_damage) {
             return read;
         }
-        self.mend(self.groups(buf.len(), offset)?, false)?;
+        self.mend(self.groups(buf.len(), offset)?, false).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("the file is missing"),
+            _ => error,
+        })?;
         self.read_as_it_is(buf, offset)
     }
 

@@ -136,18 +136,22 @@ impl Blobs {
         Ok(Removed::Gone)
     }
 
+    /// Whether it is this very copy that is here.
+    pub(crate) fn holds(&self, blob: &Arc<Blob>) -> bool {
+        self.get(&blob.manifest().material).is_some_and(|held| Arc::ptr_eq(&held, blob))
+    }
+
     /// Sets a copy aside that cannot be mended: it is no copy any more. `false` where it was not here. Blocks.
     pub(crate) fn give_up(&self, blob: &Arc<Blob>, reason: &str) -> io::Result<bool> {
         let _moving = self.moving.lock();
-        let id = &blob.manifest().material;
-        if !self.get(id).is_some_and(|held| Arc::ptr_eq(&held, blob)) {
+        if !self.holds(blob) {
             return Ok(false);
         }
         match set_aside(&self.layout, blob.folder(), reason) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.held.write().remove(id);
+        self.held.write().remove(&blob.manifest().material);
         blob.close();
         Ok(true)
     }

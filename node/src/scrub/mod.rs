@@ -114,16 +114,7 @@ async fn round(node: &Arc<Node>, pace: &mut Pace) {
     }
     while let Some((blob, from)) = next(node) {
         if let Err(error) = walk(node, &blob, from, pace).await {
-            let material = &blob.manifest().material;
-            match error.kind() {
-                // Dropped meanwhile.
-                io::ErrorKind::NotFound if !is_held(node, &blob) => {}
-                // It is noted, and will be tried again.
-                io::ErrorKind::InvalidData => {
-                    tracing::warn!(%material, %error, "the scrub leaves a damaged copy behind");
-                }
-                _ => mending::give_up(node, Arc::clone(&blob), &error).await,
-            }
+            mending::unmended(node, Arc::clone(&blob), &error).await;
         }
         let mut progress = node.scrub.progress.lock();
         (progress.material, progress.group) = (Some(blob.manifest().material.clone()), None);
@@ -143,10 +134,6 @@ fn next(node: &Node) -> Option<(Arc<Blob>, u64)> {
     begun.or_else(|| Some((node.blobs.after(material.as_ref())?, 0)))
 }
 
-fn is_held(node: &Node, blob: &Arc<Blob>) -> bool {
-    node.blobs.get(&blob.manifest().material).is_some_and(|held| Arc::ptr_eq(&held, blob))
-}
-
 async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) -> io::Result<()> {
     let opened = Arc::clone(blob);
     let mut walk = blocking(move || {
@@ -159,7 +146,7 @@ async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) ->
     .await?;
     let count = blob.group_count();
     let mut start = from.min(count);
-    while start < count && is_held(node, blob) {
+    while start < count && node.blobs.holds(blob) {
         let groups = start..(start + GROUPS_AT_ONCE).min(count);
         let (began, looked_at, of) = (Instant::now(), groups.clone(), Arc::clone(blob));
         let damaged;

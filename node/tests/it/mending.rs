@@ -156,3 +156,22 @@ async fn a_copy_whose_file_is_gone_is_given_up_and_reported() {
     assert_eq!(fs::read_dir(one.folder.path().join("set-aside")).unwrap().count(), 1);
     wait_for_damaged(&one, &[]).await;
 }
+
+/// It may be the last one: what is left of it is worth more than nothing.
+#[tokio::test]
+async fn a_copy_that_no_other_node_has_is_never_given_up() {
+    let (id, data) = (material(1), bytes(LEN, 6));
+    let node = TestNode::start().await;
+    node.put(&id, &data).await;
+    node.coordinator.locate(&id, &[&node.url]);
+    let (file, beside) = (path(&node, &id, "file"), node.folder.path().join("beside"));
+    fs::rename(&file, &beside).unwrap();
+    assert_eq!(node.file(&id).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    wait_for_damaged(&node, &[(id.clone(), Generation(1))]).await;
+    assert!(path(&node, &id, "manifest.json").exists());
+    let reports = node.coordinator.seen().reports.clone();
+    assert!(!reports.iter().any(|(_, report)| matches!(report, ReplicaReport::Failed { .. })), "{reports:?}");
+    fs::rename(&beside, &file).unwrap();
+    wait_for_damaged(&node, &[]).await;
+    assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}
