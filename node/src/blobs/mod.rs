@@ -156,11 +156,11 @@ impl Blobs {
         Ok(true)
     }
 
-    /// The copy that comes next after that of a material, in ascending order; the first one where none is named.
-    pub(crate) fn after(&self, id: Option<&MaterialId>) -> Option<Arc<Blob>> {
-        let held = self.held.read();
-        let later = held.values().filter(|blob| id.is_none_or(|id| blob.manifest().material > *id));
-        later.min_by_key(|blob| &blob.manifest().material).cloned()
+    /// The materials of all copies, in ascending order.
+    pub(crate) fn ids(&self) -> Vec<MaterialId> {
+        let mut ids: Vec<_> = self.held.read().keys().cloned().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Lets go of what was opened longer ago than `age`: what is read next is checked again.

@@ -112,26 +112,19 @@ async fn round(node: &Arc<Node>, pace: &mut Pace) {
     if is_new {
         tracing::info!("a scrub of all copies begins");
     }
-    while let Some((blob, from)) = next(node) {
+    // Copies that come meanwhile are for the next round.
+    let rest = node.scrub.progress.lock().rest(node.blobs.ids());
+    for (id, from) in rest {
+        let Some(blob) = node.blobs.get(&id) else { continue };
         if let Err(error) = walk(node, &blob, from, pace).await {
             mending::unmended(node, Arc::clone(&blob), &error).await;
         }
         let mut progress = node.scrub.progress.lock();
-        (progress.material, progress.group) = (Some(blob.manifest().material.clone()), None);
+        (progress.material, progress.group) = (Some(id), None);
     }
     let mut progress = node.scrub.progress.lock();
     progress.finish(Timestamp::now());
     tracing::info!(bytes = progress.read, damaged_groups = progress.damaged, "the scrub of all copies is done");
-}
-
-/// The copy to walk over, and from which group on.
-fn next(node: &Node) -> Option<(Arc<Blob>, u64)> {
-    let (material, group) = {
-        let progress = node.scrub.progress.lock();
-        (progress.material.clone(), progress.group)
-    };
-    let begun = material.as_ref().zip(group).and_then(|(id, group)| Some((node.blobs.get(id)?, group)));
-    begun.or_else(|| Some((node.blobs.after(material.as_ref())?, 0)))
 }
 
 async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) -> io::Result<()> {

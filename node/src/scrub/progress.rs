@@ -3,7 +3,7 @@
 use crate::disk;
 use microtome_proto::{MaterialId, Timestamp, node::ScrubReport};
 use serde::{Deserialize, Serialize};
-use std::{fs, io, path::Path, time::Duration};
+use std::{cmp::Ordering, fs, io, path::Path, time::Duration};
 
 /// The version written.
 const VERSION: u32 = 1;
@@ -54,6 +54,16 @@ impl Progress {
         self.started_at.map_or(Duration::ZERO, |at| every.saturating_sub(since(at)).min(every))
     }
 
+    /// Of all copies those that the round has still to walk over, each with the group to begin with.
+    pub(super) fn rest(&self, all: Vec<MaterialId>) -> Vec<(MaterialId, u64)> {
+        let from = |id: &MaterialId| match self.material.as_ref().map(|last| id.cmp(last)) {
+            None | Some(Ordering::Greater) => Some(0),
+            Some(Ordering::Equal) => self.group,
+            Some(Ordering::Less) => None,
+        };
+        all.into_iter().filter_map(|id| from(&id).map(|from| (id, from))).collect()
+    }
+
     pub(super) fn begin(&mut self, now: Timestamp) {
         *self = Self { version: VERSION, started_at: Some(now), ..Self::default() };
     }
@@ -94,6 +104,10 @@ mod tests {
         let mut again = Progress::load(&path);
         assert_eq!(again, progress);
         assert!(again.is_under_way());
+        let ids: Vec<MaterialId> = ["m-0", "m-1", "m-2"].map(|id| id.parse().unwrap()).to_vec();
+        assert_eq!(again.rest(ids.clone()), [(ids[1].clone(), 64), (ids[2].clone(), 0)]);
+        let done = Progress { group: None, ..again.clone() };
+        assert_eq!(done.rest(ids.clone()), [(ids[2].clone(), 0)]);
         assert_eq!(again.report(3 << 20).map(|report| (report.read, report.left)), Some((1 << 20, 2 << 20)));
         again.finish(Timestamp::from_millis(1_060_000));
         assert!(!again.is_under_way());
