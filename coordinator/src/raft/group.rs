@@ -342,12 +342,7 @@ impl Group {
 
     /// Leaves: a leader hands its place to the follower that is furthest, then raft stops and the state is flushed.
     pub(crate) async fn stop(&self) {
-        if let Some(heir) = self.heir() {
-            let deadline = Instant::now() + TRANSFER_WITHIN;
-            if self.raft.trigger().transfer_leader(heir).await.is_ok() {
-                self.leader_after(&Leader::Own, deadline).await;
-            }
-        }
+        self.give_way().await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop in order");
         }
@@ -356,7 +351,17 @@ impl Group {
         }
     }
 
-    pub(super) fn heir(&self) -> Option<CoordinatorId> {
+    /// Has another one lead, if this one does.
+    pub(super) async fn give_way(&self) {
+        if let Some(heir) = self.heir() {
+            let deadline = Instant::now() + TRANSFER_WITHIN;
+            if self.raft.trigger().transfer_leader(heir).await.is_ok() {
+                self.leader_after(&Leader::Own, deadline).await;
+            }
+        }
+    }
+
+    fn heir(&self) -> Option<CoordinatorId> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         if self.leader_in(&metrics) != Leader::Own {

@@ -3,7 +3,7 @@
 //! One that joins is brought up to date first, as a learner without a vote, and gets its vote then: so a vote is never with
 //! one that has nothing yet. Each step may be repeated, and goes on where the one before ended.
 
-use super::{Group, bootstrap::Standing, group::Leader};
+use super::{Group, bootstrap::Standing};
 use microtome_proto::{Code, CoordinatorId, Problem, cluster::Coordinator, limits::COORDINATORS_MAX};
 use openraft::{
     BasicNode, ChangeMembers,
@@ -120,16 +120,6 @@ impl Group {
                 format!("coordinator {id} at {url} belongs to a group already: start it with an empty data folder"),
             )),
             () => Ok(()),
-        }
-    }
-
-    /// Has another one lead.
-    async fn give_way(&self) {
-        if let Some(heir) = self.heir() {
-            let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
-            if self.raft().trigger().transfer_leader(heir).await.is_ok() {
-                self.leader_after(&Leader::Own, deadline).await;
-            }
         }
     }
 }
