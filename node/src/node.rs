@@ -17,7 +17,7 @@ use microtome_server::{Auth, Metrics};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64},
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
     },
     time::Instant,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) space: Arc<Space>,
     /// Whole copies.
     pub(crate) blobs: Blobs,
+    /// Whether something is here that the coordinators do not know what to do with: they are to be told all once more.
+    pub(crate) differs: AtomicBool,
     /// Uploads under way.
     pub(crate) uploads: Uploads,
     /// Whether the coordinators have heard all that is here. Written while they are told, and read while anything new is

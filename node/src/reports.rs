@@ -2,7 +2,10 @@
 
 use crate::Node;
 use microtome_proto::{Code, MaterialId, internal::ReplicaReport};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::task::JoinHandle;
 
 /// Pause between two tries; the client itself has tried for a while before.
@@ -35,8 +38,12 @@ async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) {
         match node.cluster.replica_report(&id, material, report).await {
             Ok(()) => return,
             Err(error) if error.code().is_some_and(is_final) => {
-                // It is out of date, and the next orders tell what is to be done instead.
+                // It is out of date. Where the books do not know of the copy any more no order will name it: both sides
+                // settle the difference.
                 tracing::info!(%material, ?report, %error, "a report was refused");
+                if matches!(report, ReplicaReport::Verified { .. }) {
+                    node.differs.store(true, Ordering::Relaxed);
+                }
                 return;
             }
             Err(error) => tracing::debug!(%material, %error, "a report was not heard yet"),

@@ -22,7 +22,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64},
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
     },
     time::{Duration, Instant},
 };
@@ -127,6 +127,7 @@ fn open(
         layout,
         space,
         blobs,
+        differs: AtomicBool::new(false),
         uploads: Uploads::default(),
         has_told: tokio::sync::RwLock::new(false),
         clones: Clones::default(),

@@ -17,7 +17,7 @@ use orders::Orders;
 use report::Reporter;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::MissedTickBehavior;
@@ -182,6 +182,7 @@ impl Agent {
     }
 
     async fn tell(&mut self, id: &NodeId) -> Result<(), ClientError> {
+        self.inventory_due |= self.node.differs.swap(false, Ordering::Relaxed);
         if self.inventory_due {
             let node = Arc::clone(&self.node);
             // Nothing new is admitted meanwhile.

@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use microtome_proto::{
-    Generation, MaterialId,
+    Code, Generation, MaterialId,
     internal::{Order, ReplicaReport},
 };
 use std::sync::{
@@ -230,4 +230,30 @@ async fn what_the_inventory_is_told_to_drop_is_dropped() {
         .wait("an empty node", |seen| seen.last_beat.as_ref().is_some_and(|beat| beat.report.materials == 0))
         .await;
     assert_eq!(node.file(&id).await.status(), StatusCode::NOT_FOUND);
+}
+
+/// Its assignment ended while it was made: no order will ever name it.
+#[tokio::test]
+async fn a_copy_that_the_books_do_not_know_is_told_with_all_others_and_dropped() {
+    let (id, data) = (material(1), bytes(100_000, 9));
+    let real = source(&id, &data).await;
+    let node = TestNode::start().await;
+    {
+        let mut seen = node.coordinator.seen();
+        seen.refuses_reports = Some(Code::StaleGeneration);
+        seen.to_be_dropped = vec![id.clone()];
+        seen.orders = vec![copy(&id, 7, &data, &[&real.url])];
+    }
+    node.coordinator.wait_for_report(&id, is_verified(7)).await;
+    node.coordinator.seen().orders.clear();
+    let is_told = |held: &[microtome_proto::internal::Held]| held.iter().any(|held| held.material == id);
+    node.coordinator.wait("all that is here", |seen| seen.inventories.iter().any(|page| is_told(&page.held))).await;
+    let folder = node.folder.path().join("materials").join(id.as_str());
+    tokio::time::timeout(crate::support::HANGS_AFTER, async {
+        while folder.exists() {
+            node.coordinator.wait_for_beats(1).await;
+        }
+    })
+    .await
+    .expect("it is dropped");
 }

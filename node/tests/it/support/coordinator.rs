@@ -35,6 +35,8 @@ pub struct Seen {
     pub to_be_dropped: Vec<MaterialId>,
     pub located: BTreeMap<MaterialId, Located>,
     pub runs: SeenOfRuns,
+    /// Refuses every report with this.
+    pub refuses_reports: Option<Code>,
     /// Refuses every registration with this.
     pub refuses: Option<Code>,
 }
@@ -165,9 +167,13 @@ async fn report(
     State(fake): Fake,
     Path((_, material)): Path<(String, MaterialId)>,
     Json(report): Json<ReplicaReport>,
-) -> StatusCode {
+) -> Response {
+    let refuses = fake.seen().refuses_reports;
     fake.note(|seen| seen.reports.push((material, report)));
-    StatusCode::NO_CONTENT
+    match refuses {
+        Some(code) => Problem::new(code, "the test wants it").into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
 async fn locate(State(fake): Fake, Path(id): Path<MaterialId>) -> Response {
