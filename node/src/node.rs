@@ -1,7 +1,7 @@
 //! What all parts of a node share.
 
 use crate::{
-    blobs::{self, Blobs},
+    blobs::{self, Blob, Blobs},
     clone::Clones,
     disk::{Layout, Space},
     http::Locator,
@@ -12,7 +12,7 @@ use crate::{
     upload::Uploads,
 };
 use microtome_client::Cluster;
-use microtome_proto::NodeId;
+use microtome_proto::{MaterialId, NodeId};
 use microtome_server::{Auth, Metrics};
 use std::{
     sync::{
@@ -74,6 +74,11 @@ impl Node {
     /// The node's id; `None` before it was first registered.
     pub(crate) fn id(&self) -> Option<NodeId> {
         self.identity.node()
+    }
+
+    /// What can be read of a material here: a whole copy, or what has come of a clone.
+    pub(crate) fn readable(&self, id: &MaterialId) -> Option<Arc<Blob>> {
+        self.blobs.get(id).or_else(|| self.clones.readable(id))
     }
 
     /// Deletes in the background what is in the trash.

@@ -94,7 +94,10 @@ impl App {
     async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
         let located = self.located(id).await?;
         // The node that receives it may have all of it already, and nobody has heard of that yet.
-        let node = located.holders.into_iter().next().or(located.receiving);
+        let node = match located.holders.into_iter().next().or(located.receiving) {
+            Some(node) => Some(node),
+            None => self.glance(|scene| scene.arriving(id))?,
+        };
         node.map(|node| redirect(&node, uri)).ok_or_else(|| unavailable(id))
     }
 }

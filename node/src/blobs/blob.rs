@@ -1,7 +1,7 @@
-//! One whole copy, read with proof.
+//! One copy, read with proof.
 
 use super::{
-    Damage, Manifest,
+    Arrived, Damage, Manifest,
     mend::Noted,
     open_files::{OpenFiles, Opened, Slot},
     pages::PAGE_LEN,
@@ -20,7 +20,7 @@ use std::{
 /// Longest read, in bytes, that is taken for a look-up in a table.
 const LOOK_UP_LEN_MAX: usize = 8;
 
-/// A whole, verified, durable copy of a material.
+/// A whole, verified, durable copy of a material; or one that is being made, of which what has arrived can be read.
 ///
 /// The first read of a group after the copy was opened, and each that has to wait for the disk, reads the group whole and
 /// compares it with its proven leaf; plain are only those of what was found right and is in the page cache. So a read gives
@@ -34,6 +34,8 @@ pub(crate) struct Blob {
     open_files: Arc<OpenFiles>,
     pub(super) damage: Damage,
     pub(super) noted: Noted,
+    /// Nothing where all of it is there.
+    arrived: Option<Arc<Arrived>>,
 }
 
 impl Blob {
@@ -41,7 +43,17 @@ impl Blob {
     pub(super) fn new(manifest: Manifest, folder: PathBuf, open_files: Arc<OpenFiles>, damage: Damage) -> Option<Self> {
         let root = manifest.root()?;
         let noted = Noted::read(&folder);
-        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage, noted })
+        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage, noted, arrived: None })
+    }
+
+    /// The same, of which only what has `arrived` is there.
+    pub(super) fn arriving(self, arrived: Arc<Arrived>) -> Self {
+        Self { arrived: Some(arrived), ..self }
+    }
+
+    /// Whether the bytes of `range` are there.
+    pub(crate) fn has(&self, range: &Range<u64>) -> bool {
+        self.arrived.as_ref().is_none_or(|arrived| arrived.has(range))
     }
 
     /// What is written down of it.
@@ -73,7 +85,7 @@ impl Blob {
     ///
     /// # Errors
     /// `UnexpectedEof` beyond the end, `InvalidData` where the disk has changed the bytes and nothing mends them,
-    /// `NotFound` where the copy has been dropped meanwhile.
+    /// `NotFound` where they have not arrived yet or the copy has been dropped meanwhile.
     pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let read = self.read_as_it_is(buf, offset);
         if !read.as_ref().is_err_and(is_damage) {
@@ -116,7 +128,7 @@ impl Blob {
     }
 
     /// Lets go of the files once nobody reads them any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.open_files.close(&self.slot);
     }
 
@@ -124,12 +136,16 @@ impl Blob {
         self.open_files.get_or_open(&self.slot, &self.folder, self.len(), &self.root)
     }
 
-    /// The groups that have bytes of a stretch.
+    /// The groups that have bytes of a stretch, which must be there.
     fn groups(&self, len: usize, offset: u64) -> io::Result<Range<u64>> {
-        match offset.checked_add(len as u64) {
-            Some(end) if end <= self.len() => Ok(offset / GROUP_LEN..end.div_ceil(GROUP_LEN)),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        let range = match offset.checked_add(len as u64) {
+            Some(end) if end <= self.len() => offset..end,
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        if !self.has(&range) {
+            return Err(not_arrived(&range));
         }
+        Ok(range.start / GROUP_LEN..range.end.div_ceil(GROUP_LEN))
     }
 
     /// Groups that lie whole in `buf` are read and checked in place; a part of a group needs the rest of it beside.
@@ -234,6 +250,12 @@ impl AtHand<'_> {
             false => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
+}
+
+/// Of a copy that is being made, some bytes are not there yet.
+pub(crate) fn not_arrived(range: &Range<u64>) -> io::Error {
+    let what = format!("bytes {} to {} have not arrived here yet", range.start, range.end);
+    io::Error::new(io::ErrorKind::NotFound, what)
 }
 
 /// A file on disk that ends before its manifest says so, or that the disk cannot read, is damaged; the reader had asked for

@@ -3,6 +3,7 @@
 //! It owns `materials/`: what is there is durable and has the hash that its manifest names. A copy comes in by one
 //! rename and goes out by one. It must never know how bytes arrive, nor what is in them.
 
+mod arrived;
 mod bits;
 mod blob;
 mod manifest;
@@ -14,7 +15,8 @@ mod scan;
 pub(crate) mod tree;
 mod walk;
 
-pub(crate) use blob::{AtHand, Blob};
+pub(crate) use arrived::Arrived;
+pub(crate) use blob::{AtHand, Blob, not_arrived};
 pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
 pub(crate) use manifest::{format_hash, parse_hash};
 pub(crate) use mend::{Damage, Piece, Supply};
@@ -107,6 +109,11 @@ impl Blobs {
         }
         disk::rename(from, &to)?;
         self.insert(manifest.clone(), &to)
+    }
+
+    /// A copy that is being made in `folder`, as its manifest will describe it: read as far as it has `arrived`.
+    pub(crate) fn arriving(&self, manifest: Manifest, folder: &Path, arrived: Arc<Arrived>) -> Option<Arc<Blob>> {
+        Some(Arc::new(self.blob(manifest, folder).ok()?.arriving(arrived)))
     }
 
     /// A copy that is here under an older generation is counted under a newer one. Blocks.

@@ -2,7 +2,7 @@
 //!
 //! It owns the clones under way. Bytes come from all holders at once, in ranges, and none is written before it is
 //! proven; what is durable is not fetched again, whatever happens in between. Where copies should be is decided
-//! elsewhere: an order repeats until it is met.
+//! elsewhere: an order repeats until it is met. What has come of a clone can be read meanwhile.
 
 mod leaves;
 mod pull;
@@ -13,7 +13,7 @@ pub(crate) use ranges::RANGES;
 
 use crate::{
     Node,
-    blobs::Blob,
+    blobs::{Arrived, Blob},
     disk::{NoSpace, Promise},
     incoming::{Expected, Incoming},
     tasks::blocking,
@@ -60,6 +60,10 @@ struct Cloning {
     promise: Promise,
     /// Bytes written.
     written: AtomicU64,
+    /// Ranges written.
+    arrived: Arc<Arrived>,
+    /// What is there of it, for readers.
+    readable: Option<Arc<Blob>>,
     sources: Sources,
     over: CancellationToken,
     /// Held while it pulls.
@@ -104,9 +108,9 @@ impl Clones {
     /// Takes up what a former start left behind; it goes on with its next order. Blocks.
     pub(crate) fn take_up(node: &Node, left_behind: Vec<Incoming>) {
         for incoming in left_behind {
-            let durable = Ranges::read(incoming.folder(), incoming.expected().size).bytes();
-            let promise = node.space.promise_again(incoming.expected().size - durable);
-            node.clones.insert(Cloning::new(incoming, promise, durable));
+            let durable = Ranges::read(incoming.folder(), incoming.expected().size);
+            let promise = node.space.promise_again(incoming.expected().size - durable.bytes());
+            node.clones.insert(Cloning::new(node, incoming, promise, &durable));
         }
     }
 
@@ -174,10 +178,14 @@ impl Clones {
             present.end().await;
             node.clones.remove(&present);
             if (known.size, &known.blake3) == (wanted.size, &wanted.blake3) {
-                let durable = present.written.load(Ordering::Relaxed);
-                let promise = node.space.promise_again(wanted.size - durable.min(wanted.size));
-                let incoming = blocking(move || present.incoming.reassigned(wanted)).await?;
-                return Ok(Some(node.clones.insert(Cloning::new(incoming, promise, durable))));
+                let (incoming, durable) = blocking(move || {
+                    let incoming = present.incoming.reassigned(wanted)?;
+                    let durable = Ranges::read(incoming.folder(), incoming.expected().size);
+                    Ok((incoming, durable))
+                })
+                .await?;
+                let promise = node.space.promise_again(incoming.expected().size - durable.bytes());
+                return Ok(Some(node.clones.insert(Cloning::new(node, incoming, promise, &durable))));
             }
             blocking(move || present.incoming.discard()).await?;
         }
@@ -187,7 +195,13 @@ impl Clones {
         let promise = node.space.promise(wanted.size)?;
         let layout = node.layout.clone();
         let incoming = blocking(move || Incoming::create(&layout, wanted)).await?;
-        Ok(Some(node.clones.insert(Cloning::new(incoming, promise, 0))))
+        let none = Ranges::none(incoming.expected().size);
+        Ok(Some(node.clones.insert(Cloning::new(node, incoming, promise, &none))))
+    }
+
+    /// What has come of a clone that is under way.
+    pub(crate) fn readable(&self, id: &MaterialId) -> Option<Arc<Blob>> {
+        self.clones.lock().get(id)?.readable.clone()
     }
 
     fn get(&self, id: &MaterialId) -> Option<Arc<Cloning>> {
@@ -206,15 +220,24 @@ impl Clones {
             clones.remove(&cloning.expected().material);
         }
         cloning.promise.set_left(0);
+        if let Some(blob) = &cloning.readable {
+            blob.close();
+        }
     }
 }
 
 impl Cloning {
-    fn new(incoming: Incoming, promise: Promise, written: u64) -> Self {
+    /// One of which the ranges `durable` are there.
+    fn new(node: &Node, incoming: Incoming, promise: Promise, durable: &Ranges) -> Self {
+        let arrived = durable.arrived();
+        let manifest = incoming.expected().blake3.clone().map(|hash| incoming.manifest(hash));
+        let arriving = |manifest| node.blobs.arriving(manifest, incoming.folder(), Arc::clone(&arrived));
         Self {
+            written: AtomicU64::new(durable.bytes()),
+            readable: manifest.and_then(arriving),
+            arrived,
             incoming,
             promise,
-            written: AtomicU64::new(written),
             sources: Sources::default(),
             over: CancellationToken::new(),
             busy: tokio::sync::Mutex::default(),

@@ -198,6 +198,7 @@ impl Pull {
         fresh.indexes.push(index);
         fresh.bytes += range.end - range.start;
         fresh.written += range.end - range.start;
+        self.cloning.arrived.insert(index);
         self.cloning.set_written(fresh.written);
     }
 

@@ -1,8 +1,8 @@
 //! Which ranges of a clone are durable: `ranges.json`, written after the ranges' bytes were synced.
 
-use crate::disk;
+use crate::{blobs::Arrived, disk};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, io, ops::Range, path::Path};
+use std::{collections::BTreeSet, io, ops::Range, path::Path, sync::Arc};
 
 /// The name of the file.
 pub(crate) const RANGES: &str = "ranges.json";
@@ -26,6 +26,11 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
+    /// None, of a file of `size` bytes.
+    pub(super) fn none(size: u64) -> Self {
+        Self { size, durable: BTreeSet::new() }
+    }
+
     /// What is written down in `folder`. What is not there or not understood only costs that ranges are fetched again.
     pub(super) fn read(folder: &Path, size: u64) -> Self {
         let stored = std::fs::read(folder.join(RANGES)).ok();
@@ -52,6 +57,13 @@ impl Ranges {
 
     pub(super) fn insert(&mut self, indexes: impl IntoIterator<Item = u64>) {
         self.durable.extend(indexes);
+    }
+
+    /// The same as readers want it, who are shown more as it comes.
+    pub(super) fn arrived(&self) -> Arc<Arrived> {
+        let arrived = Arrived::new(self.size, RANGE_LEN);
+        self.durable.iter().for_each(|&index| arrived.insert(index));
+        Arc::new(arrived)
     }
 
     /// What is still to be fetched.

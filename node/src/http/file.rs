@@ -1,7 +1,11 @@
 //! `/v1/materials/{id}/file`: the original, whole or in part.
 
 use super::{elsewhere, range, range::Wanted, stream};
-use crate::{Node, blobs::Blob, upload::disk_problem};
+use crate::{
+    Node,
+    blobs::{Blob, not_arrived},
+    upload::disk_problem,
+};
 use axum::{
     body::Body,
     extract::State,
@@ -21,7 +25,7 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let Some(blob) = node.blobs.get(&id) else { return elsewhere(&node, &id, &uri).await };
+    let Some(blob) = node.readable(&id) else { return elsewhere(&node, &id, &uri).await };
     match part(&blob, &method, &headers, Blob::read_exact_at).await {
         Ok(mut response) => {
             if response.status().is_success() {
@@ -29,7 +33,7 @@ pub(super) async fn answer(
             }
             response
         }
-        // Dropped a moment ago, or damaged here: another node has it.
+        // Not here yet, dropped a moment ago, or damaged here: another node has it.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
             let response = elsewhere(&node, &id, &uri).await;
             if response.status().is_redirection() { response } else { disk_problem(&error).into_response() }
@@ -60,6 +64,9 @@ pub(super) async fn part(
             return Ok(([(header::CONTENT_RANGE, format!("bytes */{len}"))], problem).into_response());
         }
     };
+    if !blob.has(&range) {
+        return Err(not_arrived(&range));
+    }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let own = response.headers_mut();

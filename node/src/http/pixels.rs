@@ -102,7 +102,7 @@ async fn reply(node: &Node, uri: &Uri, answer: Result<Response, Refusal>) -> Res
 /// The copy that is asked for.
 fn held(node: &Node, id: &str) -> Result<Arc<Blob>, Refusal> {
     let id: MaterialId = id.parse().map_err(|_| bad_request(format!("'{id}' is no material's id")))?;
-    node.blobs.get(&id).ok_or(Refusal::Absent(id))
+    node.readable(&id).ok_or(Refusal::Absent(id))
 }
 
 /// What reading the copy gave.

@@ -95,23 +95,27 @@ impl Incoming {
         if spine.len() > 1 {
             disk::write(&self.folder.join(SPINE), &tree::to_bytes(spine))?;
         }
+        let blob = blobs.publish(&self.folder, &self.manifest(blobs::format_hash(&tree::root(spine))))?;
+        for name in [NOTE, crate::upload::TAIL, crate::clone::RANGES] {
+            // Of no use any more, and in nobody's way where it stays.
+            let _ = std::fs::remove_file(self.layout.material(&self.expected.material).join(name));
+        }
+        Ok(blob)
+    }
+
+    /// What describes the copy that it becomes, with the hash `blake3`.
+    pub(crate) fn manifest(&self, blake3: String) -> Manifest {
         let expected = &self.expected;
-        let manifest = Manifest {
+        Manifest {
             version: MANIFEST_VERSION,
             material: expected.material.clone(),
             generation: expected.generation,
             size: expected.size,
-            blake3: blobs::format_hash(&tree::root(spine)),
+            blake3,
             name: expected.name.clone(),
             media_type: expected.media_type.clone(),
             created_at: Timestamp::now(),
-        };
-        let blob = blobs.publish(&self.folder, &manifest)?;
-        for name in [NOTE, crate::upload::TAIL, crate::clone::RANGES] {
-            // Of no use any more, and in nobody's way where it stays.
-            let _ = std::fs::remove_file(self.layout.material(&expected.material).join(name));
         }
-        Ok(blob)
     }
 
     /// Moves the folder to the trash. Blocks.

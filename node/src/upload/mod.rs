@@ -309,6 +309,8 @@ pub(crate) fn disk_problem(error: &io::Error) -> Problem {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Problem::new(Code::NoSpace, format!("the node's disk is full: {error}"))
         }
+        // Not yet, or not any more.
+        io::ErrorKind::NotFound => Problem::new(Code::Unavailable, error.to_string()),
         // Told where it was found. It is mended as soon as another copy can be reached.
         io::ErrorKind::InvalidData => Problem::new(Code::Unavailable, format!("the node's copy is damaged: {error}")),
         _ => {

@@ -1,6 +1,6 @@
 //! Copies pulled from other nodes: proven, resumable, from all holders at once.
 
-use crate::support::{TestNode, bytes, hash, material, reserve};
+use crate::support::{TestNode, bytes, flip, hash, material, reserve};
 use axum::{
     Router,
     body::Body,
@@ -152,6 +152,55 @@ async fn an_interrupted_clone_goes_on_and_fetches_nothing_twice() {
     assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
     let left: Vec<_> = std::fs::read_dir(node.folder.path().join("materials").join(id.as_str())).unwrap().collect();
     assert_eq!(left.len(), 4, "file, leaves, spine and manifest: {left:?}");
+}
+
+/// Four of six ranges have come, and no more do: these four are read here, the others elsewhere.
+#[tokio::test]
+async fn what_has_come_of_a_clone_can_be_read() {
+    let (id, data) = (material(1), bytes(6 * RANGE, 4));
+    let real = source(&id, &data).await;
+    let holder = Holder::start(&real, 4).await;
+    let node = TestNode::start().await;
+    node.coordinator.order(copy(&id, 1, &data, &[&holder.url]));
+    node.coordinator
+        .wait("four ranges", |seen| {
+            let incoming = seen.last_beat.as_ref().map(|beat| beat.incoming.clone()).unwrap_or_default();
+            incoming.iter().any(|incoming| incoming.offset == 4 * RANGE as u64)
+        })
+        .await;
+    let mut come = Vec::new();
+    for index in 0..6 {
+        if node.part(&id, index * RANGE, 1).await.status() == StatusCode::PARTIAL_CONTENT {
+            come.push(index);
+        }
+    }
+    let missing = (0..6).find(|index| !come.contains(index)).unwrap();
+    assert_eq!(come.len(), 4, "{come:?}");
+    for &index in &come {
+        let part = node.part(&id, index * RANGE + 5, RANGE - 5).await.bytes().await.unwrap();
+        assert_eq!(part, data[index * RANGE + 5..(index + 1) * RANGE]);
+    }
+    let nobody_has_it = node.part(&id, missing * RANGE, 10).await;
+    assert_eq!(nobody_has_it.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(node.file(&id).await.status(), StatusCode::SERVICE_UNAVAILABLE, "a part is not taken for the whole");
+
+    // After a restart it is the same, before any order came, and what the disk has changed is mended like all else.
+    let (folder, coordinator) = node.stop().await;
+    coordinator.seen().orders.clear();
+    coordinator.locate(&id, &[&real.url]);
+    flip(&folder.path().join("incoming").join(id.as_str()).join("file"), (come[0] * RANGE + 7) as u64);
+    let node = TestNode::start_on(folder, coordinator).await;
+    for &index in &come {
+        let part = node.part(&id, index * RANGE, 10).await;
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(part.bytes().await.unwrap(), data[index * RANGE..][..10]);
+    }
+    let elsewhere = node.part(&id, missing * RANGE, 10).await;
+    assert_eq!(elsewhere.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert!(elsewhere.headers()["location"].to_str().unwrap().starts_with(&real.url));
+    node.coordinator.order(copy(&id, 1, &data, &[&real.url]));
+    node.coordinator.wait_for_report(&id, is_verified(1)).await;
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
 }
 
 #[tokio::test]

@@ -1,23 +1,12 @@
 //! What the disk does to copies, and how that comes right again without anybody noticing.
 
-use crate::support::{FakeCoordinator, TestNode, bytes, code, config, material};
+use crate::support::{FakeCoordinator, TestNode, bytes, code, config, flip, material};
 use microtome_proto::{Generation, MaterialId, internal::ReplicaReport};
 use reqwest::StatusCode;
-use std::{fs, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 const GROUP: u64 = 16 << 10;
 const LEN: usize = 3 << 20;
-
-fn path(node: &TestNode, id: &MaterialId, name: &str) -> PathBuf {
-    node.folder.path().join("materials").join(id.as_str()).join(name)
-}
-
-fn flip(node: &TestNode, id: &MaterialId, offset: u64) {
-    let file = fs::File::options().read(true).write(true).open(path(node, id, "file")).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
-}
 
 /// Two nodes that hold the same material and know of one another.
 async fn holders(id: &MaterialId, data: &[u8]) -> (TestNode, TestNode) {
@@ -47,12 +36,12 @@ async fn a_reader_gets_the_right_bytes_from_a_damaged_copy_and_it_is_mended() {
     let (id, data) = (material(1), bytes(LEN, 1));
     let (one, _other) = holders(&id, &data).await;
     for offset in [0, 5 * GROUP + 7, LEN as u64 - 1] {
-        flip(&one, &id, offset);
+        flip(&one.path(&id, "file"), offset);
     }
     let answer = one.file(&id).await;
     assert_eq!(answer.status(), StatusCode::OK, "it is not sent on");
     assert!(answer.bytes().await.unwrap() == data);
-    assert!(fs::read(path(&one, &id, "file")).unwrap() == data, "the disk has it right again");
+    assert!(fs::read(one.path(&id, "file")).unwrap() == data, "the disk has it right again");
     assert_eq!(metric(&one, "microtome_mended_groups_total").await, 3);
     assert!(metric(&one, "microtome_damaged_reads_total").await > 0);
     wait_for_damaged(&one, &[]).await;
@@ -62,8 +51,8 @@ async fn a_reader_gets_the_right_bytes_from_a_damaged_copy_and_it_is_mended() {
 async fn two_copies_that_are_damaged_in_different_places_mend_one_another() {
     let (id, data) = (material(1), bytes(LEN, 2));
     let (one, other) = holders(&id, &data).await;
-    flip(&one, &id, 3 * GROUP);
-    flip(&other, &id, 4 * GROUP);
+    flip(&one.path(&id, "file"), 3 * GROUP);
+    flip(&other.path(&id, "file"), 4 * GROUP);
     let (a, b) = tokio::join!(one.file(&id), other.file(&id));
     assert!(a.bytes().await.unwrap() == data && b.bytes().await.unwrap() == data);
 }
@@ -74,7 +63,7 @@ async fn what_is_damaged_everywhere_is_an_error_and_is_told_until_one_is_whole()
     let (id, data) = (material(1), bytes(LEN, 3));
     let (one, other) = holders(&id, &data).await;
     for node in [&one, &other] {
-        flip(node, &id, 5);
+        flip(&node.path(&id, "file"), 5);
     }
     let part = |node: &TestNode, range: &str| {
         node.request("GET", &format!("/internal/v1/blobs/{id}/data")).header("range", range.to_owned()).send()
@@ -90,7 +79,7 @@ async fn what_is_damaged_everywhere_is_an_error_and_is_told_until_one_is_whole()
     assert_eq!((report.damaged, report.mended), (1, 0));
 
     // Somebody put it right.
-    flip(&other, &id, 5);
+    flip(&other.path(&id, "file"), 5);
     for node in [&one, &other] {
         wait_for_damaged(node, &[]).await;
     }
@@ -146,13 +135,13 @@ async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart()
 async fn a_copy_whose_file_is_gone_is_given_up_and_reported() {
     let (id, data) = (material(1), bytes(LEN, 5));
     let (one, other) = holders(&id, &data).await;
-    fs::remove_file(path(&one, &id, "file")).unwrap();
+    fs::remove_file(one.path(&id, "file")).unwrap();
     let answer = one.file(&id).await;
     assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
     assert!(answer.headers()["location"].to_str().unwrap().starts_with(&other.url));
     let is_failed = |report: &ReplicaReport| matches!(report, ReplicaReport::Failed { generation: Generation(1), .. });
     one.coordinator.wait_for_report(&id, is_failed).await;
-    assert!(!path(&one, &id, "manifest.json").exists());
+    assert!(!one.path(&id, "manifest.json").exists());
     assert_eq!(fs::read_dir(one.folder.path().join("set-aside")).unwrap().count(), 1);
     wait_for_damaged(&one, &[]).await;
 }
@@ -164,11 +153,11 @@ async fn a_copy_that_no_other_node_has_is_never_given_up() {
     let node = TestNode::start().await;
     node.put(&id, &data).await;
     node.coordinator.locate(&id, &[&node.url]);
-    let (file, beside) = (path(&node, &id, "file"), node.folder.path().join("beside"));
+    let (file, beside) = (node.path(&id, "file"), node.folder.path().join("beside"));
     fs::rename(&file, &beside).unwrap();
     assert_eq!(node.file(&id).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     wait_for_damaged(&node, &[(id.clone(), Generation(1))]).await;
-    assert!(path(&node, &id, "manifest.json").exists());
+    assert!(node.path(&id, "manifest.json").exists());
     let reports = node.coordinator.seen().reports.clone();
     assert!(!reports.iter().any(|(_, report)| matches!(report, ReplicaReport::Failed { .. })), "{reports:?}");
     fs::rename(&beside, &file).unwrap();

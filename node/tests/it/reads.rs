@@ -1,9 +1,9 @@
 //! Reading copies from outside: ranges, conditions, and that no wrong byte ever leaves.
 
-use crate::support::{TestNode, bytes, code, hash, material, number};
+use crate::support::{TestNode, bytes, code, flip, hash, material, number};
 use microtome_proto::MaterialId;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
-use std::{fs, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+use std::{fs, sync::Arc};
 
 const MIB: usize = 1 << 20;
 
@@ -13,17 +13,6 @@ fn get(node: &TestNode, id: &MaterialId, range: &str) -> RequestBuilder {
 
 async fn status_and_bytes(response: Response) -> (u16, Vec<u8>) {
     (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
-}
-
-fn path(node: &TestNode, id: &MaterialId, name: &str) -> PathBuf {
-    node.folder.path().join("materials").join(id.as_str()).join(name)
-}
-
-fn flip(path: PathBuf, offset: u64) {
-    let file = fs::File::options().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
 }
 
 #[tokio::test]
@@ -96,7 +85,7 @@ async fn a_flipped_bit_is_an_error_and_never_a_wrong_byte() {
     let node = TestNode::start().await;
     let (id, data) = (material(5), bytes(3 * MIB, 5));
     node.put(&id, &data).await;
-    flip(path(&node, &id, "file"), 2_000_000);
+    flip(&node.path(&id, "file"), 2_000_000);
 
     let around = get(&node, &id, "bytes=1999990-2000010").send().await.unwrap();
     assert_eq!(code(around).await, "unavailable");
@@ -130,18 +119,18 @@ async fn a_damaged_hash_tree_serves_nothing_that_it_cannot_prove_and_is_mended_w
     node.put(&id, &data).await;
     let (folder, coordinator) = node.stop().await;
     let file = |name: &str| folder.path().join("materials").join(id.as_str()).join(name);
-    flip(file("leaves"), 32 * 1024 + 3);
-    flip(file("file"), 17 * MIB as u64 - 1);
+    flip(&file("leaves"), 32 * 1024 + 3);
+    flip(&file("file"), 17 * MIB as u64 - 1);
     let node = TestNode::start_on(Arc::clone(&folder), coordinator).await;
     let first = get(&node, &id, "bytes=0-16777215").send().await.unwrap();
     assert_eq!(status_and_bytes(first).await, (206, data[..16 * MIB].to_vec()), "the first block is whole");
     assert_eq!(code(get(&node, &id, "bytes=16777216-").send().await.unwrap()).await, "unavailable");
 
     // The leaves follow from the file, and the spine from the leaves: they are mended, not missed.
-    flip(file("file"), 17 * MIB as u64 - 1);
+    flip(&file("file"), 17 * MIB as u64 - 1);
     assert_eq!(status_and_bytes(node.file(&id).await).await, (200, data.clone()));
     let (_, coordinator) = node.stop().await;
-    flip(file("spine"), 40);
+    flip(&file("spine"), 40);
     let node = TestNode::start_on(Arc::clone(&folder), coordinator).await;
     assert_eq!(status_and_bytes(node.file(&id).await).await, (200, data.clone()));
     let (_, coordinator) = node.stop().await;
@@ -157,7 +146,7 @@ async fn other_nodes_get_the_hash_tree_and_the_bytes() {
     node.put(&id, &data).await;
     let leaves = node.request("GET", &format!("/internal/v1/blobs/{id}/leaves")).send().await.unwrap();
     assert_eq!(number(&leaves, "content-length"), 129 * 32);
-    assert_eq!(leaves.bytes().await.unwrap(), fs::read(path(&node, &id, "leaves")).unwrap());
+    assert_eq!(leaves.bytes().await.unwrap(), fs::read(node.path(&id, "leaves")).unwrap());
     let part = node.request("GET", &format!("/internal/v1/blobs/{id}/data")).header("range", "bytes=16384-32767");
     assert_eq!(status_and_bytes(part.send().await.unwrap()).await, (206, data[16_384..32_768].to_vec()));
     let absent = node.request("GET", &format!("/internal/v1/blobs/{}/data", material(8))).send().await.unwrap();

@@ -2,14 +2,14 @@
 
 use super::{PresentError, Scene, page::page};
 use crate::core::{
-    roster::Roster,
+    roster::{Peer, Roster},
     tables::{MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
     MaterialId, NodeId,
     internal::Located,
-    material::{Material, MaterialState, Replica},
+    material::{Material, MaterialState, Replica, ReplicaState},
     page::{Page, PageQuery},
 };
 
@@ -69,6 +69,20 @@ impl Scene<'_> {
             holders: holders.into_iter().map(|peer| peer.record.url.clone()).collect(),
             receiving: receiving.map(|peer| peer.record.url.clone()),
         }))
+    }
+
+    /// The node that answers and has got furthest with a copy of its own: it serves what it has.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn arriving(&self, id: &MaterialId) -> Result<Option<String>, ViewError> {
+        let record = self.view.get_record::<Materials>(id)?.filter(|record| !record.is_deleted());
+        let Some(record) = record else { return Ok(None) };
+        let roster = self.roster_of([&record])?;
+        let copying = record.replicas.iter().filter(|replica| replica.state == ReplicaState::Copying);
+        let peers = copying.filter_map(|replica| roster.get(&replica.node)).filter(|peer| peer.is_up());
+        let offset = |peer: &&Peer<'_>| Some(peer.seen?.incoming.get(id)?.offset);
+        Ok(peers.max_by_key(offset).map(|peer| peer.record.url.clone()))
     }
 
     fn roster_of<'m>(&self, records: impl IntoIterator<Item = &'m MaterialRecord>) -> Result<Roster<'_>, ViewError> {

@@ -61,6 +61,24 @@ fn readers_are_sent_to_the_least_busy_holder_that_answers() {
 }
 
 #[test]
+fn where_no_holder_is_left_readers_are_sent_to_the_copy_that_has_come_furthest() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 3, &[&n[0]]);
+    let generations = [world.assign(&m, &n[1]), world.assign(&m, &n[2])];
+    for (node, (generation, offset)) in n[1..].iter().zip(generations.into_iter().zip([3, 4])) {
+        let incoming = vec![Incoming { material: m.clone(), generation, offset }];
+        world.beat_with(node, report(GIB), incoming, Vec::new());
+    }
+    let arriving = |world: &World| world.scene().arriving(&m).unwrap();
+    assert_eq!(arriving(&world), Some("http://node-3:7500".to_owned()));
+    world.pass(4, &[&n[1]]);
+    assert_eq!(arriving(&world), Some("http://node-2:7500".to_owned()), "the other one does not answer");
+    world.accept(Command::DeleteMaterial { material: m.clone() });
+    assert_eq!(arriving(&world), None);
+}
+
+#[test]
 fn lists_are_paged_newest_first_and_stay_right_while_things_go() {
     let mut world = World::new();
     let n = world.nodes(12);

@@ -68,7 +68,7 @@ fn read<B>(
     name: impl fmt::Display,
 ) -> Option<(Bytes, HeaderValue)> {
     node.auth.check_request(Role::Administrator, request.method(), request.uri(), request.headers()).ok()?;
-    let blob = || node.blobs.get(&id.parse().ok()?);
+    let blob = || node.readable(&id.parse().ok()?);
     let (tile, hash) = node.pixels.native_at_hand(id, blob, place)?;
     Some((tile, tagged::tag(&hash, name).ok()?))
 }

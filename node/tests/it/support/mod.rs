@@ -11,7 +11,15 @@ pub use coordinator::FakeCoordinator;
 use microtome_node::{Config, NodeError, run};
 use microtome_proto::{Generation, MaterialId, internal::Reserve};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +92,7 @@ impl TestNode {
         for folder in ["materials", "incoming"] {
             copy_folder(&self.folder.path().join(folder), &copy.path().join(folder));
         }
-        std::fs::copy(self.folder.path().join("node.json"), copy.path().join("node.json")).unwrap();
+        fs::copy(self.folder.path().join("node.json"), copy.path().join("node.json")).unwrap();
         Self::start_on(Arc::new(copy), FakeCoordinator::start().await).await
     }
 
@@ -119,6 +127,17 @@ impl TestNode {
         assert_eq!(self.reserve(&reserve(id, data.len() as u64)).await.status(), StatusCode::NO_CONTENT);
         let response = self.patch(id, 0, data.to_vec()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    }
+
+    /// A file in the folder of a copy that is whole.
+    pub fn path(&self, id: &MaterialId, name: &str) -> PathBuf {
+        self.folder.path().join("materials").join(id.as_str()).join(name)
+    }
+
+    /// `len` bytes of the file, from `from` on.
+    pub async fn part(&self, id: &MaterialId, from: usize, len: usize) -> Response {
+        let range = format!("bytes={from}-{}", from + len - 1);
+        self.request("GET", &format!("/v1/materials/{id}/file")).header("range", range).send().await.unwrap()
     }
 
     pub async fn file(&self, id: &MaterialId) -> Response {
@@ -162,9 +181,17 @@ pub async fn code(response: Response) -> String {
     problem["code"].as_str().unwrap().to_owned()
 }
 
+/// The disk flips a bit.
+pub fn flip(path: &Path, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    let mut entries: Vec<_> = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
+    fs::create_dir_all(to).unwrap();
+    let mut entries: Vec<_> = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort_by_key(|path| path.file_name().unwrap() != "file");
     for path in entries {
         let target = to.join(path.file_name().unwrap());
@@ -172,7 +199,7 @@ fn copy_folder(from: &Path, to: &Path) {
             copy_folder(&path, &target);
         } else {
             // One that is renamed at this moment is one that was not there.
-            let _ = std::fs::copy(&path, &target);
+            let _ = fs::copy(&path, &target);
         }
     }
 }
