@@ -31,6 +31,14 @@ pub enum CoordinatorError {
          or give this coordinator a number that was never used"
     )]
     LostFolder(CoordinatorId),
+    /// A newer version has run here.
+    #[error("the cluster works by protocol {cluster}, and this program speaks {own}: start the newer version again")]
+    TooOld {
+        /// By which the cluster works.
+        cluster: u32,
+        /// What this program speaks.
+        own: u32,
+    },
     /// Raft has stopped by itself.
     #[error("the coordinator had to stop: {0}. Start it again; it goes on with what it had acknowledged")]
     Stopped(String),

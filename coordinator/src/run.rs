@@ -2,7 +2,7 @@
 
 use crate::{
     Config, CoordinatorError, Tuning,
-    control::Control,
+    control::{Control, protocol},
     http::{self, App},
     raft::{self, network::Peers},
     store::folder::Folder,
@@ -48,9 +48,10 @@ pub async fn run_tuned(
     let opened = tokio::task::spawn_blocking(move || Folder::open(&path, id, &name)).await;
     let (folder, _lock) = opened.map_err(|error| CoordinatorError::Stopped(error.to_string()))??;
     let folder = Arc::new(folder);
-    let peers = Peers::new(id, members, folder.cluster(), auth.clone());
+    let peers = Peers::new(id, members, folder.cluster(), tuning.protocol, auth.clone());
     let peers = Arc::new(peers.map_err(|error| CoordinatorError::Stopped(error.to_string()))?);
     let group = Arc::new(raft::open(Arc::clone(&folder), peers, tuning).await?);
+    group.speaks_enough()?;
     let control = Arc::new(Control::new(Arc::clone(&group), folder, &config));
 
     let metrics = Metrics::default();
@@ -59,6 +60,7 @@ pub async fn run_tuned(
     let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
     let server = tokio::spawn(microtome_server::serve(listener, None, router, serving.clone()));
     let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
+    let raising = tokio::spawn(protocol::raise(Arc::clone(&group), leading.clone()));
     tracing::info!(coordinator = id, address = %bound, "listening");
     let _ = ready.send(bound);
 
@@ -70,7 +72,7 @@ pub async fn run_tuned(
     group.stop().await;
     leading.cancel();
     serving.cancel();
-    let _ = tokio::join!(server, leader);
+    let _ = tokio::join!(server, leader, raising);
     result
 }
 

@@ -106,6 +106,7 @@ mod tests {
             cluster: ClusterId::from_random(9),
             heartbeat_ms: 1000,
             coordinators: vec![],
+            protocol: 1,
         };
         first.registered(&answer).unwrap();
         let second = Identity::open(&path).unwrap();

@@ -74,6 +74,9 @@ pub struct Cluster {
     pub name: String,
     /// The version of the program that answers.
     pub version: String,
+    /// The protocol by which the coordinators work: the highest that all of them speak.
+    #[serde(default = "crate::protocol::untold")]
+    pub protocol: u32,
     /// Raft's term.
     pub term: u64,
     /// Who leads.

@@ -40,6 +40,9 @@ pub struct Register {
     pub labels: BTreeMap<String, String>,
     /// Version of its program.
     pub version: String,
+    /// The protocol that it speaks.
+    #[serde(default = "crate::protocol::untold")]
+    pub protocol: u32,
     /// Its first report.
     pub report: NodeReport,
 }
@@ -55,6 +58,9 @@ pub struct Registered {
     pub heartbeat_ms: u64,
     /// All coordinators' base URLs, the leader first.
     pub coordinators: Vec<String>,
+    /// The protocol that the coordinator speaks.
+    #[serde(default = "crate::protocol::untold")]
+    pub protocol: u32,
 }
 
 /// A verified copy that a node holds.

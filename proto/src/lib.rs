@@ -14,6 +14,7 @@ pub mod node;
 pub mod operation;
 pub mod page;
 pub mod problem;
+pub mod protocol;
 pub mod run;
 pub mod slide;
 pub mod time;

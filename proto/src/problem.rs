@@ -78,6 +78,9 @@ codes! {
     /// The node belongs to another cluster, or its identity is taken.
     WrongCluster = "wrong_cluster", 409, "The node's data folder belongs to another cluster",
         "Start the node with an empty data folder, or point it at its own cluster.";
+    /// The servers' protocols are too far apart, see [`crate::protocol`].
+    VersionGap = "version_gap", 409, "Its version and the cluster's are too far apart",
+        "Upgrade one release at a time: all coordinators first, then the nodes.";
     /// The thing was there and is gone for good.
     Gone = "gone", 410, "It is no longer here",
         "Create it anew.";
@@ -126,6 +129,9 @@ codes! {
     /// No coordinator leads just now.
     NoLeader = "no_leader", 503, "No coordinator leads just now",
         "Send it again in a moment; if it goes on, start the missing coordinators: more than half must run.";
+    /// Not all coordinators understand yet what is asked.
+    Upgrading = "upgrading", 503, "The cluster is being upgraded",
+        "Upgrade the coordinators that the detail names, or remove those that do not come back ('microtome coordinators').";
     /// None of the nodes that hold the material answers.
     Unavailable = "unavailable", 503, "No node that holds it answers",
         "Start the nodes that hold it ('microtome show ID' lists them), then ask again.";

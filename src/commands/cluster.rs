@@ -4,8 +4,9 @@ use super::{Context, every, foresight::time, rebalance, scaling};
 use crate::terminal::{self, note, size, state};
 use comfy_table::{Cell, Color};
 use microtome_proto::{
-    cluster::Healing,
+    cluster::{Cluster, Healing},
     node::{Lifecycle, Node, NodeReport, Scheduling},
+    protocol::PROTOCOL,
 };
 
 /// Lists the storage nodes.
@@ -67,6 +68,17 @@ fn checked(report: &NodeReport) -> Cell {
     }
 }
 
+/// The version that answers, and whether all coordinators work by what it speaks.
+fn version(cluster: &Cluster) -> String {
+    match cluster.protocol {
+        PROTOCOL.. => cluster.version.clone(),
+        older => format!(
+            "{}, working by protocol {older}: what protocol {PROTOCOL} brought waits until all coordinators are upgraded",
+            cluster.version
+        ),
+    }
+}
+
 /// Shows the cluster.
 pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster.cluster().await?;
@@ -82,7 +94,7 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
     };
     let mut pairs = vec![
         ("cluster", format!("{} ({})", cluster.name, cluster.id)),
-        ("version", cluster.version.clone()),
+        ("version", version(&cluster)),
         ("nodes", format!("{} of {} answer", cluster.nodes_up, cluster.nodes)),
         ("materials", format!("{}, {}", cluster.materials, size(cluster.bytes))),
         ("healing", healing),

@@ -23,6 +23,9 @@ use std::{
 /// How long a story waits for what must come; generous, since test machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
+/// This version's program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_microtome");
+
 /// One process of the cluster.
 pub struct Server {
     pub name: String,
@@ -43,6 +46,8 @@ pub struct Place {
     pub data_dir: Option<PathBuf>,
     /// What starts a program there, where it is not just started.
     pub prefix: Vec<String>,
+    /// The program, where it is not this version's.
+    pub program: Option<PathBuf>,
 }
 
 impl Server {
@@ -82,8 +87,13 @@ impl Server {
 
     /// The same server, started by nothing but this process from now on.
     pub fn without_prefix(&mut self) {
-        let program = self.words.iter().position(|word| word == env!("CARGO_BIN_EXE_microtome")).unwrap();
+        let program = self.words.iter().position(|word| word == PROGRAM).unwrap();
         self.words.drain(..program);
+    }
+
+    /// The same server, of this version from now on.
+    pub fn upgraded(&mut self) {
+        PROGRAM.clone_into(&mut self.words[0]);
     }
 
     pub fn runs(&self) -> bool {
@@ -129,7 +139,8 @@ impl Cluster {
         let server = |name: String, at: usize, arguments: Vec<String>| {
             let data_dir = places[at].data_dir.clone().unwrap_or_else(|| dir.path().join(&name));
             let mut words = places[at].prefix.clone();
-            words.push(env!("CARGO_BIN_EXE_microtome").to_owned());
+            let program = places[at].program.as_deref().unwrap_or(Path::new(PROGRAM));
+            words.push(program.to_str().unwrap().to_owned());
             words.extend(arguments);
             for (flag, value) in [
                 ("--config", config.to_str().unwrap()),
@@ -292,7 +303,7 @@ impl Cluster {
     /// The same, not started yet.
     pub fn program(&self, arguments: &[&str]) -> Command {
         let servers: Vec<_> = self.coordinators.iter().map(|server| server.url.as_str()).collect();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_microtome"));
+        let mut program = Command::new(PROGRAM);
         program
             .args(arguments)
             .env("MICROTOME_SERVER", servers.join(","))

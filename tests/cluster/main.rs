@@ -17,4 +17,5 @@ mod pixels;
 mod population;
 mod runs;
 mod scaling;
+mod upgrade;
 mod upload;

@@ -10,6 +10,7 @@ use microtome_coordinator::core::tables::{
 };
 use microtome_coordinator::core::view::{Memory, Table, Typed as _, ViewError, stored_key, stored_record};
 use microtome_proto::material::ReplicaState;
+use microtome_proto::protocol::PROTOCOL;
 use microtome_proto::{ClusterId, Generation, MaterialId, NodeId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng as _, seq::IndexedRandom as _};
@@ -49,6 +50,7 @@ pub(crate) fn url(nth: usize) -> String {
 pub(crate) fn found(size: Size, chance: &mut StdRng) -> Result<(Memory, Vec<NodeId>), ViewError> {
     let mut view = Memory::new();
     write(&mut view, Command::Found { cluster: ClusterId::from_random(7), name: "simulated".to_owned() })?;
+    write(&mut view, Command::RaiseProtocol { protocol: PROTOCOL })?;
     let mut nodes = Vec::new();
     for nth in 0..size.nodes as usize {
         let register = Command::RegisterNode {

@@ -4,6 +4,7 @@
 //! It decides nothing: planning is the core's, and what is proposed only counts once it came back through the log.
 
 mod placing;
+pub(crate) mod protocol;
 
 pub(crate) use placing::NewMaterial;
 

@@ -5,7 +5,7 @@
 
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp, internal::Held, material::Origin,
-    node::Scheduling, run::Output,
+    node::Scheduling, protocol, run::Output,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +29,11 @@ pub enum Command {
         cluster: ClusterId,
         /// From the configuration.
         name: String,
+    },
+    /// From now on all coordinators speak a higher protocol: what it brought may be proposed.
+    RaiseProtocol {
+        /// Proposed when all of them had said that they speak it.
+        protocol: u32,
     },
     /// A node starts: it is made known, or its address is brought up to date.
     RegisterNode {
@@ -242,6 +247,39 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+}
+
+impl Command {
+    /// The protocol that all coordinators must speak before it is proposed: one that does not know a command, or gives it
+    /// another meaning, would come to another state.
+    pub fn protocol(&self) -> u32 {
+        match self {
+            Self::RaiseProtocol { .. }
+            | Self::RemoveNode { .. }
+            | Self::Rebalance { .. }
+            | Self::MoveReplica { .. }
+            | Self::ReplicaDamaged { .. } => 2,
+            Self::Found { .. }
+            | Self::RegisterNode { .. }
+            | Self::ScheduleNode { .. }
+            | Self::SettleNode { .. }
+            | Self::CreateMaterial { .. }
+            | Self::MoveUpload { .. }
+            | Self::UpdateMaterial { .. }
+            | Self::DeleteMaterial { .. }
+            | Self::AddReplica { .. }
+            | Self::ReplicaVerified { .. }
+            | Self::DropReplica { .. }
+            | Self::ReplicaGone { .. }
+            | Self::CreateRun { .. }
+            | Self::AssignRun { .. }
+            | Self::RequeueRun { .. }
+            | Self::RunStarted { .. }
+            | Self::RunDone { .. }
+            | Self::RunFailed { .. }
+            | Self::CancelRun { .. } => protocol::FIRST,
+        }
+    }
 }
 
 /// What applying a command answers.

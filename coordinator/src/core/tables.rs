@@ -12,6 +12,7 @@ use microtome_proto::{
     ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
     material::{Origin, ReplicaState},
     node::{Lifecycle, Scheduling},
+    protocol,
     run::{Output, RunState},
 };
 use serde::{Deserialize, Serialize};
@@ -37,9 +38,23 @@ pub struct MetaRecord {
     pub materials: u64,
     /// Their bytes, each counted once.
     pub bytes: u64,
+    /// The protocol that all coordinators speak; 0 before it was first raised, see [`MetaRecord::protocol`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub raised_to: u32,
     /// Since when copies are moved so that nodes are equally full; none where nobody wants it, or it has come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rebalancing_since: Option<Timestamp>,
+}
+
+impl MetaRecord {
+    /// The protocol by which the coordinators work: commands that need a higher one are not proposed.
+    pub fn protocol(&self) -> u32 {
+        self.raised_to.max(protocol::FIRST)
+    }
+}
+
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A node that was ever registered.

@@ -19,6 +19,7 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         id,
         name: overview.name,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: app.group.protocol(),
         term,
         leader: app.group.id(),
         coordinators: app.group.coordinators(),

@@ -19,6 +19,7 @@ use microtome_proto::{
     },
     limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_INPUTS_MAX},
     node::Lifecycle,
+    protocol,
 };
 use microtome_server::extract::{Json, Path};
 
@@ -31,6 +32,11 @@ pub(super) async fn register(
     Json(node): Json<Register>,
 ) -> Result<axum::Json<Registered>, Problem> {
     check_registration(&node)?;
+    let spoken = app.group.peers().protocol;
+    if !protocol::work_together(node.protocol, spoken) {
+        let detail = format!("node {} speaks protocol {}, the coordinators {spoken}", node.name, node.protocol);
+        return Err(Problem::new(Code::VersionGap, detail));
+    }
     app.group.linearize().await?;
     let own = app.cluster_id()?;
     if let Some(other) = node.cluster.filter(|other| *other != own) {
@@ -55,6 +61,7 @@ pub(super) async fn register(
         cluster: own,
         heartbeat_ms: app.config.heartbeat_ms,
         coordinators: app.group.urls(),
+        protocol: spoken,
     }))
 }
 

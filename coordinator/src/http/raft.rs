@@ -3,7 +3,7 @@
 use super::{App, Shared};
 use crate::raft::{
     bootstrap::Standing,
-    network::{CLUSTER, TO, VOTE},
+    network::{CLUSTER, PROTOCOL, TO, VOTE},
     types::Vote,
 };
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::StreamExt as _;
-use microtome_proto::{Code, CoordinatorId, Problem};
+use microtome_proto::{Code, CoordinatorId, Problem, protocol};
 use microtome_server::extract::Query;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{io, sync::Arc};
@@ -100,6 +100,13 @@ impl App {
         {
             tracing::warn!(%ours, theirs, "a coordinator of another cluster was refused");
             return Err(Problem::new(Code::WrongCluster, format!("coordinator {own} belongs to cluster {ours}")));
+        }
+        let theirs = text(PROTOCOL).and_then(|protocol| protocol.parse().ok()).unwrap_or_else(protocol::untold);
+        let ours = self.group.peers().protocol;
+        if !protocol::work_together(theirs, ours) {
+            let detail = format!("coordinator {own} speaks protocol {ours}, the sender {theirs}");
+            tracing::warn!(detail, "a coordinator whose version is too far away was refused");
+            return Err(Problem::new(Code::VersionGap, detail));
         }
         if !self.group.takes_part() {
             return Err(Problem::new(Code::NotReady, format!("coordinator {own} is starting")));

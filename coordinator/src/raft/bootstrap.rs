@@ -7,7 +7,7 @@
 
 use super::Group;
 use crate::CoordinatorError;
-use microtome_proto::{ClusterId, CoordinatorId};
+use microtome_proto::{ClusterId, CoordinatorId, protocol};
 use openraft::{
     BasicNode,
     async_runtime::watch::WatchReceiver as _,
@@ -39,6 +39,9 @@ pub(crate) struct Standing {
     pub(crate) leads: bool,
     /// For a leader: whether the asker has confirmed entries to it.
     pub(crate) knows_asker: bool,
+    /// The protocol that it speaks.
+    #[serde(default = "protocol::untold")]
+    pub(crate) protocol: u32,
 }
 
 impl Group {
@@ -55,6 +58,7 @@ impl Group {
             has_history: metrics.last_log_index.is_some_and(|index| index > 0),
             leads: metrics.state.is_leader(),
             knows_asker: matched.is_some_and(Option::is_some),
+            protocol: self.peers().protocol,
         }
     }
 
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     fn standing(id: u64, is_member: bool, has_history: bool, leads: bool, knows_asker: bool) -> (u64, Standing) {
-        (id, Standing { id, cluster: None, is_member, has_history, leads, knows_asker })
+        (id, Standing { id, cluster: None, is_member, has_history, leads, knows_asker, protocol: 1 })
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub(crate) struct Group {
     touched: Arc<Mutex<Touched>>,
     /// Whether it takes part: an empty one that should not be empty must neither vote nor follow.
     takes_part: AtomicBool,
+    /// Why the coordinators work by an older protocol than this one speaks.
+    pub(super) held_back: Mutex<String>,
 }
 
 impl Group {
@@ -117,7 +119,17 @@ impl Group {
         peers: Arc<Peers>,
         (applied, touched): (watch::Receiver<u64>, Arc<Mutex<Touched>>),
     ) -> Self {
-        Self { raft, log, state, snapshots, peers, applied, touched, takes_part: AtomicBool::new(false) }
+        Self {
+            raft,
+            log,
+            state,
+            snapshots,
+            peers,
+            applied,
+            touched,
+            takes_part: AtomicBool::new(false),
+            held_back: Mutex::default(),
+        }
     }
 
     /// This coordinator's number.
@@ -145,8 +157,12 @@ impl Group {
         self.state.read(read)
     }
 
-    /// Puts a command through the log: durable on a majority and applied here when this returns.
+    /// Puts a command through the log: durable on a majority and applied here when this returns. One that some
+    /// coordinator does not understand yet is refused.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Unavailable> {
+        if let Some(refused) = self.not_understood(&command) {
+            return Ok(refused);
+        }
         let written = timeout(WRITE_WITHIN, self.raft.client_write(proposal(command))).await;
         match written.map_err(|_| Unavailable::Unconfirmed)? {
             Ok(response) => Ok(response.data),

@@ -20,8 +20,8 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(15);
 
 /// A member as the leader knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Member {
-    coordinator: Coordinator,
+pub(super) struct Member {
+    pub(super) coordinator: Coordinator,
     votes: bool,
 }
 
@@ -81,7 +81,7 @@ impl Group {
         Ok(())
     }
 
-    fn members(&self) -> Vec<Member> {
+    pub(super) fn members(&self) -> Vec<Member> {
         let voters: BTreeSet<_> = self.raft().metrics().borrow_watched().membership_config.voter_ids().collect();
         let coordinators = self.coordinators().into_iter();
         coordinators.map(|coordinator| Member { votes: voters.contains(&coordinator.id), coordinator }).collect()
@@ -98,7 +98,7 @@ impl Group {
         }
     }
 
-    async fn standing_at(&self, id: CoordinatorId, url: &str) -> reqwest::Result<Standing> {
+    pub(super) async fn standing_at(&self, id: CoordinatorId, url: &str) -> reqwest::Result<Standing> {
         let address = format!("{url}/internal/v1/raft/standing?of={}", self.id());
         let request = self.peers().request(reqwest::Method::GET, &address, id).timeout(ANSWER_WITHIN);
         request.send().await?.error_for_status()?.json().await
@@ -115,6 +115,14 @@ impl Group {
             () if standing.id != id => {
                 Err(Problem::new(Code::Conflict, format!("at {url} coordinator {} runs, not {id}", standing.id)))
             }
+            () if standing.protocol < self.protocol() => Err(Problem::new(
+                Code::VersionGap,
+                format!(
+                    "coordinator {id} speaks protocol {}, the cluster works by {}",
+                    standing.protocol,
+                    self.protocol()
+                ),
+            )),
             () if standing.is_member => Err(Problem::new(
                 Code::Conflict,
                 format!("coordinator {id} at {url} belongs to a group already: start it with an empty data folder"),

@@ -10,12 +10,15 @@ pub(crate) mod machine;
 mod members;
 pub(crate) mod network;
 mod open;
+mod protocol;
 #[cfg(test)]
 mod suite;
 pub(crate) mod types;
 
 pub(crate) use group::{Group, Leader};
 pub(crate) use open::open;
+
+use microtome_proto::protocol::PROTOCOL;
 
 /// Raft's timing and sizes.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,8 @@ pub struct Tuning {
     /// Entries kept behind the newest snapshot. More than two intervals, so that the snapshot before it and the log
     /// still tell everything should the newest be damaged.
     pub kept_entries: u64,
+    /// The protocol that it speaks.
+    pub protocol: u32,
 }
 
 impl Default for Tuning {
@@ -42,6 +47,7 @@ impl Default for Tuning {
             election_ms_max: 1_600,
             snapshot_every: 5_000,
             kept_entries: 12_000,
+            protocol: PROTOCOL,
         }
     }
 }

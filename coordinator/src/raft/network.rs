@@ -31,6 +31,8 @@ use tokio::task::spawn_blocking;
 pub(crate) const TO: &str = "microtome-to";
 /// The header with the sender's cluster, once it knows it.
 pub(crate) const CLUSTER: &str = "microtome-cluster";
+/// The header with the protocol that the sender speaks.
+pub(crate) const PROTOCOL: &str = "microtome-protocol";
 /// The header with the leader's vote beside a snapshot.
 pub(crate) const VOTE: &str = "microtome-vote";
 
@@ -48,6 +50,8 @@ pub(crate) struct Peers {
     /// From the configuration; they count more than what the log says.
     urls: BTreeMap<CoordinatorId, String>,
     cluster: Mutex<Option<ClusterId>>,
+    /// The protocol that this coordinator speaks.
+    pub(crate) protocol: u32,
     auth: Auth,
     http: reqwest::Client,
 }
@@ -57,6 +61,7 @@ impl Peers {
         id: CoordinatorId,
         urls: BTreeMap<CoordinatorId, String>,
         cluster: Option<ClusterId>,
+        protocol: u32,
         auth: Auth,
     ) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
@@ -66,7 +71,7 @@ impl Peers {
             .connect_timeout(CONNECT_WITHIN)
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { id, urls, cluster: Mutex::new(cluster), auth, http })
+        Ok(Self { id, urls, cluster: Mutex::new(cluster), protocol, auth, http })
     }
 
     /// Coordinators of the configuration, this one among them.
@@ -99,7 +104,7 @@ impl Peers {
 
     /// A call to another coordinator.
     pub(crate) fn request(&self, method: reqwest::Method, url: &str, target: CoordinatorId) -> reqwest::RequestBuilder {
-        let mut request = self.http.request(method, url).header(TO, target);
+        let mut request = self.http.request(method, url).header(TO, target).header(PROTOCOL, self.protocol);
         if let Some(cluster) = self.cluster() {
             request = request.header(CLUSTER, cluster.as_str());
         }

@@ -8,3 +8,4 @@ mod alone;
 mod api;
 mod group;
 mod scaling;
+mod upgrade;

@@ -133,6 +133,7 @@ async fn a_node_is_drained_then_removed_and_told_so() {
         zone: None,
         labels: Default::default(),
         version: "0.1.0".to_owned(),
+        protocol: 1,
         report: report(),
     };
     let again = http().post(format!("{}/internal/v1/nodes", server.url)).json(&register);

@@ -9,9 +9,10 @@ mod report;
 use crate::{Node, NodeError, tasks::blocking};
 use microtome_client::ClientError;
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId,
+    Code, Generation, MaterialId, NodeId, Problem,
     internal::{Heartbeat, HeartbeatAnswer, Inventory, Register, Registered},
     limits::{DAMAGED_MAX, INVENTORY_PAGE_MAX},
+    protocol::{self, PROTOCOL},
 };
 use orders::Orders;
 use report::Reporter;
@@ -90,9 +91,15 @@ impl Agent {
                 zone: self.introduction.zone.clone(),
                 labels: self.introduction.labels.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: PROTOCOL,
                 report: self.reporter.report().await,
             };
             match self.node.cluster.with_deadline(CALL_WITHIN).register(&registration).await {
+                Ok(registered) if !protocol::work_together(registered.protocol, PROTOCOL) => {
+                    let detail =
+                        format!("the coordinator speaks protocol {}, this node {PROTOCOL}", registered.protocol);
+                    self.failed(&ClientError::Problem(Problem::new(Code::VersionGap, detail)));
+                }
                 Ok(registered) => {
                     let (node, answer) = (Arc::clone(&self.node), registered.clone());
                     blocking(move || node.identity.registered(&answer))

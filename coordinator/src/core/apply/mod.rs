@@ -56,6 +56,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
     let at = proposal.at;
     match &proposal.command {
         Command::Found { cluster, name } => nodes::found(draft, cluster, name),
+        Command::RaiseProtocol { protocol } => nodes::raise_protocol(draft, *protocol),
         Command::RegisterNode { instance, name, url, zone, labels, version } => {
             let told = nodes::Told { name, url, zone: zone.as_deref(), labels, version };
             nodes::register(draft, at, instance, &told)

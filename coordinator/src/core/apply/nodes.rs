@@ -1,4 +1,4 @@
-//! Nodes: their registration, what the operator wants of them and of the balance between them, their end.
+//! The cluster's identity and protocol. Nodes: their registration, what the operator wants of them and of the balance between them, their end.
 
 use super::{Applied, Stop, meta, next, refuse};
 use crate::core::{
@@ -104,6 +104,15 @@ fn holds_nothing_alone(draft: &Draft<'_>, node: &NodeId) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+pub(super) fn raise_protocol(draft: &mut Draft<'_>, protocol: u32) -> Applied {
+    let mut meta = meta(draft)?;
+    if protocol > meta.protocol() {
+        meta.raised_to = protocol;
+        draft.put::<Meta>(&(), &meta)?;
+    }
+    Ok(Outcome::Done)
 }
 
 pub(super) fn rebalance(draft: &mut Draft<'_>, at: Timestamp, wanted: bool) -> Applied {

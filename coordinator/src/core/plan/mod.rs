@@ -71,11 +71,14 @@ pub fn plan(
     knobs: &Knobs,
 ) -> Result<Vec<Command>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
-    let rebalances = view.get_record::<Meta>(&())?.is_some_and(|meta| meta.rebalancing_since.is_some());
+    let meta = view.get_record::<Meta>(&())?.unwrap_or_default();
+    let rebalances = meta.rebalancing_since.is_some();
     let scene = Scene { view, observed, roster: &roster, now_ms, knobs, rebalances };
     // Whatever goes wrong on the way, what was half looked at is looked at anew.
     let mut remembered = mem::take(agenda);
-    let commands = plan_all(&scene, &mut remembered)?;
+    let mut commands = plan_all(&scene, &mut remembered)?;
+    // What a coordinator does not understand yet waits until it is upgraded.
+    commands.retain(|command| command.protocol() <= meta.protocol());
     *agenda = remembered;
     Ok(commands)
 }

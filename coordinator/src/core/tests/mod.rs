@@ -16,4 +16,5 @@ mod stories_inventory;
 mod stories_materials;
 mod stories_present;
 mod stories_runs;
+mod stories_upgrade;
 mod support;

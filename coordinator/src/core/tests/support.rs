@@ -15,6 +15,7 @@ use microtome_proto::{
     internal::{Heartbeat, Held, Incoming, Order, RunBeat},
     material::{Origin, ReplicaState},
     node::{NodeReport, Scheduling},
+    protocol::PROTOCOL,
     run::Progress,
 };
 use proptest::prelude::ProptestConfig;
@@ -46,6 +47,7 @@ impl World {
             damaged: BTreeMap::new(),
         };
         world.accept(Command::Found { cluster: ClusterId::from_random(7), name: "lab".to_owned() });
+        world.accept(Command::RaiseProtocol { protocol: PROTOCOL });
         world
     }
 

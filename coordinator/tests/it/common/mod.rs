@@ -9,6 +9,7 @@ use microtome_proto::{
     internal::{Heartbeat, HeartbeatAnswer, Incoming, Inventory, Register, Registered, Reserve, RunBeat, Settled},
     material::Material,
     node::NodeReport,
+    protocol::PROTOCOL,
 };
 use reqwest::{RequestBuilder, Response, StatusCode as Status};
 use serde::{Serialize, de::DeserializeOwned};
@@ -67,7 +68,7 @@ pub fn small() -> Tuning {
 pub struct Server {
     pub config: Config,
     pub url: String,
-    tuning: Tuning,
+    pub tuning: Tuning,
     running: Option<(CancellationToken, JoinHandle<Result<(), CoordinatorError>>)>,
 }
 
@@ -286,6 +287,7 @@ impl FakeNode {
             zone: None,
             labels: BTreeMap::new(),
             version: "0.1.0".to_owned(),
+            protocol: PROTOCOL,
             report: report(),
         };
         let registered: Registered = tell(coordinator, "/internal/v1/nodes", &register).await;

@@ -14,6 +14,7 @@ use axum::{
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem,
     internal::{Heartbeat, HeartbeatAnswer, Inventory, Located, Order, Register, Registered, ReplicaReport, Settled},
+    protocol::PROTOCOL,
 };
 use std::{
     collections::BTreeMap,
@@ -143,6 +144,7 @@ async fn register(State(fake): Fake, Json(register): Json<Register>) -> Response
         cluster: ClusterId::from_random(1),
         heartbeat_ms: 20,
         coordinators: vec![fake.url.clone()],
+        protocol: PROTOCOL,
     })
     .into_response()
 }
