@@ -11,6 +11,7 @@ mod deadlines;
 pub mod durable;
 pub mod extract;
 mod lanes;
+mod linger;
 pub mod listen;
 pub mod metrics;
 pub mod routes;

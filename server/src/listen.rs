@@ -3,6 +3,7 @@
 use crate::{
     deadlines::Deadlines,
     lanes::{Lanes, Within},
+    linger::Lingering,
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -129,7 +130,7 @@ async fn connection(
     answers: Answers,
     watcher: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = TokioIo::new(TcpStream::from_std(stream)?);
+    let stream = TokioIo::new(Lingering::new(TcpStream::from_std(stream)?));
     let service = service_fn(|request| answers.answer(request));
     let mut builder = http1::Builder::new();
     builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
@@ -166,7 +167,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use std::thread;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -202,7 +203,9 @@ mod tests {
                 "done"
             }
         };
-        let router = Router::new().route("/routed", get(elsewhere)).route("/slow", get(slow));
+        let refused = || async { http::StatusCode::INSUFFICIENT_STORAGE };
+        let router =
+            Router::new().route("/routed", get(elsewhere)).route("/slow", get(slow)).route("/refused", post(refused));
         let listener = listen("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         Started { address, begun, stop: stop.clone(), serving: tokio::spawn(serve(listener, at_hand, router, stop)) }
@@ -233,6 +236,19 @@ mod tests {
     async fn where_nothing_is_ever_at_hand_no_thread_is_started() {
         let Started { address, .. } = started(None).await;
         assert!(!ask(address, "/routed").await.contains("lane-"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_refusal_reaches_a_client_that_sends_a_large_body_all_the_same() {
+        let Started { address, .. } = started(None).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let body = vec![0; 32 << 20];
+        let head = format!("POST /refused HTTP/1.1\r\nhost: here\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
     }
 
     #[tokio::test]

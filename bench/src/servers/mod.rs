@@ -19,6 +19,7 @@ use crate::process::{Process, Usage};
 use crate::roads::ask::Ask;
 use crate::slides::{Asked, Which};
 
+pub(crate) use nginx::Dav;
 pub(crate) use openslide::python;
 pub(crate) use ours::{Ours, put};
 

@@ -1,4 +1,4 @@
-//! nginx as a peer, set up as fast as it goes for small files: with ranges of the original, and with tiles cut beforehand.
+//! nginx as a peer, set up as fast as it goes: with ranges of the original, with tiles cut beforehand, and taking files.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -173,6 +173,35 @@ impl Server for CutFiles {
             Ask::Native(tile) if slide == Which::Aperio => Some(format!("/{}/{}.jpg", tile.column, tile.row).into()),
             _ => None,
         }
+    }
+}
+
+/// Takes files by WebDAV's PUT.
+pub(crate) struct Dav {
+    nginx: Nginx,
+    root: PathBuf,
+}
+
+impl Dav {
+    /// With its files in `folder`; nothing where nginx is not installed.
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let Some(program) = find() else { return Ok(None) };
+        let root = folder.join("root");
+        fs::create_dir_all(&root)?;
+        let site = format!("root \"{}\"; dav_methods PUT; client_max_body_size 0;", root.display());
+        Ok(Some(Dav { nginx: Nginx::start(&program, &site, folder, 100)?, root }))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.nginx.address()
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        self.nginx.usage()
     }
 }
 

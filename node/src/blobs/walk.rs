@@ -6,17 +6,8 @@ use super::{
     proof::Proof,
     tree::{self, GROUP_LEN},
 };
-use rustix::fs::OFlags;
-use std::{
-    fs::File,
-    io,
-    ops::Range,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    sync::Arc,
-};
-
-/// What direct reads want of memory and places, on any disk; a group is a multiple of it.
-const ALIGNMENT: usize = 4096;
+use crate::disk::direct::{self, ALIGNMENT, Memory};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, sync::Arc};
 
 /// A copy that is walked over.
 pub(crate) struct Walk {
@@ -25,7 +16,7 @@ pub(crate) struct Walk {
     direct: Option<File>,
     file: File,
     proof: Proof,
-    memory: Vec<u8>,
+    memory: Memory,
 }
 
 impl Walk {
@@ -35,9 +26,9 @@ impl Walk {
     /// `InvalidData` where its hash tree is damaged, `NotFound` where it is not there any more.
     pub(crate) fn open(blob: Arc<Blob>) -> io::Result<Self> {
         let path = blob.folder.join(FILE);
-        let direct = File::options().read(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&path).ok();
+        let direct = direct::open(File::options().read(true), &path);
         let proof = Proof::open(&blob.folder, blob.len(), &blob.root)?;
-        Ok(Self { direct, file: File::open(path)?, proof, memory: Vec::new(), blob })
+        Ok(Self { direct, file: File::open(path)?, proof, memory: Memory::default(), blob })
     }
 
     /// The ones of `groups` that are not right on the disk. Blocks.
@@ -49,13 +40,10 @@ impl Walk {
         let leaves = self.proof.leaves(groups.clone())?;
         let start = groups.start * GROUP_LEN;
         let len = (tree::group_range(size, groups.end.saturating_sub(1)).end - start) as usize;
-        // Room to begin at a multiple of the alignment, and to end at one.
-        self.memory.resize(len.next_multiple_of(ALIGNMENT) + ALIGNMENT, 0);
-        let from = self.memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        let memory = &mut self.memory[from..];
-        let whole = len.next_multiple_of(ALIGNMENT);
+        // A group begins at a multiple of the alignment; what is read must end at one, too.
+        let memory = self.memory.first(len.next_multiple_of(ALIGNMENT));
         let read = match &self.direct {
-            Some(direct) => direct.read_at(&mut memory[..whole], start).is_ok_and(|read| read >= len),
+            Some(direct) => direct.read_at(memory, start).is_ok_and(|read| read >= len),
             None => self.file.read_exact_at(&mut memory[..len], start).is_ok(),
         };
         let mut wrong = Vec::new();

@@ -7,15 +7,15 @@ use super::{
 use crate::{
     Node,
     blobs::{self, Blob, FILE, Proof, tree},
-    disk,
+    disk::direct::{Memory, Writing},
     tasks::blocking,
 };
+use bytes::Bytes;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
-    fs::File,
-    io,
+    io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,7 +35,7 @@ struct Pull {
     node: Arc<Node>,
     cloning: Arc<Cloning>,
     proof: Arc<Proof>,
-    file: Arc<File>,
+    file: Arc<Writing>,
     queue: Mutex<VecDeque<u64>>,
     fresh: Mutex<Fresh>,
     ranges: tokio::sync::Mutex<Ranges>,
@@ -69,8 +69,7 @@ pub(super) async fn pull(node: &Arc<Node>, cloning: &Arc<Cloning>) -> Result<Arc
     let opened = Arc::clone(cloning);
     let size = cloning.expected().size;
     let (file, ranges) = blocking(move || {
-        let file = opened.incoming.open_file(FILE)?;
-        file.set_len(size)?;
+        let file = Writing::open(&opened.incoming.folder().join(FILE), size)?;
         Ok((file, Ranges::read(opened.incoming.folder(), size)))
     })
     .await?;
@@ -95,13 +94,14 @@ pub(super) async fn pull(node: &Arc<Node>, cloning: &Arc<Cloning>) -> Result<Arc
 impl Pull {
     /// Fetches range after range until none is left, or one cannot be had.
     async fn work(&self) -> Result<(), CloneError> {
+        let mut memory = Memory::default();
         loop {
             let Some(index) = self.queue.lock().pop_front() else { return Ok(()) };
             // A checkpoint is never cut off, only the fetching is.
             tokio::select! {
                 () = self.cloning.over.cancelled() => return Err(CloneError::Over),
                 () = self.node.stop.cancelled() => return Err(CloneError::Over),
-                brought = self.bring(index) => brought.inspect_err(|_| self.queue.lock().clear())?,
+                brought = self.bring(index, &mut memory) => brought.inspect_err(|_| self.queue.lock().clear())?,
             }
             self.written(index);
             if self.is_checkpoint_due()
@@ -113,13 +113,13 @@ impl Pull {
     }
 
     /// Fetches one range from whoever can serve it.
-    async fn bring(&self, index: u64) -> Result<(), CloneError> {
+    async fn bring(&self, index: u64, memory: &mut Memory) -> Result<(), CloneError> {
         let sources = &self.cloning.sources;
         let mut last = "none is left".to_owned();
         loop {
             let Some(source) = sources.take() else { return Err(CloneError::Sources(last)) };
             let id = &self.cloning.expected().material;
-            match self.fetch(&source, index).await {
+            match self.fetch(&source, index, memory).await {
                 Ok(()) => {
                     sources.served(&source);
                     return Ok(());
@@ -143,7 +143,7 @@ impl Pull {
         }
     }
 
-    async fn fetch(&self, source: &str, index: u64) -> Result<(), Failure> {
+    async fn fetch(&self, source: &str, index: u64, memory: &mut Memory) -> Result<(), Failure> {
         let network = |error: microtome_client::ClientError| Failure::Network(error.to_string());
         let wanted = ranges::range(self.cloning.expected().size, index);
         let cluster = self.node.cluster.with_deadline(ANSWER_WITHIN);
@@ -153,32 +153,31 @@ impl Pull {
             return Err(Failure::Network("it answered another range".to_owned()));
         }
         let mut at = wanted.start;
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES as usize);
+        let mut piece = Bytes::new();
         while at < wanted.end {
-            let Some(piece) = stream.chunk().await.map_err(network)? else {
-                return Err(Failure::Network("its answer ended early".to_owned()));
-            };
-            let mut piece = &piece[..];
-            while !piece.is_empty() && at < wanted.end {
-                let full = BUFFER_BYTES.min(wanted.end - at) as usize;
-                let (part, rest) = piece.split_at(piece.len().min(full - buffer.len()));
-                buffer.extend_from_slice(part);
-                piece = rest;
-                if buffer.len() == full {
-                    buffer = self.write(buffer, at).await?;
-                    at += full as u64;
-                    buffer.clear();
+            let len = BUFFER_BYTES.min(wanted.end - at) as usize;
+            let buffer = memory.first(len);
+            let mut filled = 0;
+            while filled < len {
+                if piece.is_empty() {
+                    let next = stream.chunk().await.map_err(network)?;
+                    piece = next.ok_or_else(|| Failure::Network("its answer ended early".to_owned()))?;
                 }
+                let part = piece.split_to(piece.len().min(len - filled));
+                buffer[filled..filled + part.len()].copy_from_slice(&part);
+                filled += part.len();
             }
+            *memory = self.write(mem::take(memory), len, at).await?;
+            at += len as u64;
         }
         Ok(())
     }
 
-    /// Proves the buffer, which begins with a group, and writes it.
-    async fn write(&self, buffer: Vec<u8>, at: u64) -> Result<Vec<u8>, Failure> {
+    /// Proves the first `len` bytes, which begin with a group, and writes them.
+    async fn write(&self, mut memory: Memory, len: usize, at: u64) -> Result<Memory, Failure> {
         let (file, proof, size) = (Arc::clone(&self.file), Arc::clone(&self.proof), self.cloning.expected().size);
         let written = tokio::task::spawn_blocking(move || {
-            let first = at / tree::GROUP_LEN;
+            let (buffer, first) = (&*memory.first(len), at / tree::GROUP_LEN);
             let groups = buffer.chunks(tree::GROUP_LEN as usize);
             let leaves = proof.leaves(first..first + groups.len() as u64).map_err(Failure::Disk)?;
             for ((index, leaf), group) in (first..).zip(&leaves).zip(groups) {
@@ -186,8 +185,8 @@ impl Pull {
                     return Err(Failure::Lied(tree::group_range(size, index).start));
                 }
             }
-            disk::write_at(&file, &buffer, at).map_err(Failure::Disk)?;
-            Ok(buffer)
+            file.write_at(buffer, at).map_err(Failure::Disk)?;
+            Ok(memory)
         });
         written.await.map_err(|error| Failure::Disk(io::Error::other(error)))?
     }
@@ -217,7 +216,7 @@ impl Pull {
             let mut fresh = self.fresh.lock();
             fresh.bytes = 0;
             fresh.since = Instant::now();
-            std::mem::take(&mut fresh.indexes)
+            mem::take(&mut fresh.indexes)
         };
         if indexes.is_empty() {
             return Ok(());

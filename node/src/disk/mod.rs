@@ -3,6 +3,7 @@
 //! It owns the layout, the lock and the reservations. Everything here blocks: asynchronous callers use the blocking
 //! pool. It must never know what a material is.
 
+pub(crate) mod direct;
 mod layout;
 mod limits;
 mod lock;

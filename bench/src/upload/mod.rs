@@ -1,14 +1,15 @@
-//! Uploads and clones, beside a plain copy with fsync of the same file on the same disk.
+//! Uploads and clones, beside nginx and a plain copy, each with fsync, of the same file on the same disk.
+
+mod send;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use microtome_client::{Cluster, FileSource};
+use microtome_client::Cluster;
 use microtome_proto::material::{CreateMaterial, PatchMaterial};
 use microtome_proto::{Code, MaterialId};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
@@ -18,7 +19,9 @@ use crate::Common;
 use crate::fleet::Fleet;
 use crate::process::Usage;
 use crate::report::{self, note};
+use crate::servers::Dav;
 use crate::stats::Spread;
+use send::send;
 
 /// How long a clone or a deletion may take before the benchmark gives up.
 const DONE_WITHIN: Duration = Duration::from_secs(600);
@@ -28,7 +31,7 @@ const PIECE: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Upload {
-    /// Size of the file; the disk needs room for five of it
+    /// Size of the file; the disk needs room for six of it
     #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     size_mb: u64,
     #[command(flatten)]
@@ -36,6 +39,7 @@ pub(crate) struct Upload {
 }
 
 const COPY: &str = "copy with fsync";
+const PUT: &str = "nginx, PUT with fsync";
 const UPLOAD: &str = "upload";
 const CLONE: &str = "clone";
 
@@ -74,6 +78,7 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
     let original = folder.join("original");
     write_random(&original, size)?;
     let fleet = Fleet::start(&program, folder, 2).await?;
+    let nginx = Dav::start(&folder.join("nginx"))?;
     let mut bench = Bench { size, measurements: Vec::new(), round: 0 };
     for round in 0..options.common.rounds {
         note(&format!("round {} of {}", round + 1, options.common.rounds));
@@ -84,14 +89,20 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
         if round % 2 == 0 {
             bench.copy(&original, &folder.join("copy"))?;
         }
+        if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 0) {
+            bench.put(nginx, &original)?;
+        }
         let material = bench.upload(&fleet, &original).await?;
         bench.second_copy(&fleet, &material).await?;
         remove(&fleet.cluster, &material).await?;
+        if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 1) {
+            bench.put(nginx, &original)?;
+        }
         if round % 2 == 1 {
             bench.copy(&original, &folder.join("copy"))?;
         }
     }
-    let ratios = [UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
+    let ratios = [PUT, UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
     show(&Report { size_bytes: size, measurements: bench.measurements, ratios }, options.common.json)
 }
 
@@ -133,9 +144,21 @@ impl Bench {
         Ok(())
     }
 
+    /// From the first byte until the file is durable: nginx answers when it has written it, whatever the disk has.
+    fn put(&mut self, nginx: &Dav, file: &Path) -> anyhow::Result<()> {
+        let before = nginx.usage()?;
+        let started = Instant::now();
+        send(nginx.address(), "PUT", "/file", &[], file)?;
+        let stored = nginx.root().join("file");
+        File::open(&stored)?.sync_all()?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.record(PUT, seconds, before, nginx.usage()?);
+        fs::remove_file(stored)?;
+        Ok(())
+    }
+
     /// From the first request until the node has said that the whole file is durable and its hash known.
     async fn upload(&mut self, fleet: &Fleet, file: &Path) -> anyhow::Result<MaterialId> {
-        let source = Arc::new(FileSource::open(file)?);
         let before = fleet.usage()?;
         let started = Instant::now();
         let wanted = CreateMaterial {
@@ -147,7 +170,11 @@ impl Bench {
             origin: None,
         };
         let material = fleet.cluster.create_material(&wanted).await?;
-        fleet.cluster.upload(&material, source, &|_| {}).await?;
+        let url = material.upload_url.context("the material takes no bytes")?;
+        let (address, path) = url.trim_start_matches("http://").split_once('/').context("an address without a path")?;
+        let headers =
+            [("Tus-Resumable", "1.0.0"), ("Upload-Offset", "0"), ("Content-Type", "application/offset+octet-stream")];
+        tokio::task::block_in_place(|| send(address.parse()?, "PATCH", &format!("/{path}"), &headers, file))?;
         let seconds = started.elapsed().as_secs_f64();
         self.record(UPLOAD, seconds, before, fleet.usage()?);
         Ok(material.id)
@@ -229,7 +256,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<()> {
         "A file of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
         report.size_bytes as f64 / 1e6
     ))?;
-    let rows = [COPY, UPLOAD, CLONE].into_iter().map(|what| {
+    let rows = [COPY, PUT, UPLOAD, CLONE].into_iter().map(|what| {
         let spread = |figure: fn(&Measurement) -> f64, digits| {
             let mine = report.measurements.iter().filter(|m| m.what == what).map(figure);
             Spread::of(mine).map_or_else(String::new, |spread| spread.show(digits))

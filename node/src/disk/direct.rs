@@ -1,0 +1,112 @@
+//! Reading and writing past the page cache, where the file system can: what goes by once should not push out what is read
+//! again and again, and its bytes are not copied once more.
+
+use rustix::fs::OFlags;
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+/// What direct access wants of memory, places and lengths, on any disk.
+pub(crate) const ALIGNMENT: usize = 4096;
+
+/// Opens a file past the page cache; nothing where the file system knows no such thing.
+pub(crate) fn open(options: &OpenOptions, path: &Path) -> Option<File> {
+    options.clone().custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path).ok()
+}
+
+/// Memory that begins at a multiple of the alignment.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Memory {
+    /// The first `len` bytes, whatever they are; more memory is taken where there is less.
+    pub(crate) fn first(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() < self.start + len {
+            // Taken anew: memory that grows may move, and its beginning with it.
+            self.bytes = vec![0; len + ALIGNMENT];
+            self.start = self.bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        }
+        &mut self.bytes[self.start..self.start + len]
+    }
+}
+
+/// A file that is written past the page cache, but for what has no aligned length: the end of the file.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    direct: Option<File>,
+    file: File,
+}
+
+impl Writing {
+    /// Opens the file at `path` and has it `size` bytes long.
+    ///
+    /// # Errors
+    /// Where it cannot be opened or lengthened.
+    pub(crate) fn open(path: &Path, size: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        file.set_len(size)?;
+        Ok(Self { direct: open(OpenOptions::new().write(true), path), file })
+    }
+
+    /// Writes `bytes`, which begin in a [`Memory`], at `offset`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let is_aligned = |number: u64| number.is_multiple_of(ALIGNMENT as u64);
+        match &self.direct {
+            Some(direct) if is_aligned(offset) && is_aligned(bytes.len() as u64) => direct.write_all_at(bytes, offset),
+            _ => super::write_at(&self.file, bytes, offset),
+        }
+    }
+
+    /// Makes durable what was written.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_begins_where_direct_access_wants_it() {
+        let mut memory = Memory::default();
+        for len in [1, 5000, 10, 1 << 20] {
+            let bytes = memory.first(len);
+            assert_eq!((bytes.len(), bytes.as_ptr().align_offset(ALIGNMENT)), (len, 0));
+            bytes.fill(7);
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_any_order_is_read_and_the_end_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut expected = vec![0; 3 * ALIGNMENT + 7];
+        let file = Writing::open(&path, expected.len() as u64).unwrap();
+        let mut memory = Memory::default();
+        for (offset, len) in [(2 * ALIGNMENT, ALIGNMENT + 7), (0, ALIGNMENT)] {
+            let bytes = memory.first(len);
+            bytes.fill(len as u8);
+            file.write_at(bytes, offset as u64).unwrap();
+            expected[offset..offset + len].copy_from_slice(bytes);
+        }
+        file.sync_data().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        // Opened again it keeps what it has.
+        Writing::open(&path, expected.len() as u64).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        assert!(Writing::open(&dir.path().join("empty"), 0).is_ok());
+    }
+}
