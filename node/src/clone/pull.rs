@@ -69,7 +69,9 @@ pub(super) async fn pull(node: &Arc<Node>, cloning: &Arc<Cloning>) -> Result<Arc
     let opened = Arc::clone(cloning);
     let size = cloning.expected().size;
     let (file, ranges) = blocking(move || {
-        let file = Writing::open(&opened.incoming.folder().join(FILE), size)?;
+        let file = opened.incoming.open_file(FILE)?;
+        file.set_len(size)?;
+        let file = Writing::past_cache(file, &opened.incoming.folder().join(FILE));
         Ok((file, Ranges::read(opened.incoming.folder(), size)))
     })
     .await?;
@@ -225,7 +227,7 @@ impl Pull {
         let mut with_fresh = ranges.clone();
         with_fresh.insert(indexes);
         *ranges = blocking(move || {
-            file.sync_data()?;
+            file.file().sync_data()?;
             with_fresh.write(cloning.incoming.folder())?;
             Ok(with_fresh)
         })

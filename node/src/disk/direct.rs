@@ -36,7 +36,7 @@ impl Memory {
     }
 }
 
-/// A file that is written past the page cache, but for what has no aligned length: the end of the file.
+/// A file that is written past the page cache, but for what does not begin and end at multiples of the alignment: its end, say.
 #[derive(Debug)]
 pub(crate) struct Writing {
     direct: Option<File>,
@@ -44,14 +44,19 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    /// Opens the file at `path` and has it `size` bytes long.
-    ///
-    /// # Errors
-    /// Where it cannot be opened or lengthened.
-    pub(crate) fn open(path: &Path, size: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-        file.set_len(size)?;
-        Ok(Self { direct: open(OpenOptions::new().write(true), path), file })
+    /// The `file` at `path`, which is open for writing.
+    pub(crate) fn past_cache(file: File, path: &Path) -> Self {
+        Self { direct: open(OpenOptions::new().write(true), path), file }
+    }
+
+    /// A `file` that goes through the page cache: it is read again soon.
+    pub(crate) fn through_cache(file: File) -> Self {
+        Self { direct: None, file }
+    }
+
+    /// The file as any other.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Writes `bytes`, which begin in a [`Memory`], at `offset`.
@@ -61,17 +66,17 @@ impl Writing {
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let is_aligned = |number: u64| number.is_multiple_of(ALIGNMENT as u64);
         match &self.direct {
-            Some(direct) if is_aligned(offset) && is_aligned(bytes.len() as u64) => direct.write_all_at(bytes, offset),
+            Some(direct) if is_aligned(offset) && is_aligned(bytes.len() as u64) => {
+                match direct.write_all_at(bytes, offset) {
+                    // This disk wants more than that.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                        super::write_at(&self.file, bytes, offset)
+                    }
+                    written => written,
+                }
+            }
             _ => super::write_at(&self.file, bytes, offset),
         }
-    }
-
-    /// Makes durable what was written.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(crate) fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
     }
 }
 
@@ -94,7 +99,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut expected = vec![0; 3 * ALIGNMENT + 7];
-        let file = Writing::open(&path, expected.len() as u64).unwrap();
+        let file = Writing::past_cache(File::create(&path).unwrap(), &path);
         let mut memory = Memory::default();
         for (offset, len) in [(2 * ALIGNMENT, ALIGNMENT + 7), (0, ALIGNMENT)] {
             let bytes = memory.first(len);
@@ -102,11 +107,6 @@ mod tests {
             file.write_at(bytes, offset as u64).unwrap();
             expected[offset..offset + len].copy_from_slice(bytes);
         }
-        file.sync_data().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), expected);
-        // Opened again it keeps what it has.
-        Writing::open(&path, expected.len() as u64).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), expected);
-        assert!(Writing::open(&dir.path().join("empty"), 0).is_ok());
     }
 }

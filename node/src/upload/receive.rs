@@ -2,7 +2,7 @@
 //! beside both.
 
 use super::{CHECKPOINT_BYTES, Upload, disk_problem, taken_over, turns::Turn, writer::Writer};
-use crate::tasks::blocking;
+use crate::{disk::direct::Memory, tasks::blocking};
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -16,7 +16,7 @@ const BUFFER_BYTES: u64 = 1 << 20;
 /// A body may be silent for so long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-type Written = (Box<Writer>, Vec<u8>, io::Result<()>);
+type Written = (Box<Writer>, Memory, io::Result<()>);
 
 /// Receives a body until it ends, fails or is taken over. What came is durable when this returns, unless the disk
 /// failed: then there is no writer any more, and the upload has to be opened anew.
@@ -84,8 +84,10 @@ struct Sink {
     size: u64,
     /// Up to where bytes have been taken.
     taken: u64,
-    buffer: Vec<u8>,
-    spare: Vec<u8>,
+    buffer: Memory,
+    /// Bytes in the buffer.
+    filled: usize,
+    spare: Memory,
     /// At rest, or…
     writer: Option<Box<Writer>>,
     /// …writing.
@@ -99,8 +101,9 @@ impl Sink {
             upload: Arc::clone(upload),
             size: upload.expected().size,
             taken: writer.offset(),
-            buffer: Vec::new(),
-            spare: Vec::new(),
+            buffer: Memory::default(),
+            filled: 0,
+            spare: Memory::default(),
             writer: Some(writer),
             writing: None,
             syncing: None,
@@ -116,10 +119,9 @@ impl Sink {
             let full = (self.taken / BUFFER_BYTES + 1) * BUFFER_BYTES;
             let wanted = (full.min(self.size) - self.taken) as usize;
             let (part, rest) = piece.split_at(wanted.min(piece.len()));
-            if self.buffer.capacity() == 0 {
-                self.buffer.reserve_exact(wanted);
-            }
-            self.buffer.extend_from_slice(part);
+            let room = BUFFER_BYTES.min(self.size) as usize;
+            self.buffer.first(room)[self.filled..self.filled + part.len()].copy_from_slice(part);
+            self.filled += part.len();
             self.taken += part.len() as u64;
             piece = rest;
             if part.len() == wanted {
@@ -138,9 +140,9 @@ impl Sink {
             self.syncing = Some(spawn_blocking(move || checkpoint.commit()));
         }
         let mut buffer = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare));
+        let filled = std::mem::take(&mut self.filled);
         self.writing = Some(spawn_blocking(move || {
-            let written = writer.write(&buffer);
-            buffer.clear();
+            let written = writer.write(buffer.first(filled));
             (writer, buffer, written)
         }));
         Ok(())
@@ -156,7 +158,7 @@ impl Sink {
         if let Err(error) = written {
             // What was written before can still be made durable.
             self.writer = Some(writer);
-            self.buffer.clear();
+            self.filled = 0;
             return Err(error);
         }
         Ok(writer)
@@ -172,7 +174,7 @@ impl Sink {
 
     /// Writes what is left and makes all durable. Without a writer nothing is known of the file any more.
     async fn finish(mut self) -> (Option<Box<Writer>>, io::Result<()>) {
-        let mut written = if self.buffer.is_empty() { Ok(()) } else { self.write().await };
+        let mut written = if self.filled == 0 { Ok(()) } else { self.write().await };
         let rested = self.rested().await;
         if let Err(error) = self.synced().await {
             return (None, Err(error));

@@ -8,12 +8,15 @@ use crate::{
         FILE, LEAVES,
         tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
     },
-    disk,
+    disk::{self, direct::Writing},
     incoming::Incoming,
     upload::{CHECKPOINT_BYTES, tail::Tail, writer::Writer},
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
+/// Uploads of so many bytes are written past the page cache: they would push out what viewers look at, and are too large
+/// to be kept there themselves.
+const PAST_CACHE_FROM: u64 = 256 << 20;
 /// Groups that are proven again.
 const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
 
@@ -39,7 +42,10 @@ impl Writer {
         let mut writer = Self {
             folder: incoming.folder().to_owned(),
             hasher: LeafHasher::new(size, count),
-            file: Arc::new(file),
+            file: Arc::new(match size {
+                PAST_CACHE_FROM.. => Writing::past_cache(file, &incoming.folder().join(FILE)),
+                _ => Writing::through_cache(file),
+            }),
             leaves: Arc::new(leaves_file),
             size,
             spine,
@@ -62,11 +68,11 @@ impl Writer {
         let index = self.fresh_from;
         let group = tree::group_range(self.size, index);
         let within = group.start < tail.offset() && tail.offset() < group.end;
-        if !within || self.file.metadata()?.len() < tail.offset() {
+        if !within || self.file.file().metadata()?.len() < tail.offset() {
             return Ok(());
         }
         let mut bytes = vec![0; (tail.offset() - group.start) as usize];
-        self.file.read_exact_at(&mut bytes, group.start)?;
+        self.file.file().read_exact_at(&mut bytes, group.start)?;
         if tail.leaf() == Some(tree::leaf(self.size, index, &bytes)) {
             self.hasher.update(&bytes, |_| ());
         }

@@ -6,7 +6,7 @@
 
 use crate::{
     blobs::tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
-    disk,
+    disk::direct::Writing,
     upload::tail::Tail,
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
@@ -15,7 +15,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(super) folder: PathBuf,
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<Writing>,
     pub(super) leaves: Arc<File>,
     pub(super) size: u64,
     pub(super) hasher: LeafHasher,
@@ -46,7 +46,7 @@ impl Writer {
         if bytes.len() as u64 > self.size - self.offset() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "more bytes than were announced"));
         }
-        disk::write_at(&self.file, bytes, self.offset())?;
+        self.file.write_at(bytes, self.offset())?;
         let Self { hasher, spine, fresh, .. } = self;
         hasher.update(bytes, |leaf| {
             spine.push(leaf);
@@ -86,7 +86,7 @@ impl Writer {
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     folder: PathBuf,
-    file: Arc<File>,
+    file: Arc<Writing>,
     leaves_file: Arc<File>,
     first: u64,
     leaves: Vec<Leaf>,
@@ -101,7 +101,7 @@ impl Checkpoint {
         if self.leaves.is_empty() && self.tail.is_none() {
             return Ok(self.offset);
         }
-        self.file.sync_data()?;
+        self.file.file().sync_data()?;
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
             let bytes = self.leaves.as_flattened();
