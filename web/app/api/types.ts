@@ -6,7 +6,7 @@ export interface Page<T> {
 }
 
 export type MaterialState = "receiving" | "ready" | "degraded" | "unavailable" | "archived" | "deleting";
-export type ReplicaState = "receiving" | "copying" | "verified" | "dropping";
+export type ReplicaState = "receiving" | "copying" | "verified" | "damaged" | "dropping";
 
 export interface Replica {
   node: string;
@@ -40,6 +40,11 @@ export interface Material {
 export interface NodeReport {
   disk_total: number;
   disk_free: number;
+  /** Somebody else filled the disk. */
+  disk_full?: boolean;
+  /** Copies of which something is damaged and not mended yet. */
+  damaged?: number;
+  scrub?: Scrub;
   stored: number;
   materials: number;
   /** 0 to 1. */
@@ -48,6 +53,26 @@ export interface NodeReport {
   memory_free: number;
   requests_active: number;
   tiles_served: number;
+}
+
+/** A walk over all bytes: the present one, or else the last. */
+export interface Scrub {
+  started_at: string;
+  finished_at?: string;
+  /** Bytes. */
+  read: number;
+  left: number;
+  damaged: number;
+}
+
+/** What a draining node still has. */
+export interface Drain {
+  copies: number;
+  uploads: number;
+  runs: number;
+  bytes_left: number;
+  bytes_per_s: number;
+  seconds_left?: number;
 }
 
 export interface StorageNode {
@@ -62,6 +87,7 @@ export interface StorageNode {
   seen_at?: string;
   report?: NodeReport;
   replicas: number;
+  drain?: Drain;
 }
 
 export interface Coordinator {
@@ -81,6 +107,8 @@ export interface Cluster {
   materials: number;
   bytes: number;
   healing: { materials: number; copies: number; bytes_left: number; bytes_per_s: number; seconds_left?: number };
+  /** Copies are being moved until the nodes are equally full. */
+  rebalance?: { copies: number; bytes_left: number; seconds_left?: number };
 }
 
 export interface Level {

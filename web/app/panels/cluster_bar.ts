@@ -60,6 +60,11 @@ export function clusterVerdict(cluster: Cluster): Verdict {
     const away = coordinators.length - live;
     return { tone: "warn", text: `${plural(away, "coordinator")} ${away === 1 ? "does" : "do"} not answer` };
   }
+  if (cluster.rebalance) {
+    const { bytes_left, seconds_left } = cluster.rebalance;
+    const left = seconds_left === undefined ? "" : `, ${duration(seconds_left)}`;
+    return { tone: "busy", text: `Making nodes equally full: ${bytes(bytes_left)} to move${left}` };
+  }
   if (cluster.nodes === 0) return { tone: "warn", text: "No storage node has joined yet" };
   return { tone: "good", text: "All is well" };
 }

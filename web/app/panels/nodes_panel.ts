@@ -5,6 +5,7 @@ import { KeyedList, h, setShown, setText } from "../dom.ts";
 import { bytes, percent, plural } from "../format.ts";
 import type { State, Store } from "../live/store.ts";
 import type { NodeHealth } from "../pixels/replicas.ts";
+import { nodeCare } from "./node_care.ts";
 
 /** A node that gave something within this time serves the view. */
 const SERVES_MS = 10_000;
@@ -32,10 +33,11 @@ class NodeRow {
   private readonly disk = h("div", { class: "meter", role: "img" }, this.diskFill);
   private readonly diskText = h("span", { class: "node-figures" });
   private readonly figures = h("span", { class: "node-figures" });
+  private readonly care = h("div", { class: "node-care" });
 
   constructor(private readonly store: Store<State>, private readonly health: NodeHealth) {
     const head = h("div", { class: "node-head" }, this.dot, this.name, this.zone, this.holds);
-    this.element = h("div", { class: "node" }, head, this.disk, this.diskText, this.figures);
+    this.element = h("div", { class: "node" }, head, this.disk, this.diskText, this.figures, this.care);
   }
 
   update(node: StorageNode): void {
@@ -50,6 +52,10 @@ class NodeRow {
     setText(this.zone, [node.zone, scheduling, availability === "up" ? undefined : words].filter(Boolean).join(" · "));
     this.showReplica(this.store.state.material?.replicas.find((replica) => replica.node === node.id));
 
+    const lines = nodeCare(node, Date.now());
+    this.care.replaceChildren(...lines.map(({ tone, text }) => h("span", {}, h("span", { class: `dot ${tone}` }), text)));
+    setShown(this.care, lines.length > 0);
+
     setShown(this.disk, report !== undefined);
     setShown(this.diskText, report !== undefined);
     if (!report) {
@@ -58,7 +64,7 @@ class NodeRow {
     }
     const used = report.disk_total > 0 ? 1 - report.disk_free / report.disk_total : 0;
     this.diskFill.style.width = `${used * 100}%`;
-    this.disk.classList.toggle("full", used > 0.9);
+    this.disk.classList.toggle("full", used > 0.9 || report.disk_full === true);
     const text = `${bytes(report.disk_free)} of ${bytes(report.disk_total)} free`;
     this.disk.setAttribute("aria-label", `Disk: ${text}`);
     setText(this.diskText, `${text} · ${plural(node.replicas, "copy", "copies")}`);

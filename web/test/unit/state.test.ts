@@ -48,6 +48,8 @@ test("the gravest thing about the cluster comes first", () => {
     healing: { materials: 0, copies: 0, bytes_left: 0, bytes_per_s: 0 },
   };
   assert.deepEqual(clusterVerdict(well), { tone: "good", text: "All is well" });
+  const rebalance = { copies: 3, bytes_left: 2_500_000_000, seconds_left: 60 };
+  assert.deepEqual(clusterVerdict({ ...well, rebalance }), { tone: "busy", text: "Making nodes equally full: 2.5 GB to move, 1 min" });
   assert.deepEqual(clusterVerdict({ ...well, nodes_up: 2 }), { tone: "warn", text: "1 node of 3 does not answer" });
   const healing = { materials: 2, copies: 1, bytes_left: 3e9, bytes_per_s: 1e8, seconds_left: 30 };
   const healed = clusterVerdict({ ...well, nodes_up: 2, healing });
