@@ -15,8 +15,8 @@ use crate::{
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 /// Uploads of so many bytes are written past the page cache: they would push out what viewers look at, and are too large
-/// to be kept there themselves.
-const PAST_CACHE_FROM: u64 = 256 << 20;
+/// to be kept there themselves. (Unit tests write nearly all of them so.)
+const PAST_CACHE_FROM: u64 = if cfg!(test) { 1 } else { 256 << 20 };
 /// Groups that are proven again.
 const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
 
@@ -36,16 +36,18 @@ impl Writer {
         // A finished list has no byte too many.
         leaves_file.set_len(leaves.len() as u64 * LEAF_LEN)?;
 
+        let file = if size < PAST_CACHE_FROM {
+            Writing::through_cache(file)
+        } else {
+            Writing::past_cache(file, &incoming.folder().join(FILE))
+        };
         let mut spine = SpineBuilder::new(size);
         leaves.iter().for_each(|leaf| spine.push(*leaf));
         let count = leaves.len() as u64;
         let mut writer = Self {
             folder: incoming.folder().to_owned(),
             hasher: LeafHasher::new(size, count),
-            file: Arc::new(match size {
-                PAST_CACHE_FROM.. => Writing::past_cache(file, &incoming.folder().join(FILE)),
-                _ => Writing::through_cache(file),
-            }),
+            file: Arc::new(file),
             leaves: Arc::new(leaves_file),
             size,
             spine,
