@@ -26,10 +26,10 @@ pub struct Tuning {
     pub election_ms_min: u64,
     /// Longest such silence, and how long a leader's word holds, in milliseconds.
     pub election_ms_max: u64,
-    /// Entries between two snapshots.
+    /// Entries between two snapshots, at the least: of large books they are taken more rarely.
     pub snapshot_every: u64,
-    /// Entries kept behind the newest snapshot. More than two intervals, so that the snapshot before it and the log
-    /// still tell everything should the newest be damaged.
+    /// Entries kept behind the newest snapshot. More than two of the longest intervals, so that the snapshot before it
+    /// and the log still tell everything should the newest be damaged.
     pub kept_entries: u64,
 }
 
@@ -41,7 +41,7 @@ impl Default for Tuning {
             election_ms_min: 1_000,
             election_ms_max: 1_600,
             snapshot_every: 5_000,
-            kept_entries: 12_000,
+            kept_entries: 120_000,
         }
     }
 }
