@@ -34,12 +34,13 @@ pub struct Tuning {
 }
 
 impl Default for Tuning {
-    /// A lost leader is replaced within about three seconds; a busy machine does not look like a lost one.
+    /// A lost leader is replaced after about two seconds, twice the longest silence, within which requests wait for the
+    /// next one; a busy machine does not look like a lost one.
     fn default() -> Self {
         Self {
             heartbeat_ms: 250,
-            election_ms_min: 1_000,
-            election_ms_max: 1_600,
+            election_ms_min: 700,
+            election_ms_max: 1_000,
             snapshot_every: 5_000,
             kept_entries: 120_000,
         }
