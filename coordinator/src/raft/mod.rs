@@ -10,12 +10,14 @@ pub(crate) mod machine;
 mod members;
 pub(crate) mod network;
 mod open;
+mod seed;
 #[cfg(test)]
 mod suite;
 pub(crate) mod types;
 
 pub(crate) use group::{Group, Leader};
 pub(crate) use open::open;
+pub use seed::seed;
 
 /// Raft's timing and sizes.
 #[derive(Debug, Clone, Copy)]
