@@ -14,7 +14,11 @@ use microtome_proto::page::PageQuery;
 
 use crate::process::{Process, Usage};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const JOINED_WITHIN: Duration = Duration::from_secs(30);
+/// A coordinator reads all its books before it listens.
+const READY_WITHIN: Duration = Duration::from_secs(300);
+/// A port that the system chooses.
+pub(crate) const ANYWHERE: &str = "127.0.0.1:0";
 /// Lines of a server's log that are told with an error: the log goes with the temporary folder.
 const LAST_LINES: usize = 20;
 
@@ -44,7 +48,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Starts a coordinator and `count` nodes, with their data and logs in `folder`, and waits until all are known.
     pub(crate) async fn start(program: &Path, folder: &Path, count: usize) -> anyhow::Result<Self> {
-        let coordinator = start(program, "coordinator", folder, |command| command.arg("coordinator"))?;
+        let coordinator = start(program, "coordinator", ANYWHERE, folder, |command| command.arg("coordinator"))?;
         let nodes = (1..=count)
             .map(|number| start_node(program, number, folder, &coordinator.url))
             .collect::<anyhow::Result<Vec<_>>>()?;
@@ -58,7 +62,7 @@ impl Fleet {
             if known.min(named) >= count {
                 return Ok(fleet);
             }
-            if started.elapsed() > READY_WITHIN {
+            if started.elapsed() > JOINED_WITHIN {
                 let nodes = (1..=count).map(|number| format!("node-{number}"));
                 let logs = std::iter::once("coordinator".to_owned()).chain(nodes);
                 let said: String = logs.map(|name| format!("\n{name}: {}", last_words(folder, &name))).collect();
@@ -83,15 +87,18 @@ impl Fleet {
     }
 }
 
-fn start_node(program: &Path, number: usize, folder: &Path, coordinator: &str) -> anyhow::Result<Server> {
+pub(crate) fn start_node(program: &Path, number: usize, folder: &Path, coordinator: &str) -> anyhow::Result<Server> {
     let name = format!("node-{number}");
-    start(program, &name, folder, |command| command.args(["node", "--name", &name, "--coordinator", coordinator]))
+    start(program, &name, ANYWHERE, folder, |command| {
+        command.args(["node", "--name", &name, "--coordinator", coordinator])
+    })
 }
 
 /// Starts a server and waits until it tells where it listens.
-fn start(
+pub(crate) fn start(
     program: &Path,
     name: &str,
+    listen: &str,
     folder: &Path,
     arguments: impl FnOnce(&mut Command) -> &mut Command,
 ) -> anyhow::Result<Server> {
@@ -104,7 +111,7 @@ fn start(
         }
     }
     arguments(&mut command)
-        .args(["--json", "--listen", "127.0.0.1:0", "--exit-with-parent", &std::process::id().to_string()])
+        .args(["--json", "--listen", listen, "--exit-with-parent", &std::process::id().to_string()])
         .arg("--data-dir")
         .arg(folder.join(name))
         .env("MICROTOME_LOG", "warn")

@@ -67,47 +67,101 @@ pub(crate) fn run(
     connections: usize,
     duration: Duration,
 ) -> io::Result<Seen> {
+    answers(address, requests, numbers, connections, duration).map(|answers| Seen::of(&answers))
+}
+
+/// As [`run`], with the time of each answer.
+pub(crate) fn answers(
+    address: SocketAddr,
+    requests: &Arc<Vec<Vec<u8>>>,
+    numbers: Range<usize>,
+    connections: usize,
+    duration: Duration,
+) -> io::Result<Answers> {
     alone(async move {
         let mut open = Vec::new();
         for _ in 0..connections {
-            open.push(Connection::open(address).await?);
+            open.push(Asking { connection: Connection::open(address).await?, requests: Arc::clone(requests) });
         }
-        let next = Rc::new(std::cell::RefCell::new(numbers));
-        let started = Instant::now();
-        let tasks: Vec<_> = open
-            .into_iter()
-            .map(|mut connection| {
-                let (requests, next) = (Arc::clone(requests), Rc::clone(&next));
-                tokio::task::spawn_local(async move {
-                    let (mut times, mut bytes) = (Vec::new(), 0);
-                    while started.elapsed() < duration {
-                        let Some(number) = next.borrow_mut().next() else { break };
-                        let asked = Instant::now();
-                        bytes += connection.ask(&requests[number % requests.len()]).await?.1 as u64;
-                        times.push(asked.elapsed().as_nanos() as u64);
-                    }
-                    Ok::<_, io::Error>((times, bytes))
-                })
+        ask_all(open, numbers, duration).await
+    })
+}
+
+/// A client that asks for one thing after the other.
+pub(crate) trait Client: 'static {
+    /// Asks for the thing of this number; answers with the answer's length.
+    async fn ask(&mut self, number: usize) -> io::Result<usize>;
+}
+
+/// One that asks over HTTP/1.1.
+struct Asking {
+    connection: Connection,
+    requests: Arc<Vec<Vec<u8>>>,
+}
+
+impl Client for Asking {
+    async fn ask(&mut self, number: usize) -> io::Result<usize> {
+        Ok(self.connection.ask(&self.requests[number % self.requests.len()]).await?.1)
+    }
+}
+
+/// All answers of a load run.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) began: Instant,
+    /// Of each, when it came after the beginning and how long it had taken, in nanoseconds.
+    pub(crate) times: Vec<(u64, u64)>,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+/// Has the clients ask for the things of these numbers until all are asked for or `duration` is over. Only in [`alone`].
+pub(crate) async fn ask_all<C: Client>(
+    clients: Vec<C>,
+    numbers: Range<usize>,
+    duration: Duration,
+) -> io::Result<Answers> {
+    let next = Rc::new(std::cell::RefCell::new(numbers));
+    let began = Instant::now();
+    let tasks: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let next = Rc::clone(&next);
+            tokio::task::spawn_local(async move {
+                let (mut times, mut bytes) = (Vec::new(), 0);
+                while began.elapsed() < duration {
+                    let Some(number) = next.borrow_mut().next() else { break };
+                    let asked = Instant::now();
+                    bytes += client.ask(number).await? as u64;
+                    times.push((began.elapsed().as_nanos() as u64, asked.elapsed().as_nanos() as u64));
+                }
+                Ok::<_, io::Error>((times, bytes))
             })
-            .collect();
-        let (mut times, mut bytes) = (Vec::new(), 0);
-        for task in tasks {
-            let (some, more) = task.await.map_err(io::Error::other)??;
-            times.extend(some);
-            bytes += more;
-        }
-        let seconds = started.elapsed().as_secs_f64();
+        })
+        .collect();
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for task in tasks {
+        let (some, more) = task.await.map_err(io::Error::other)??;
+        times.extend(some);
+        bytes += more;
+    }
+    Ok(Answers { began, times, bytes, seconds: began.elapsed().as_secs_f64() })
+}
+
+impl Seen {
+    pub(crate) fn of(answers: &Answers) -> Seen {
+        let mut times: Vec<u64> = answers.times.iter().map(|(_, time)| *time).collect();
         times.sort_unstable();
         let milliseconds = |share| percentile(&times, share) as f64 / 1e6;
-        Ok(Seen {
+        Seen {
             requests: times.len() as u64,
-            bytes,
-            seconds,
+            bytes: answers.bytes,
+            seconds: answers.seconds,
             p50_ms: milliseconds(0.5),
             p99_ms: milliseconds(0.99),
             max_ms: milliseconds(1.0),
-        })
-    })
+        }
+    }
 }
 
 /// Asks once, on a connection of its own, and answers with the body.
@@ -129,13 +183,13 @@ pub(crate) fn once(address: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Runs on this thread alone.
-fn alone<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(crate) fn alone<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, work)
 }
 
 /// A connection of HTTP/1.1 that is kept open.
-struct Connection {
+pub(crate) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -144,13 +198,13 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = connect(address).await?;
         Ok(Connection { address, stream, buffer: vec![0; 64 * 1024], ended: false })
     }
 
     /// Sends a request and takes its answer into the buffer; answers with its head and the body's length.
-    async fn ask(&mut self, request: &[u8]) -> io::Result<(answer::Head, usize)> {
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<(answer::Head, usize)> {
         if self.ended {
             self.stream = connect(self.address).await?;
         }
@@ -200,7 +254,7 @@ impl Connection {
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

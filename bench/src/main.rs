@@ -2,6 +2,8 @@
 //! so that what counts is the ratio. Everything is on loopback, bounded in time, and cleaned up afterwards.
 
 mod answer;
+mod books;
+mod coordinators;
 mod crowd;
 mod fleet;
 mod healing;
@@ -40,6 +42,8 @@ enum Command {
     Crowd(crowd::Crowd),
     /// Uploads and clones, beside a copy with fsync of the same file
     Upload(upload::Upload),
+    /// Writes of three coordinators, time without a leader, and what a million materials cost, beside etcd
+    Coordinators(coordinators::Coordinators),
     /// The planning of a large cluster after failures, simulated: no servers, no bytes
     Healing(healing::Healing),
 }
@@ -116,6 +120,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
             Command::Opening(options) => Box::pin(opening::run(&options)).await,
             Command::Crowd(options) => Box::pin(crowd::run(&options)).await,
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
+            Command::Coordinators(options) => Box::pin(coordinators::run(&options)).await,
             Command::Healing(options) => tokio::task::spawn_blocking(move || healing::run(&options)).await?,
         }
     };

@@ -18,7 +18,7 @@ mod store;
 pub use config::Config;
 pub use error::CoordinatorError;
 #[doc(hidden)]
-pub use raft::Tuning;
+pub use raft::{Tuning, seed};
 pub use run::run;
 #[doc(hidden)]
 pub use run::run_tuned;

@@ -1,7 +1,6 @@
 //! Healing: the coordinator's real planning over a simulated cluster of many nodes and materials, on a virtual clock. Bytes
 //! are only counted, so hours pass in seconds, and the same seed makes the same hours again.
 
-mod books;
 mod cluster;
 mod nodes;
 mod scenario;
@@ -13,8 +12,8 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use crate::books::Size;
 use crate::report;
-use books::Size;
 use scenario::{Kind, Outcome};
 
 #[derive(Debug, Args)]

@@ -9,10 +9,10 @@ use rand::rngs::StdRng;
 use rand::{SeedableRng as _, seq::IteratorRandom as _};
 use serde::Serialize;
 
-use super::books::{Size, ZONES};
 use super::cluster::Cluster;
 use super::nodes::SLOWER;
 use super::tally::{Fullness, Tally};
+use crate::books::{Size, ZONES};
 
 /// When the first fault comes.
 const FAULT_MS: u64 = 10_000;

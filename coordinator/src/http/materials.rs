@@ -57,7 +57,7 @@ pub(super) async fn update(
     patch.population.map_or(Ok(()), check::population)?;
     let command = Command::UpdateMaterial { material: id.clone(), name: patch.name, population: patch.population };
     app.group.propose(command).await?.accepted()?;
-    app.material(&id).await.map(axum::Json)
+    app.material_as_written(&id).map(axum::Json)
 }
 
 /// `DELETE /v1/materials/{id}`.
@@ -69,7 +69,14 @@ pub(super) async fn delete(State(app): Shared, Path(id): Path<MaterialId>) -> Re
 impl App {
     /// A material as it is shown.
     pub(super) async fn material(&self, id: &MaterialId) -> Result<Material, Problem> {
-        let found = self.show(|scene| scene.material(id)).await?;
+        self.group.linearize().await?;
+        self.material_as_written(id)
+    }
+
+    /// The same behind a write of the caller's, which was applied here when it was answered: what is shown holds it and
+    /// all that was acknowledged before it was asked for, without asking the others once more.
+    pub(super) fn material_as_written(&self, id: &MaterialId) -> Result<Material, Problem> {
+        let found = self.glance(|scene| scene.material(id))?;
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 

@@ -59,19 +59,25 @@ pub(super) async fn create(
     let Outcome::Run { run } = app.group.propose(command).await?.accepted()? else {
         return Err(Problem::new(Code::Internal, "a command had an outcome that is not its own"));
     };
-    let run = app.run(&run).await?;
+    let run = app.run_as_written(&run)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], axum::Json(run)).into_response())
 }
 
 /// `POST /v1/runs/{id}/cancel`.
 pub(super) async fn cancel(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Run>, Problem> {
     app.group.propose(Command::CancelRun { run: id.clone() }).await?.accepted()?;
-    app.run(&id).await.map(axum::Json)
+    app.run_as_written(&id).map(axum::Json)
 }
 
 impl App {
     async fn run(&self, id: &RunId) -> Result<Run, Problem> {
-        let found = self.show(|scene| scene.run(id)).await?;
+        self.group.linearize().await?;
+        self.run_as_written(id)
+    }
+
+    /// The same behind a write of the caller's, see [`App::material_as_written`].
+    fn run_as_written(&self, id: &RunId) -> Result<Run, Problem> {
+        let found = self.glance(|scene| scene.run(id))?;
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no run {id}")))
     }
 }

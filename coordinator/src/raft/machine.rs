@@ -18,8 +18,22 @@ use parking_lot::Mutex;
 use std::{io, sync::Arc};
 use tokio::{sync::watch, task::spawn_blocking};
 
-/// Entries applied in one go off the runtime's threads.
+/// Entries applied in one go.
 const CHUNK_LEN: usize = 128;
+/// So many are applied at once where nobody has the state: handing them to another thread and back would take longer.
+const BRIEF_LEN: usize = 4;
+
+/// Every entry since the newest snapshot stands for so many records of the next one.
+const RECORDS_PER_ENTRY: u64 = 64;
+/// After so many entries a snapshot is taken, however large it is: what the log keeps behind the newest one has to reach
+/// back to the one before ([`Tuning::kept_entries`](super::Tuning::kept_entries)).
+const UNSAVED_ENTRIES_MAX: u64 = 50_000;
+
+/// Whether the log has grown enough for a snapshot. One writes all records, so the more there are the rarer it comes:
+/// what it costs is shared by more entries.
+fn is_worth_a_snapshot(entries: u64, records: u64) -> bool {
+    entries >= (records / RECORDS_PER_ENTRY).min(UNSAVED_ENTRIES_MAX)
+}
 
 /// The applied state as openraft wants it.
 pub(crate) struct Machine {
@@ -65,7 +79,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let chunk = chunk.into_iter().collect::<io::Result<Vec<_>>>()?;
             let (state, mut stamp) = (Arc::clone(&self.state), self.stamp.clone());
             let touched = Arc::clone(&self.touched);
-            let applied = spawn_blocking(move || {
+            let is_brief = chunk.len() <= BRIEF_LEN && state.is_idle();
+            let apply = move || {
                 for (entry, responder) in chunk {
                     let outcome = apply_one(&state, &touched, &mut stamp, &entry)?;
                     if let Some(responder) = responder {
@@ -73,11 +88,21 @@ impl RaftStateMachine<TypeConfig> for Machine {
                     }
                 }
                 Ok(stamp)
-            });
-            self.stamp = applied.await.map_err(io::Error::other)?.inspect_err(|_: &io::Error| self.state.distrust())?;
+            };
+            let applied = if is_brief { apply() } else { spawn_blocking(apply).await.map_err(io::Error::other)? };
+            self.stamp = applied.inspect_err(|_: &io::Error| self.state.distrust())?;
             self.tell();
         }
         Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, must: bool) -> Option<Builder> {
+        let newest = self.snapshots.newest().map_or(0, |snapshot| snapshot.header().index);
+        let entries = self.stamp.applied.map_or(0, |applied| applied.index).saturating_sub(newest);
+        if !must && !is_worth_a_snapshot(entries, self.state.records()) {
+            return None;
+        }
+        Some(self.get_snapshot_builder().await)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
@@ -152,4 +177,20 @@ fn apply_one(state: &State, touched: &Mutex<Touched>, stamp: &mut Stamp, entry: 
         EntryPayload::Blank | EntryPayload::Membership(_) => Ok((Vec::new(), Outcome::Done)),
     });
     outcome.map_err(|error: ViewError| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_books_are_saved_less_often_but_before_the_log_gets_too_long() {
+        assert!(is_worth_a_snapshot(5_000, 100_000));
+        assert!(!is_worth_a_snapshot(5_000, 1_000_000));
+        assert!(is_worth_a_snapshot(20_000, 1_000_000));
+        assert!(!is_worth_a_snapshot(45_000, 1_000_000_000));
+        assert!(is_worth_a_snapshot(50_000, 1_000_000_000));
+        let tuning = super::super::Tuning::default();
+        assert!(tuning.kept_entries > 2 * (UNSAVED_ENTRIES_MAX + tuning.snapshot_every));
+    }
 }

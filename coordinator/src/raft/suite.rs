@@ -8,10 +8,11 @@ use super::{
     types::{Entry, LogId, TypeConfig},
 };
 use crate::{
+    Config,
     core::{
         command::{Command, Proposal},
         tables::Nodes,
-        view::Typed as _,
+        view::{Memory, Typed as _},
     },
     store::folder::{Folder, Lock},
 };
@@ -224,4 +225,22 @@ async fn a_state_that_is_ahead_of_the_log_is_not_believed() {
     let mut store = Store::recover(&path).await.unwrap();
     assert_eq!(store.nodes(), 19);
     assert_eq!(store.log.get_log_state().await.unwrap().last_purged_log_id, None);
+}
+
+/// A folder that was filled with books opens as if a leader's snapshot had brought them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seeded_folder_has_the_books_and_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let (there, here) = (root.path().join("there"), root.path().join("here"));
+    let mut store = Store::recover(&there).await.unwrap();
+    store.write(0..2000).await;
+    // Behind what the state keeps about itself.
+    let books = store.state.read(|view| view.scan(b"", Some(b"\0about")).collect::<Result<Memory, _>>()).unwrap();
+    let config = Config { data_dir: here.clone(), cluster_name: "lab".to_owned(), ..Config::default() };
+    super::seed(&config, &books).unwrap();
+    let mut store = Store::recover(&here).await.unwrap();
+    assert_eq!(store.nodes(), 1999);
+    assert_eq!(store.machine.applied_state().await.unwrap().1.membership().voter_ids().collect::<Vec<_>>(), [1]);
+    store.write(2000..2010).await;
+    assert_eq!(store.nodes(), 2009);
 }

@@ -28,8 +28,10 @@ const VERSION: u8 = 1;
 const CACHE_LEN: u64 = 128 << 20;
 /// What has just ended may hold the files a little longer. Another process never does: the folder's lock is taken first.
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
-/// Records per batch and per step of a walk.
+/// Records per batch.
 const CHUNK_LEN: usize = 512;
+/// Records per step of a walk: no write happens meanwhile.
+const STEP_LEN: usize = 64;
 
 /// The state at the opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,16 @@ impl State {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn View) -> T) -> T {
         let _gate = self.gate.read();
         read(&Records(&self.db))
+    }
+
+    /// The number of its records.
+    pub(crate) fn records(&self) -> u64 {
+        self.gate.read().ledger.records()
+    }
+
+    /// Whether nobody reads or writes at this moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.gate.is_locked()
     }
 
     /// Decides on changes by the state as it is, and makes them: all at once, together with `stamp`.
@@ -215,21 +227,28 @@ impl Frozen {
         Ok(None)
     }
 
+    /// Reads on. Others read meanwhile; who wants to write waits for a few records, and comes next. What is written
+    /// between reading and passing was set aside before.
     fn step(&mut self) -> io::Result<Vec<Record>> {
-        let mut gate = self.state.gate.write();
-        let walk = match &mut gate.walk {
-            Some((number, walk)) if *number == self.number => walk,
-            _ => return Err(io::Error::new(io::ErrorKind::Interrupted, "a snapshot has replaced the state")),
+        let present: Vec<Record> = {
+            let gate = self.state.gate.read();
+            let walk = gate.walk.as_ref().filter(|(number, _)| *number == self.number);
+            let (_, walk) = walk.ok_or_else(ended)?;
+            let from = walk.passed().map_or(Excluded(ABOUT), Excluded);
+            let present = self.state.db.range::<&[u8], _>((from, Unbounded)).take(STEP_LEN);
+            let present = present.map(|entry| entry.map(|(key, record)| (key.to_vec(), record.to_vec())));
+            present.collect::<Result<_, _>>().map_err(other)?
         };
-        let from = walk.passed().map_or(Excluded(ABOUT), Excluded);
-        let present = self.state.db.range::<&[u8], _>((from, Unbounded)).take(CHUNK_LEN);
-        let present: Vec<Record> = present
-            .map(|entry| entry.map(|(key, record)| (key.to_vec(), record.to_vec())))
-            .collect::<Result<_, _>>()
-            .map_err(other)?;
-        self.is_done = present.len() < CHUNK_LEN;
+        let mut gate = self.state.gate.write();
+        let walk = gate.walk.as_mut().filter(|(number, _)| *number == self.number);
+        let (_, walk) = walk.ok_or_else(ended)?;
+        self.is_done = present.len() < STEP_LEN;
         Ok(walk.pass(present, self.is_done))
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "a snapshot has replaced the state")
 }
 
 impl Drop for Frozen {

@@ -1,7 +1,8 @@
 //! A walk over all records as they were at one moment, while writes go on.
 //!
 //! A record that is about to change and has not been passed yet is set aside as it was; the walk takes what was set
-//! aside instead of what is there. So a writer waits for one chunk at most, and memory holds what changed meanwhile.
+//! aside instead of what it found there, whether it found that before the change or after it. So a writer waits for a few
+//! records at most, and memory holds what changed meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -42,15 +43,18 @@ impl Walk {
                 passed
             }
         };
+        if upto.is_some() {
+            self.passed = upto;
+        }
+        if aside.is_empty() {
+            return present;
+        }
         let mut records: BTreeMap<Vec<u8>, Vec<u8>> = present.into_iter().collect();
         for (key, old) in aside {
             match old {
                 Some(old) => records.insert(key, old),
                 None => records.remove(&key),
             };
-        }
-        if upto.is_some() {
-            self.passed = upto;
         }
         records.into_iter().collect()
     }
@@ -66,41 +70,47 @@ mod tests {
         #[test]
         fn brings_the_first_moment(
             begin in proptest::collection::btree_map(0u8..40, any::<u8>(), 0..40),
-            writes in proptest::collection::vec((any::<bool>(), 0u8..40, proptest::option::of(any::<u8>())), 0..80),
+            writes in proptest::collection::vec((0u8..3, 0u8..40, proptest::option::of(any::<u8>())), 0..80),
             chunk in 1usize..7,
         ) {
             let mut now: BTreeMap<Vec<u8>, Vec<u8>> = begin.iter().map(|(k, v)| (vec![*k], vec![*v])).collect();
             let wanted: Vec<Record> = now.clone().into_iter().collect();
             let mut walk = Walk::default();
             let mut got = Vec::new();
-            let mut step = |walk: &mut Walk, now: &BTreeMap<Vec<u8>, Vec<u8>>| {
+            let look = |walk: &Walk, now: &BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<Record> {
                 let after = walk.passed().map(<[u8]>::to_vec);
-                let present: Vec<Record> = now
-                    .iter()
+                now.iter()
                     .filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after))
                     .take(chunk)
                     .map(|(key, record)| (key.clone(), record.clone()))
-                    .collect();
-                let is_last = present.len() < chunk;
-                got.extend(walk.pass(present, is_last));
-                is_last
+                    .collect()
             };
             let mut is_last = false;
-            for (walks, key, record) in writes {
-                if walks && !is_last {
-                    is_last = step(&mut walk, &now);
+            // What was found and is not passed yet.
+            let mut found: Option<Vec<Record>> = None;
+            for (step, key, record) in writes {
+                if is_last {
+                    break;
                 }
-                if !is_last {
-                    let key = vec![key];
-                    walk.before_change(&key, now.get(&key).map(Vec::as_slice));
-                    match record {
-                        Some(record) => now.insert(key, vec![record]),
-                        None => now.remove(&key),
-                    };
+                if step == 1 {
+                    found.get_or_insert_with(|| look(&walk, &now));
                 }
+                if step == 2 {
+                    let present = found.take().unwrap_or_else(|| look(&walk, &now));
+                    is_last = present.len() < chunk;
+                    got.extend(walk.pass(present, is_last));
+                }
+                let key = vec![key];
+                walk.before_change(&key, now.get(&key).map(Vec::as_slice));
+                match record {
+                    Some(record) => now.insert(key, vec![record]),
+                    None => now.remove(&key),
+                };
             }
             while !is_last {
-                is_last = step(&mut walk, &now);
+                let present = found.take().unwrap_or_else(|| look(&walk, &now));
+                is_last = present.len() < chunk;
+                got.extend(walk.pass(present, is_last));
             }
             prop_assert_eq!(got, wanted);
         }

@@ -20,9 +20,9 @@ use microtome_proto::{Generation, MaterialId, NodeId, Timestamp};
 use rand::rngs::StdRng;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::books::{self, Size, url};
 use super::nodes::{Arrived, PACE, Pull, VirtualNode, carry};
 use super::tally::{Fullness, Tally};
+use crate::books::{self, Size, url};
 
 /// A round of planning comes this often, as in service.
 const ROUND_MS: u64 = 500;

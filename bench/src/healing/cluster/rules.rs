@@ -9,7 +9,7 @@ use microtome_proto::NodeId;
 use microtome_proto::node::Availability;
 
 use super::Cluster;
-use crate::healing::books::zone;
+use crate::books::zone;
 use crate::healing::nodes::VirtualNode;
 
 impl Cluster {

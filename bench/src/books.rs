@@ -46,6 +46,11 @@ pub(crate) fn url(nth: usize) -> String {
     format!("http://node-{nth}:7500")
 }
 
+/// What a node calls its data folder.
+pub(crate) fn instance(nth: usize) -> String {
+    format!("{nth:032x}")
+}
+
 /// Founds a cluster, registers its nodes and stores its materials, the copies of each in different zones.
 pub(crate) fn found(size: Size, chance: &mut StdRng) -> Result<(Memory, Vec<NodeId>), ViewError> {
     let mut view = Memory::new();
@@ -54,7 +59,7 @@ pub(crate) fn found(size: Size, chance: &mut StdRng) -> Result<(Memory, Vec<Node
     let mut nodes = Vec::new();
     for nth in 0..size.nodes as usize {
         let register = Command::RegisterNode {
-            instance: format!("{nth:032x}"),
+            instance: instance(nth),
             name: format!("node-{nth}"),
             url: url(nth),
             zone: Some(zone(nth)),
