@@ -1,10 +1,10 @@
 //! What a disk may hold after the power failed, worked out from the record of what a server did (`disk.c`).
 //!
-//! A disk as servers must expect it, and as no file system may be worse: what was written before a sync of the file that
+//! A disk as servers must expect it, and as no file system should be worse: what was written before a sync of the file that
 //! succeeded is there; of later writes each is there or not, or some of its sectors are. A name is there since a sync of its
-//! folder: a sync of the file alone does not make one, and of later names any may be missing, but each folder changes in
-//! order. A rename takes place at once in both folders. What was written before a sync that failed may be lost whatever sync
-//! succeeds later.
+//! folder: a sync of the file alone does not make one, and of later names any may be missing, but each folder gets them in
+//! order. A rename takes place at once in both folders, and is there since a sync of the one it leads to. What was written
+//! before a sync that failed may be lost whatever sync succeeds later.
 
 use rand::{Rng as _, rngs::StdRng};
 use std::{
@@ -143,8 +143,9 @@ struct Naming<'a> {
 }
 
 impl Naming<'_> {
-    fn folders(&self) -> impl Iterator<Item = usize> {
-        self.lost.map(|(folder, _)| folder).into_iter().chain(self.got.map(|(folder, ..)| folder))
+    /// The folder whose sync makes it durable.
+    fn folder(&self) -> Option<usize> {
+        self.got.map(|(folder, ..)| folder).or(self.lost.map(|(folder, _)| folder))
     }
 
     fn apply(&self, folders: &mut BTreeMap<usize, Names>) {
@@ -199,7 +200,10 @@ impl<'a> Disk<'a> {
             }
             b's' => match contents {
                 Some(contents) => contents.sync(),
-                None => self.sync_names(what.unwrap_or_else(|| panic!("{path} is unknown"))),
+                None => {
+                    assert!(what.is_some(), "{path} is unknown");
+                    self.namings.iter_mut().for_each(|naming| naming.is_durable |= naming.folder() == what);
+                }
             },
             b'f' => {
                 let changes = contents.into_iter().flat_map(|contents| &mut contents.changes);
@@ -234,27 +238,16 @@ impl<'a> Disk<'a> {
         self.namings.push(naming);
     }
 
-    /// A folder's names are durable, and what came before them in the folders that they came from.
-    fn sync_names(&mut self, folder: usize) {
-        let mut synced = BTreeSet::from([folder]);
-        for naming in self.namings.iter_mut().rev() {
-            if naming.folders().any(|folder| synced.contains(&folder)) {
-                naming.is_durable = true;
-                synced.extend(naming.folders());
-            }
-        }
-    }
-
     /// Lays out at `to` what is there after the power failed.
     pub fn after_crash(&self, fate: Fate, chance: &mut StdRng, to: &Path) {
         let mut folders = BTreeMap::new();
         let mut behind = BTreeSet::new();
         for naming in &self.namings {
-            let follows = !naming.folders().any(|folder| behind.contains(&folder));
+            let follows = !behind.contains(&naming.folder());
             if naming.is_durable || (follows && chance.random_bool(fate.kept)) {
                 naming.apply(&mut folders);
             } else {
-                behind.extend(naming.folders());
+                behind.insert(naming.folder());
             }
         }
         self.lay_out(ROOT, &folders, &mut |contents| contents.after(fate, chance), to);
