@@ -27,6 +27,8 @@ enum Fault {
     Clock(usize, i64),
 }
 
+/// Leaders that die in a story: more than one, so that one that was started again may lead.
+const LEADERS_KILLED: u32 = 3;
 /// By how much a clock is wrong: a token of a server is long out of date then, or far in the future.
 const JUMP_S: i64 = 3600;
 
@@ -62,16 +64,22 @@ impl<'a> Faults<'a> {
         Self { chance, network, clocks, lasting: Vec::new(), damaged: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
-    /// Lets things go wrong for a while.
+    /// Lets things go wrong for a while. Whatever chance brings, leaders die.
     pub async fn go_on(&mut self, cluster: &mut Cluster, load: &Load, how_long: Duration) {
-        let until = Instant::now() + how_long;
+        let (start, until) = (Instant::now(), Instant::now() + how_long);
+        let mut leaders_killed = 0;
         while Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(self.chance.random_range(200..1200))).await;
             let over = |(end, _): &mut (Instant, Fault)| *end < Instant::now();
             for (_, fault) in self.lasting.extract_if(.., over).collect::<Vec<_>>() {
                 self.undo(cluster, fault);
             }
-            self.another(cluster, load);
+            let is_due = start.elapsed() > how_long * (leaders_killed + 1) / (LEADERS_KILLED + 1);
+            if is_due && self.kill_the_leader(cluster, load).await {
+                leaders_killed += 1;
+            } else {
+                self.another(cluster, load);
+            }
         }
     }
 
@@ -81,6 +89,18 @@ impl<'a> Faults<'a> {
             self.undo(cluster, fault);
         }
         cluster.wait_for_nodes(cluster.nodes.len()).await;
+    }
+
+    /// Whether it could be done.
+    async fn kill_the_leader(&mut self, cluster: &mut Cluster, load: &Load) -> bool {
+        let Ok(info) = load.client.cluster().await else { return false };
+        let fault = Fault::Killed(info.leader as usize - 1);
+        let is_done = self.allows(cluster, fault) && self.inflict(cluster, fault);
+        if is_done {
+            *self.counts.entry("leaders killed").or_default() += 1;
+            self.lasting.push((Instant::now() + Duration::from_secs(2), fault));
+        }
+        is_done
     }
 
     fn another(&mut self, cluster: &mut Cluster, load: &Load) {

@@ -9,6 +9,7 @@
 //! A seed gives the same faults in the same order; when exactly they meet whom is the machine's to say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 
+mod books;
 mod clocks;
 mod faults;
 #[path = "../cluster/harness.rs"]

@@ -41,6 +41,7 @@ async fn change(client: microtome_client::Cluster, told: Arc<Told<Last>>, nth: u
                     origin: None,
                 };
                 if let Ok(material) = client.create_material(&wanted).await {
+                    assert!(!told.knows(&material.id), "{} was given to two materials", material.id);
                     told.say(&material.id, Last::Population(1));
                     own.push(material.id);
                 }
@@ -90,7 +91,10 @@ async fn story(recorder: &Arc<Recorder>) {
     cluster.coordinators[0].start();
     recorder.work(&mut cluster.coordinators[0], WORKS).await;
     recorder.kill(&mut cluster.coordinators[0]);
-    changing.iter().for_each(tokio::task::JoinHandle::abort);
+    for task in changing {
+        task.abort();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()), "{}", recorder.named("see above"));
+    }
     let struck = recorder.struck();
     let crashes = recorder.crashes(&told);
     cluster.coordinators[0].without_environment();
@@ -120,12 +124,19 @@ async fn story(recorder: &Arc<Recorder>) {
     eprintln!("{}", recorder.named(&sums));
 }
 
-/// The populations of all materials that are not deleted.
+/// The populations of all materials that are not deleted. No two copies have one generation.
 async fn materials(cluster: &Cluster, what: &str) -> BTreeMap<MaterialId, u32> {
-    let mut found = BTreeMap::new();
+    let (mut found, mut generations) = (BTreeMap::new(), BTreeMap::new());
     let mut query = PageQuery { limit: Some(1000), cursor: None };
     loop {
         let page = cluster.client.materials(&query).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        for material in &page.items {
+            for replica in &material.replicas {
+                let has = format!("{} on {}", material.id, replica.node);
+                let had = generations.insert(replica.generation, has.clone());
+                assert!(had.is_none(), "{what}: generation {} was given to {had:?} and {has}", replica.generation);
+            }
+        }
         let there = page.items.into_iter().filter(|material| material.state != MaterialState::Deleting);
         found.extend(there.map(|material| (material.id, material.population)));
         query.cursor = page.next_cursor;

@@ -195,6 +195,11 @@ impl<T> Told<T> {
         history.push((self.recorder.len(), id.clone(), what));
     }
 
+    /// Whether anything was told of it.
+    pub fn knows(&self, id: &MaterialId) -> bool {
+        self.history.lock().unwrap().iter().any(|(_, known, _)| known == id)
+    }
+
     pub fn count(&self) -> usize {
         self.history.lock().unwrap().len()
     }
