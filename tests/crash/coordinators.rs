@@ -13,7 +13,6 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const CLIENTS: u64 = 4;
-const WORKS: Duration = Duration::from_millis(1200);
 const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// The last thing that a client was told of a material.
@@ -86,10 +85,10 @@ async fn story(recorder: &Arc<Recorder>) {
     let told = Told::new(recorder);
     let change = |nth| tokio::spawn(change(cluster.client.clone(), Arc::clone(&told), nth));
     let changing: Vec<_> = (0..CLIENTS).map(change).collect();
-    recorder.work(&mut cluster.coordinators[0], WORKS).await;
+    recorder.work(&mut cluster.coordinators[0]).await;
     recorder.kill(&mut cluster.coordinators[0]);
     cluster.coordinators[0].start();
-    recorder.work(&mut cluster.coordinators[0], WORKS).await;
+    recorder.work(&mut cluster.coordinators[0]).await;
     recorder.kill(&mut cluster.coordinators[0]);
     for task in changing {
         task.abort();

@@ -6,7 +6,7 @@
 //! `kill -9` alone proves nothing here: the system keeps what a killed process has written.
 //!
 //! ```sh
-//! MICROTOME_CRASHES=200 MICROTOME_CRASH_SEED=7 MICROTOME_CRASH_ALL=1 cargo test --test crash -- --nocapture
+//! MICROTOME_CRASHES=200 MICROTOME_CRASH_SEED=7 MICROTOME_CRASH_SECONDS=20 MICROTOME_CRASH_ALL=1 cargo test --test crash -- --nocapture
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 

@@ -15,9 +15,6 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 const SENDERS: u64 = 2;
 const LEN_MAX: usize = 2_000_000;
-/// How long it works before and after it is killed and started again: that is no power failure, and what it finds then must
-/// outlive one.
-const WORKS: Duration = Duration::from_millis(1200);
 /// Where calls fail, a node may not start.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
@@ -118,10 +115,11 @@ async fn story(recorder: &Arc<Recorder>) {
     let watching = tokio::spawn(watch(cluster.client.clone(), base.clone(), Arc::clone(&told)));
     let send = |nth| send(cluster.http.clone(), cluster.client.clone(), base.clone(), Arc::clone(&told), nth);
     let sending: Vec<_> = (0..SENDERS).map(|nth| tokio::spawn(send(nth))).collect();
-    recorder.work(&mut cluster.nodes[0], WORKS).await;
+    recorder.work(&mut cluster.nodes[0]).await;
+    // That is no power failure; what it finds then must outlive one.
     recorder.kill(&mut cluster.nodes[0]);
     cluster.nodes[0].start();
-    recorder.work(&mut cluster.nodes[0], WORKS).await;
+    recorder.work(&mut cluster.nodes[0]).await;
     recorder.kill(&mut cluster.nodes[0]);
     sending.iter().chain([&watching]).for_each(tokio::task::JoinHandle::abort);
     let struck = recorder.struck();

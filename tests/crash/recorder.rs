@@ -20,6 +20,13 @@ fn crashes() -> usize {
     env::var("MICROTOME_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
 
+/// How long a server works before and after it is killed and started again; `MICROTOME_CRASH_SECONDS` asks for more: a
+/// coordinator takes its first snapshot after some 5000 changes.
+fn works() -> Duration {
+    let asked = env::var("MICROTOME_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
+    asked.map_or(Duration::from_millis(1200), Duration::from_secs)
+}
+
 /// Chance begins here; `MICROTOME_CRASH_SEED` names another seed.
 pub fn seed() -> u64 {
     env::var("MICROTOME_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
@@ -112,9 +119,9 @@ impl Recorder {
         (0..crashes()).map(crash).collect()
     }
 
-    /// Lets the recorded server work for a while; where it ends, it is started again.
-    pub async fn work(&self, server: &mut Server, how_long: Duration) {
-        let until = Instant::now() + how_long;
+    /// Lets the recorded server work; where it ends, it is started again.
+    pub async fn work(&self, server: &mut Server) {
+        let until = Instant::now() + works();
         while Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(50)).await;
             if server.ended().is_some() {
