@@ -85,6 +85,9 @@ impl Network {
     pub fn cut(&self, cut: Cut) -> bool {
         let is_cut = self.change(cut, true);
         assert!(is_cut || matches!(cut, Cut::Slow(_) | Cut::Lossy(_)), "{cut:?}");
+        if !is_cut {
+            eprintln!("left out, since this kernel or its tc cannot: {cut:?}");
+        }
         is_cut
     }
 
@@ -110,14 +113,14 @@ impl Network {
             }
             Cut::Lossy(host) => {
                 let outer = self.outer(host);
-                let tc = |words: &[&str]| done("tc", &[words, &["dev", &outer]].concat());
+                let queue = |act| done("tc", &["qdisc", act, "dev", &outer, "clsact"]);
                 let lose = |way| {
                     let words = ["filter", "add", "dev", &outer, way, "bpf", "direct-action", "bytecode", LOSE];
                     done("tc", &words)
                 };
                 match broken {
-                    true => tc(&["qdisc", "add", "clsact"]) && lose("ingress") && lose("egress"),
-                    false => tc(&["qdisc", "del", "clsact"]),
+                    true => queue("add") && lose("ingress") && lose("egress"),
+                    false => queue("del"),
                 }
             }
         }
