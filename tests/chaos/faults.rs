@@ -1,6 +1,7 @@
 //! What goes wrong, chosen by a seed, and put right again after a while.
 
 use crate::{
+    clocks::Clocks,
     harness::{Cluster, Server},
     load::Load,
     network::{Cut, Network},
@@ -22,12 +23,20 @@ enum Fault {
     Killed(usize),
     Stopped(usize),
     Cut(Cut),
+    /// The clock is wrong by so many seconds.
+    Clock(usize, i64),
 }
+
+/// Leaders that die in a story: more than one, so that one that was started again may lead.
+const LEADERS_KILLED: u32 = 3;
+/// By how much a clock is wrong: a token of a server is long out of date then, or far in the future.
+const JUMP_S: i64 = 3600;
 
 /// Faults under way, and those that were.
 pub struct Faults<'a> {
     chance: StdRng,
     network: Option<&'a Network>,
+    clocks: Option<&'a Clocks>,
     lasting: Vec<(Instant, Fault)>,
     /// Where a material's bytes were changed: on one node only, so that another one has them.
     damaged: BTreeMap<MaterialId, usize>,
@@ -50,21 +59,27 @@ fn server(cluster: &mut Cluster, nth: usize) -> &mut Server {
 }
 
 impl<'a> Faults<'a> {
-    pub fn new(seed: u64, network: Option<&'a Network>) -> Self {
+    pub fn new(seed: u64, network: Option<&'a Network>, clocks: Option<&'a Clocks>) -> Self {
         let chance = StdRng::seed_from_u64(seed);
-        Self { chance, network, lasting: Vec::new(), damaged: BTreeMap::new(), counts: BTreeMap::new() }
+        Self { chance, network, clocks, lasting: Vec::new(), damaged: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
-    /// Lets things go wrong for a while.
+    /// Lets things go wrong for a while. Whatever chance brings, leaders die.
     pub async fn go_on(&mut self, cluster: &mut Cluster, load: &Load, how_long: Duration) {
-        let until = Instant::now() + how_long;
+        let (start, until) = (Instant::now(), Instant::now() + how_long);
+        let mut leaders_killed = 0;
         while Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(self.chance.random_range(200..1200))).await;
             let over = |(end, _): &mut (Instant, Fault)| *end < Instant::now();
             for (_, fault) in self.lasting.extract_if(.., over).collect::<Vec<_>>() {
                 self.undo(cluster, fault);
             }
-            self.another(cluster, load);
+            let is_due = start.elapsed() > how_long * (leaders_killed + 1) / (LEADERS_KILLED + 1);
+            if is_due && self.kill_the_leader(cluster, load).await {
+                leaders_killed += 1;
+            } else {
+                self.another(cluster, load);
+            }
         }
     }
 
@@ -76,20 +91,34 @@ impl<'a> Faults<'a> {
         cluster.wait_for_nodes(cluster.nodes.len()).await;
     }
 
+    /// Whether it could be done.
+    async fn kill_the_leader(&mut self, cluster: &mut Cluster, load: &Load) -> bool {
+        let Ok(info) = load.client.cluster().await else { return false };
+        let fault = Fault::Killed(info.leader as usize - 1);
+        let is_done = self.allows(cluster, fault) && self.inflict(cluster, fault);
+        if is_done {
+            *self.counts.entry("leaders killed").or_default() += 1;
+            self.lasting.push((Instant::now() + Duration::from_secs(2), fault));
+        }
+        is_done
+    }
+
     fn another(&mut self, cluster: &mut Cluster, load: &Load) {
         let servers = cluster.coordinators.len() + cluster.nodes.len();
         let nth = self.chance.random_range(0..servers);
         let other = self.chance.random_range(0..servers);
-        let fault = match self.chance.random_range(0..10) {
+        let fault = match self.chance.random_range(0..13) {
             0..3 => Fault::Killed(nth),
             3 | 4 => Fault::Stopped(nth),
             5 | 6 => return self.change_a_byte(cluster, load),
-            kind => match (kind, self.network) {
-                (_, None) => return self.change_a_byte(cluster, load),
-                (7, _) => Fault::Cut(Cut::Host(nth)),
-                (8, _) => Fault::Cut(Cut::OneWay(nth, other)),
-                _ => Fault::Cut(Cut::Slow(nth)),
-            },
+            7 | 8 if self.clocks.is_some() => {
+                Fault::Clock(nth, if self.chance.random_bool(0.5) { JUMP_S } else { -JUMP_S })
+            }
+            9 if self.network.is_some() => Fault::Cut(Cut::Host(nth)),
+            10 if self.network.is_some() => Fault::Cut(Cut::OneWay(nth, other)),
+            11 if self.network.is_some() => Fault::Cut(Cut::Slow(nth)),
+            12 if self.network.is_some() => Fault::Cut(Cut::Lossy(nth)),
+            _ => return self.change_a_byte(cluster, load),
         };
         if self.allows(cluster, fault) {
             let seconds = self.chance.random_range(1.0..8.0);
@@ -102,7 +131,10 @@ impl<'a> Faults<'a> {
     /// One fault for a server at a time, and most coordinators in good health: else nothing would be acknowledged.
     fn allows(&self, cluster: &Cluster, fault: Fault) -> bool {
         let hit = |fault: &Fault| match *fault {
-            Fault::Killed(nth) | Fault::Stopped(nth) | Fault::Cut(Cut::Host(nth) | Cut::Slow(nth)) => vec![nth],
+            Fault::Killed(nth)
+            | Fault::Stopped(nth)
+            | Fault::Clock(nth, _)
+            | Fault::Cut(Cut::Host(nth) | Cut::Slow(nth) | Cut::Lossy(nth)) => vec![nth],
             Fault::Cut(Cut::OneWay(from, to)) => vec![from, to],
         };
         let now: BTreeSet<usize> = self.lasting.iter().flat_map(|(_, fault)| hit(fault)).collect();
@@ -132,7 +164,12 @@ impl<'a> Faults<'a> {
                     Cut::Host(_) => "hosts cut off",
                     Cut::OneWay(..) => "links cut one way",
                     Cut::Slow(_) => "links made slow",
+                    Cut::Lossy(_) => "links made lossy",
                 }
+            }
+            Fault::Clock(nth, seconds) => {
+                self.clocks.expect("there are some").set(nth, seconds);
+                if seconds > 0 { "clocks put forward" } else { "clocks put back" }
             }
         };
         *self.counts.entry(name).or_default() += 1;
@@ -144,6 +181,7 @@ impl<'a> Faults<'a> {
             Fault::Killed(nth) => server(cluster, nth).start(),
             Fault::Stopped(nth) => server(cluster, nth).signal("CONT"),
             Fault::Cut(cut) => self.network.expect("there is one").mend(cut),
+            Fault::Clock(nth, _) => self.clocks.expect("there are some").set(nth, 0),
         }
     }
 

@@ -1,11 +1,14 @@
 //! What goes on in a cluster: uploads, reads, deletes; and a ledger of what was acknowledged.
 
-use crate::harness::{Bytes, Cluster, noise, token};
+use crate::{
+    books,
+    harness::{Bytes, Cluster, noise, token},
+};
 use microtome_client::Cluster as Client;
 use microtome_proto::{Code, MaterialId, material::CreateMaterial};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +21,7 @@ const UPLOADERS: u64 = 3;
 const READERS: u64 = 4;
 const LEN_MAX: usize = 3 << 20;
 /// Who asks waits no longer than this before it asks for something else.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A file that was uploaded, made anew from its seed.
 #[derive(Debug, Clone)]
@@ -46,9 +49,19 @@ pub struct Ledger {
     pub refused_reads: AtomicU64,
     pub wrong: Mutex<Vec<String>>,
     pub lost: Mutex<Vec<String>>,
+    /// The ids of all materials that were made.
+    made: Mutex<BTreeSet<MaterialId>>,
+    /// What must never be, and was.
+    pub broken: Mutex<BTreeSet<String>>,
 }
 
 impl Ledger {
+    fn made(&self, id: &MaterialId) {
+        if !self.made.lock().unwrap().insert(id.clone()) {
+            self.broken.lock().unwrap().insert(format!("{id} was given to two materials"));
+        }
+    }
+
     fn pick(&self, chance: &mut StdRng) -> Option<(MaterialId, File)> {
         let files = self.files.lock().unwrap();
         let nth = chance.random_range(0..files.len().max(1));
@@ -63,6 +76,7 @@ impl Ledger {
 /// The clients at work.
 pub struct Load {
     pub ledger: Arc<Ledger>,
+    pub client: Client,
     tasks: JoinSet<()>,
 }
 
@@ -80,9 +94,10 @@ impl Load {
             let client = Client::new(all.clone(), Some(token(secret))).with_deadline(PATIENCE);
             tasks.spawn(read(client, Arc::clone(&ledger), seed * 1000 + 100 + nth));
         }
-        let client = Client::new(coordinators, Some(token(secret))).with_deadline(PATIENCE);
-        tasks.spawn(delete(client, Arc::clone(&ledger), seed * 1000 + 200));
-        Self { ledger, tasks }
+        let client = books::client(cluster, secret);
+        tasks.spawn(books::watch(client.clone(), Arc::clone(&ledger)));
+        tasks.spawn(delete(client.clone(), Arc::clone(&ledger), seed * 1000 + 200));
+        Self { ledger, client, tasks }
     }
 
     /// Everybody goes home.
@@ -111,6 +126,7 @@ async fn upload(client: Client, ledger: Arc<Ledger>, seed: u64) {
         };
         let sent = async {
             let material = client.with_deadline(PATIENCE).create_material(&wanted).await?;
+            ledger.made(&material.id);
             client.upload(&material, Arc::new(Bytes(file.bytes())), &|_| ()).await.map(|()| material.id)
         };
         match sent.await {

@@ -9,17 +9,22 @@
 //! A seed gives the same faults in the same order; when exactly they meet whom is the machine's to say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 
+mod books;
+mod clocks;
 mod faults;
 #[path = "../cluster/harness.rs"]
 #[allow(dead_code)]
 mod harness;
 mod load;
 mod network;
+#[path = "../cluster/preload.rs"]
+mod preload;
 mod registers;
 mod verdict;
 
+use clocks::Clocks;
 use faults::Faults;
-use harness::{Cluster, loopback};
+use harness::{Cluster, Place, loopback};
 use load::Load;
 use network::Network;
 use registers::Registers;
@@ -41,10 +46,13 @@ fn seeds(default: &[u64]) -> Vec<u64> {
     asked.unwrap_or_else(|| default.to_vec())
 }
 
-async fn story(seed: u64, mut cluster: Cluster, network: Option<&Network>) {
+async fn story(seed: u64, mut places: Vec<Place>, network: Option<&Network>) {
+    let clocks = Clocks::new(&mut places);
+    let (coordinators, nodes) = places.split_at(COORDINATORS);
+    let mut cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
     let registers = Registers::start(&cluster, SECRET, seed).await;
     let load = Load::start(&cluster, SECRET, seed);
-    let mut faults = Faults::new(seed, network);
+    let mut faults = Faults::new(seed, network, clocks.as_ref());
     faults.go_on(&mut cluster, &load, seconds()).await;
     faults.end(&mut cluster).await;
     let ledger = load.stop().await;
@@ -53,25 +61,19 @@ async fn story(seed: u64, mut cluster: Cluster, network: Option<&Network>) {
     verdict::judge(&cluster, SECRET, seed, &ledger, &faults).await;
 }
 
-/// Processes that die and stand still, disks that change bytes.
+/// Processes that die and stand still, disks that change bytes, clocks that are an hour wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_kept_and_right_whoever_dies() {
     for seed in seeds(&[1, 2]) {
-        let places = loopback(COORDINATORS + NODES);
-        let (coordinators, nodes) = places.split_at(COORDINATORS);
-        let cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
-        story(seed, cluster, None).await;
+        story(seed, loopback(COORDINATORS + NODES), None).await;
     }
 }
 
-/// The same in a network whose links break, both ways and one.
+/// The same in a network whose links break, both ways and one, are slow and lose packets.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_kept_and_right_whatever_the_network_does() {
     for seed in seeds(&[3, 4]) {
         let Some(network) = Network::new(COORDINATORS + NODES) else { return };
-        let places = network.places();
-        let (coordinators, nodes) = places.split_at(COORDINATORS);
-        let cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
-        story(seed, cluster, Some(&network)).await;
+        story(seed, network.places(), Some(&network)).await;
     }
 }

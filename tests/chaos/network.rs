@@ -24,7 +24,12 @@ pub enum Cut {
     OneWay(usize, usize),
     /// The host's link carries some 2 Mbit/s.
     Slow(usize),
+    /// One in five packets from and to the host is lost.
+    Lossy(usize),
 }
+
+/// For `tc`, in the machine code of packet filters: a number by chance, of 32 bits; lost where it is below a fifth of them all.
+const LOSE: &str = "4,32 0 0 4294963256,53 0 1 858993459,6 0 0 4294967295,6 0 0 2";
 
 fn done(program: &str, words: &[&str]) -> bool {
     let mut command = Command::new(program);
@@ -70,16 +75,19 @@ impl Network {
     pub fn places(&self) -> Vec<Place> {
         let place = |host| Place {
             address: format!("{}:{PORT}", self.address(host)),
-            data_dir: None,
             prefix: ["ip", "netns", "exec", &self.space(host)].map(str::to_owned).to_vec(),
+            ..Place::default()
         };
         (0..self.hosts).map(place).collect()
     }
 
-    /// Whether it is cut: not every kernel can make links slow.
+    /// Whether it is cut: not every kernel can make links slow or lossy.
     pub fn cut(&self, cut: Cut) -> bool {
         let is_cut = self.change(cut, true);
-        assert!(is_cut || matches!(cut, Cut::Slow(_)), "{cut:?}");
+        assert!(is_cut || matches!(cut, Cut::Slow(_) | Cut::Lossy(_)), "{cut:?}");
+        if !is_cut {
+            eprintln!("left out, since this kernel or its tc cannot: {cut:?}");
+        }
         is_cut
     }
 
@@ -102,6 +110,18 @@ impl Network {
                     false => vec!["qdisc", "del", "dev", outer.as_str(), "root"],
                 };
                 done("tc", &words)
+            }
+            Cut::Lossy(host) => {
+                let outer = self.outer(host);
+                let queue = |act| done("tc", &["qdisc", act, "dev", &outer, "clsact"]);
+                let lose = |way| {
+                    let words = ["filter", "add", "dev", &outer, way, "bpf", "direct-action", "bytecode", LOSE];
+                    done("tc", &words)
+                };
+                match broken {
+                    true => queue("add") && lose("ingress") && lose("egress"),
+                    false => queue("del"),
+                }
             }
         }
     }

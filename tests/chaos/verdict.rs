@@ -1,29 +1,40 @@
 //! After the last fault: what was acknowledged is there and right, what was deleted is not, and all is as it should be.
 
 use crate::{
+    books,
     faults::Faults,
-    harness::{Cluster, eventually, token},
+    harness::{Cluster, PATIENCE, token},
     load::Ledger,
 };
 use microtome_client::Cluster as Client;
 use microtome_proto::{
     Code, MaterialId,
     material::{Material, MaterialState},
-    page::PageQuery,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::atomic::Ordering,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub async fn judge(cluster: &Cluster, secret: &str, seed: u64, ledger: &Ledger, faults: &Faults<'_>) {
     let start = Instant::now();
+    let client = books::client(cluster, secret);
+    let broken = ledger.broken.lock().unwrap().clone();
+    assert!(broken.is_empty(), "seed {seed}: {broken:#?}; {faults}");
     let files = ledger.files.lock().unwrap().clone();
     let mut materials = BTreeMap::new();
     for (id, file) in &files {
-        match eventually(&format!("{id} settled"), || settled(cluster, id)).await {
+        let settled = loop {
+            let reason = match settled(&client, id).await {
+                Ok(settled) => break settled,
+                Err(reason) => reason,
+            };
+            assert!(start.elapsed() < PATIENCE, "seed {seed}: {id} is not whole again: {reason}; {faults}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        match settled {
             Some(material) => drop(materials.insert(id.clone(), material)),
             None if file.deleting => {}
             None => ledger.lost.lock().unwrap().push(format!("{id}: not found")),
@@ -45,8 +56,14 @@ pub async fn judge(cluster: &Cluster, secret: &str, seed: u64, ledger: &Ledger, 
             }
         }
     }
-    eventually("no node has what it should not have", || async { orphans(cluster).await.is_empty().then_some(()) })
-        .await;
+    loop {
+        let orphans = orphans(cluster).await;
+        if orphans.is_empty() {
+            break;
+        }
+        assert!(start.elapsed() < 2 * PATIENCE, "seed {seed}: on disks, and in no books: {orphans:?}; {faults}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (wrong, lost) = (ledger.wrong.lock().unwrap().clone(), ledger.lost.lock().unwrap().clone());
     eprintln!(
         "seed {seed}: acknowledged uploads {}, lost {}; wrong bytes served {}; reads {}, refused {}; uploads refused {}; \
@@ -63,34 +80,26 @@ pub async fn judge(cluster: &Cluster, secret: &str, seed: u64, ledger: &Ledger, 
     assert!(ledger.acknowledged() > 0, "seed {seed}: nothing was acknowledged");
 }
 
-/// A material as it should be, or that there is none; nothing while neither is so.
-async fn settled(cluster: &Cluster, id: &MaterialId) -> Option<Option<Material>> {
-    match cluster.client.material(id).await {
+/// A material as it should be, or that there is none; why not yet, where neither is so.
+async fn settled(client: &Client, id: &MaterialId) -> Result<Option<Material>, String> {
+    match client.material(id).await {
         Ok(material) => {
             let is_whole = material.state == MaterialState::Ready
                 && material.replicas.len() == material.population as usize
                 && material.population_live == material.population;
-            is_whole.then_some(Some(material))
+            if is_whole { Ok(Some(material)) } else { Err(format!("{material:?}")) }
         }
-        Err(error) if error.code() == Some(Code::NotFound) => Some(None),
-        Err(_) => None,
+        Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// Copies on disks that the cluster does not count there.
 async fn orphans(cluster: &Cluster) -> BTreeSet<String> {
     let mut counted = BTreeSet::new();
-    let mut query = PageQuery::default();
-    loop {
-        let page = cluster.client.materials(&query).await.unwrap();
-        for material in page.items {
-            let urls = material.replicas.iter().map(|replica| replica.url.clone());
-            counted.extend(urls.map(|url| format!("{url} {}", material.id)));
-        }
-        query.cursor = page.next_cursor;
-        if query.cursor.is_none() {
-            break;
-        }
+    for material in books::materials(&cluster.client).await.unwrap() {
+        let urls = material.replicas.iter().map(|replica| replica.url.clone());
+        counted.extend(urls.map(|url| format!("{url} {}", material.id)));
     }
     let mut found = BTreeSet::new();
     for node in &cluster.nodes {

@@ -33,6 +33,7 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// What the program is started by, where that is not this process itself, and its arguments.
     words: Vec<String>,
+    environment: Vec<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -46,6 +47,8 @@ pub struct Place {
     pub data_dir: Option<PathBuf>,
     /// What starts a program there, where it is not just started.
     pub prefix: Vec<String>,
+    /// Variables for it.
+    pub environment: Vec<(String, String)>,
     /// The program, where it is not this version's.
     pub program: Option<PathBuf>,
 }
@@ -57,6 +60,7 @@ impl Server {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(&self.words[0])
             .args(&self.words[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
@@ -85,10 +89,9 @@ impl Server {
         self.data_dir = data_dir;
     }
 
-    /// The same server, started by nothing but this process from now on.
-    pub fn without_prefix(&mut self) {
-        let program = self.words.iter().position(|word| word == PROGRAM).unwrap();
-        self.words.drain(..program);
+    /// The same server, started without variables of its own from now on.
+    pub fn without_environment(&mut self) {
+        self.environment.clear();
     }
 
     /// The same server, of this version from now on.
@@ -150,7 +153,8 @@ impl Cluster {
                 words.extend([flag.to_owned(), value.to_owned()]);
             }
             let log = dir.path().join(format!("{name}.log"));
-            Server { name, url: urls[at].clone(), data_dir, words, log, child: None }
+            let environment = places[at].environment.clone();
+            Server { name, url: urls[at].clone(), data_dir, words, environment, log, child: None }
         };
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let mut cluster = Self {

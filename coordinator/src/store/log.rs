@@ -6,6 +6,7 @@
 
 use super::{
     StoreError,
+    renew::renew,
     tail::{Bytes, Tail},
 };
 use parking_lot::Mutex;
@@ -268,7 +269,7 @@ const START: &str = "start";
 fn open(path: &Path) -> Result<Database, StoreError> {
     let begin = Instant::now();
     loop {
-        match Builder::new().set_cache_size(CACHE_LEN).create(path) {
+        match renew(path).and_then(|()| Builder::new().set_cache_size(CACHE_LEN).create(path)) {
             Ok(db) => return Ok(db),
             Err(DatabaseError::DatabaseAlreadyOpen) if begin.elapsed() < OPEN_WITHIN => {
                 thread::sleep(Duration::from_millis(20));

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod folder;
 mod ledger;
 pub(crate) mod log;
+mod renew;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 mod tail;

@@ -95,7 +95,10 @@ impl Snapshots {
     /// Opens the folder and checks the newest snapshot; a damaged one is set aside for the one before.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let wrap = |error| StoreError::io(folder, error);
-        fs::create_dir_all(folder).map_err(wrap)?;
+        durable::create_folder(folder).map_err(wrap)?;
+        // A rename that a former life did not live to sync is shown, and the disk may not have it: the log behind a snapshot
+        // goes only when that is there.
+        durable::sync_folder(folder).map_err(wrap)?;
         remove_unfinished(folder).map_err(wrap)?;
         let mut newest = None;
         for path in files(folder).map_err(wrap)? {

@@ -71,6 +71,8 @@ impl Blobs {
             open_files: Arc::new(OpenFiles::new(open_max)),
             damage,
         };
+        // A rename that a former life did not live to sync is shown, and the disk may not have it: what is told of is there.
+        disk::sync_folder(&blobs.layout.materials())?;
         for (id, folder) in entries(&blobs.layout, &blobs.layout.materials())? {
             match scan::manifest(&id, &folder).and_then(|manifest| blobs.blob(manifest, &folder)) {
                 Ok(blob) => drop(blobs.held.write().insert(id, Arc::new(blob))),

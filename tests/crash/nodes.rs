@@ -1,0 +1,173 @@
+//! A node's power fails: what it told of uploads and of copies is there.
+
+use crate::{
+    harness::{Cluster, Server, noise},
+    recorder::{Crash, Recorder, Told, faults, seed},
+};
+use microtome_client::Cluster as Client;
+use microtome_proto::{
+    MaterialId,
+    material::{CreateMaterial, ReplicaState},
+    page::PageQuery,
+};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
+
+const SENDERS: u64 = 2;
+const LEN_MAX: usize = 2_000_000;
+/// Where calls fail, a node may not start.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of a file that somebody was told of, of how many, from which seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    seed: u64,
+    len: usize,
+    offset: usize,
+}
+
+/// Sends one file after the other, each in pieces; notes what the node at `base` told.
+async fn send(http: reqwest::Client, client: Client, base: String, told: Arc<Told<Sent>>, nth: u64) {
+    let mut chance = StdRng::seed_from_u64(seed() * 1000 + nth);
+    for seed in (0..).map(|count| nth * 1_000_000 + count) {
+        let len = chance.random_range(1..LEN_MAX) >> chance.random_range(0..9);
+        let bytes = noise(len, seed);
+        let wanted = CreateMaterial {
+            name: seed.to_string(),
+            size: len as u64,
+            media_type: None,
+            blake3: None,
+            population: Some(2),
+            origin: None,
+        };
+        let Ok(material) = client.create_material(&wanted).await else { continue };
+        let (id, url) = (material.id, material.upload_url.unwrap());
+        let mut offset = 0;
+        // Where calls fail it is tried again a few times.
+        let mut patience = 5;
+        while offset < len && patience > 0 {
+            let end = (offset + 1 + chance.random_range(0..len)).min(len);
+            let answer = http
+                .patch(&url)
+                .header("Tus-Resumable", "1.0.0")
+                .header("Upload-Offset", offset)
+                .header("Content-Type", "application/offset+octet-stream")
+                .body(bytes[offset..end].to_vec())
+                .send()
+                .await;
+            if answer.is_ok_and(|answer| answer.status() == 204) {
+                offset = end;
+            } else {
+                patience -= 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let Some(present) = upload_offset(&http, &url).await else { continue };
+                offset = present;
+            }
+            if url.starts_with(&base) {
+                told.say(&id, Sent { seed, len, offset });
+            }
+        }
+    }
+}
+
+async fn upload_offset(http: &reqwest::Client, url: &str) -> Option<usize> {
+    let head = http.head(url).header("Tus-Resumable", "1.0.0").send().await.ok()?;
+    head.headers().get("upload-offset")?.to_str().ok()?.parse().ok()
+}
+
+/// Notes copies that the coordinators count on the node at `base`.
+async fn watch(client: Client, base: String, told: Arc<Told<Sent>>) {
+    let mut seen = BTreeSet::new();
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let Ok(page) = client.materials(&PageQuery { limit: Some(1000), cursor: None }).await else { continue };
+        for material in page.items {
+            let counted = |state| state == ReplicaState::Verified;
+            let is_there = material.replicas.iter().any(|replica| replica.url == base && counted(replica.state));
+            if is_there && seen.insert(material.id.clone()) {
+                let len = material.size as usize;
+                told.say(&material.id, Sent { seed: material.name.parse().unwrap(), len, offset: len });
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_keeps_what_it_told_when_the_power_fails_and_whichever_call_does() {
+    for fault in
+        faults(&["read:short:1+2", "write:short:1+2", "sync:5:20+5", "write:28:20+9", "rename:5:6+4", "sync:die:15+40"])
+    {
+        let Some(recorder) = Recorder::new(fault) else { return };
+        story(&recorder).await;
+    }
+}
+
+async fn story(recorder: &Arc<Recorder>) {
+    let places = recorder.places(3, 1);
+    let (coordinators, nodes) = places.split_at(1);
+    let started = tokio::time::timeout(START_WITHIN, Cluster::start_at(coordinators, nodes, None)).await;
+    let Ok(mut cluster) = started else {
+        assert!(recorder.fault().is_some(), "the node does not start");
+        return eprintln!("{}", recorder.named("the node does not start"));
+    };
+    let told = Told::new(recorder);
+    let base = cluster.nodes[0].url.clone();
+    let watching = tokio::spawn(watch(cluster.client.clone(), base.clone(), Arc::clone(&told)));
+    let send = |nth| send(cluster.http.clone(), cluster.client.clone(), base.clone(), Arc::clone(&told), nth);
+    let sending: Vec<_> = (0..SENDERS).map(|nth| tokio::spawn(send(nth))).collect();
+    recorder.work(&mut cluster.nodes[0]).await;
+    // That is no power failure; what it finds then must outlive one.
+    recorder.kill(&mut cluster.nodes[0]);
+    cluster.nodes[0].start();
+    recorder.work(&mut cluster.nodes[0]).await;
+    recorder.kill(&mut cluster.nodes[0]);
+    sending.iter().chain([&watching]).for_each(tokio::task::JoinHandle::abort);
+    let struck = recorder.struck();
+    let crashes = recorder.crashes(&told);
+    // It serves what it holds, whether or not a coordinator answers; and nobody mends it.
+    cluster.coordinators[0].kill();
+    cluster.nodes[0].without_environment();
+    let (mut whole, mut begun) = (0, 0);
+    for crash in &crashes {
+        crash.start(&mut cluster.nodes[0], &cluster.http).await;
+        for (id, sent) in &crash.known {
+            *if sent.offset == sent.len { &mut whole } else { &mut begun } += 1;
+            check(&cluster, recorder, crash, id, *sent).await;
+        }
+        cluster.nodes[0].kill();
+    }
+    let sums = format!(
+        "{} crashes, {struck} calls gone wrong, told {} times: {whole} copies and {begun} begun uploads are there",
+        crashes.len(),
+        told.count(),
+    );
+    eprintln!("{}", recorder.named(&sums));
+}
+
+/// What was told of a material is so, on the node or, where its disk does not read, on the other one.
+async fn check(cluster: &Cluster, recorder: &Recorder, crash: &Crash<Sent>, id: &MaterialId, sent: Sent) {
+    let what = format!("{}: {id} {sent:?}", crash.name);
+    let bytes = noise(sent.len, sent.seed);
+    let file = |node: &Server| format!("{}/v1/materials/{id}/file", node.url);
+    let upload = format!("{}/v1/uploads/{id}", cluster.nodes[0].url);
+    // An upload that all bytes had reached may have become a copy.
+    if sent.offset < sent.len
+        && let Some(offset) = upload_offset(&cluster.http, &upload).await
+    {
+        assert!(offset >= sent.offset, "{what}: the resume offset is {offset}, before what was told to be durable");
+        if offset < sent.len {
+            let file = fs::read(crash.folder.join("incoming").join(id.as_str()).join("file")).unwrap();
+            assert!(file[..offset] == bytes[..offset], "{what}: what lies before {offset} is not what was sent");
+            return;
+        }
+    }
+    let answer = cluster.http.get(file(&cluster.nodes[0])).send().await.unwrap();
+    let gives_up = recorder.fault().is_some_and(|fault| fault.starts_with("read:") || fault.starts_with("open:"));
+    let found = if answer.status() != 200 && gives_up {
+        cluster.get(&file(&cluster.nodes[1])).await
+    } else {
+        assert_eq!(answer.status(), 200, "{what}: it is lost: {}", answer.text().await.unwrap());
+        answer.bytes().await.unwrap().to_vec()
+    };
+    assert!(found == bytes, "{what}: its bytes are not those that were sent");
+}
