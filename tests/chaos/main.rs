@@ -1,4 +1,4 @@
-//! Faults of many kinds at once, from a seed, under uploads, reads, deletes: what the cluster promises holds all the while.
+//! Faults of many kinds at once, from a seed, under uploads, reads, deletes, analyses: what the cluster promises holds all the while.
 //!
 //! Each story ends with its sums: acknowledged uploads and how many of them were lost, wrong bytes that were served, how long
 //! it took to be whole again. All but the first three must be what they should be.
@@ -20,6 +20,10 @@ mod network;
 #[path = "../cluster/preload.rs"]
 mod preload;
 mod registers;
+mod runs;
+#[path = "../cluster/slides.rs"]
+#[allow(dead_code)]
+mod slides;
 mod verdict;
 
 use clocks::Clocks;
@@ -28,6 +32,7 @@ use harness::{Cluster, Place, loopback};
 use load::Load;
 use network::Network;
 use registers::Registers;
+use runs::Runs;
 use std::{env, time::Duration};
 
 const COORDINATORS: usize = 3;
@@ -51,6 +56,7 @@ async fn story(seed: u64, mut places: Vec<Place>, network: Option<&Network>) {
     let (coordinators, nodes) = places.split_at(COORDINATORS);
     let mut cluster = Cluster::start_at(coordinators, nodes, Some(SECRET)).await;
     let registers = Registers::start(&cluster, SECRET, seed).await;
+    let runs = Runs::start(&cluster, SECRET).await;
     let load = Load::start(&cluster, SECRET, seed);
     let mut faults = Faults::new(seed, network, clocks.as_ref());
     faults.go_on(&mut cluster, &load, seconds()).await;
@@ -58,6 +64,8 @@ async fn story(seed: u64, mut places: Vec<Place>, network: Option<&Network>) {
     let ledger = load.stop().await;
     let (calls, unanswered) = registers.judge(seed).await;
     eprintln!("seed {seed}: {calls} calls of the control API, {unanswered} of them unanswered, have an order");
+    let runs = runs.judge(seed).await;
+    eprintln!("seed {seed}: {runs} runs submitted, each done once, with the same result");
     verdict::judge(&cluster, SECRET, seed, &ledger, &faults).await;
 }
 
