@@ -6,7 +6,7 @@ use super::{
     progress::Handle,
     publish,
 };
-use crate::{Node, pixels::Opened};
+use crate::{Node, pixels::Opened, reports::is_final};
 use microtome_client::ClientError;
 use microtome_proto::{Code, NodeId, Problem, internal::RunReport, run::Output};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -32,9 +32,9 @@ pub(super) enum Broken {
     Refused(String),
 }
 
-/// Carries out `job` and reports what became of it.
-pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) {
-    let Some(me) = node.id() else { return };
+/// Carries out `job` and reports what became of it; whether the coordinators know now that it has ended.
+pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) -> bool {
+    let Some(me) = node.id() else { return false };
     let folder = node.runs.folder_of(job);
     let broken = attempt(node, &me, job, handle, &folder).await.err();
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await
@@ -43,8 +43,12 @@ pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) {
         tracing::warn!(folder = %folder.display(), %error, "a run's folder could not be removed");
     }
     let attempt = job.attempt;
+    let is_stale = matches!(broken, Some(Broken::Stale));
     let last = match broken {
-        None => None,
+        None => {
+            tracing::info!(run = %job.run, %attempt, "a run is done");
+            return true;
+        }
         Some(Broken::Failed(reason)) => Some(RunReport::Failed { attempt, reason }),
         Some(Broken::Refused(reason)) => Some(RunReport::Refused { attempt, reason }),
         Some(Broken::Stopped) if node.stop.is_cancelled() => {
@@ -53,11 +57,12 @@ pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) {
         Some(Broken::Stopped | Broken::Stale) => None,
     };
     tracing::info!(run = %job.run, %attempt, report = ?last, "attempt ended");
-    // What is done has been reported, and what was stopped or is stale nobody wants to hear of.
-    let Some(last) = last else { return };
+    // What was stopped or is stale nobody wants to hear of.
+    let Some(last) = last else { return is_stale };
     // When the node stops there is little time, and silence means the same a little later.
-    if tokio::time::timeout(FAREWELL_WITHIN, report(node, &me, job, &last)).await.is_err() {
-        let _ = handle.unless_stopped(report(node, &me, job, &last)).await;
+    match tokio::time::timeout(FAREWELL_WITHIN, report(node, &me, job, &last)).await {
+        Ok(reported) => reported.is_ok(),
+        Err(_) => handle.unless_stopped(report(node, &me, job, &last)).await.is_some_and(|reported| reported.is_ok()),
     }
 }
 
@@ -160,7 +165,7 @@ async fn report(node: &Node, me: &NodeId, job: &Job, report: &RunReport) -> Resu
 /// Whether the same call may well succeed later.
 pub(super) fn is_transient(error: &ClientError) -> bool {
     match error {
-        ClientError::Problem(problem) => problem.is_retryable(),
+        ClientError::Problem(problem) => !is_final(problem.code),
         ClientError::Unreachable { .. } | ClientError::UploadStopped { .. } => true,
         _ => false,
     }

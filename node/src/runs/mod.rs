@@ -25,7 +25,8 @@ use tokio::sync::Semaphore;
 
 /// Attempts that may wait for a slot; an order over the number is taken when it comes again.
 const WAITING_MAX: usize = 256;
-/// Ended attempts that are remembered: an order that was sent before the report arrived is not carried out again.
+/// Ended attempts that are remembered: an order that was sent before the report arrived is not carried out again. One whose
+/// end nobody has heard of is not remembered: where it is ordered still, it is wanted still.
 const ENDED_MAX: usize = 1024;
 
 /// What is to be carried out.
@@ -74,8 +75,8 @@ impl Runs {
         }
         let node = Arc::clone(node);
         node.tasks.clone().spawn(async move {
-            Box::pin(attempt::carry_out(&node, &job, &handle)).await;
-            node.runs.end(&job);
+            let is_heard = Box::pin(attempt::carry_out(&node, &job, &handle)).await;
+            node.runs.end(&job, is_heard);
         });
     }
 
@@ -115,12 +116,14 @@ impl Runs {
         true
     }
 
-    fn end(&self, job: &Job) {
+    fn end(&self, job: &Job, is_heard: bool) {
         let mut attempts = self.attempts.lock();
         if attempts.active.get(&job.run).is_some_and(|(active, _)| *active == job.attempt) {
             attempts.active.remove(&job.run);
         }
-        attempts.ended.push_back((job.run.clone(), job.attempt));
+        if is_heard {
+            attempts.ended.push_back((job.run.clone(), job.attempt));
+        }
         if attempts.ended.len() > ENDED_MAX {
             attempts.ended.pop_front();
         }

@@ -197,3 +197,31 @@ async fn a_stopping_node_gives_its_runs_back() {
     let last = &reports.last().unwrap().1;
     assert!(matches!(last, RunReport::Refused { .. } | RunReport::Done { .. }), "{reports:?}");
 }
+
+/// A clock that is wrong, a secret that is not there yet: what may pass ends no attempt, and the books would wait for it.
+#[tokio::test]
+async fn a_refusal_that_hangs_on_the_clock_is_outlasted() {
+    let (node, id) = holding(&slide().0).await;
+    node.coordinator.seen().runs.refuses = Some(Code::Unauthorized);
+    node.coordinator.order(tissue(1, 5, &[&id]));
+    node.coordinator.wait("a report", |seen| seen.runs.refused > 0).await;
+    node.coordinator.seen().runs.refuses = None;
+    node.coordinator.run_report("the end", is_done).await;
+}
+
+/// It was told to stop by one who did not know better: where it is ordered still, it is carried out.
+#[tokio::test]
+async fn an_attempt_that_was_stopped_by_mistake_is_carried_out_all_the_same() {
+    let (node, id) = holding(&slide().0).await;
+    node.coordinator.seen().runs.refuses = Some(Code::NoLeader);
+    node.coordinator.order(tissue(1, 5, &[&id]));
+    node.coordinator.wait("it runs", |seen| seen.last_beat.as_ref().is_some_and(|beat| !beat.runs.is_empty())).await;
+    let stop = Order::Stop { run: RunId::from_counter(1), attempt: Generation(5) };
+    node.coordinator.seen().orders = vec![stop];
+    node.coordinator.wait("the end", |seen| seen.last_beat.as_ref().is_some_and(|beat| beat.runs.is_empty())).await;
+    {
+        let mut seen = node.coordinator.seen();
+        (seen.orders, seen.runs.refuses) = (vec![tissue(1, 5, &[&id])], None);
+    }
+    node.coordinator.run_report("the end", is_done).await;
+}
