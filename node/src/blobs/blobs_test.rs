@@ -156,6 +156,17 @@ fn a_dropped_copy_is_gone_for_those_who_still_know_it() {
     assert_eq!(fs::read_dir(blobs.layout.trash()).unwrap().count(), 0);
 }
 
+/// Its folder was moved by an order before, whose sync the disk failed.
+#[test]
+fn a_drop_that_failed_half_way_ends_when_it_is_ordered_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let blob = publish(&blobs, 1);
+    fs::rename(blob.folder(), blobs.layout.trash().join("moved")).unwrap();
+    assert_eq!(blobs.remove(&id(1), Generation(3)).unwrap(), Removed::Gone);
+    assert_eq!(blobs.totals(), (0, 0));
+}
+
 #[test]
 fn copies_are_there_again_after_a_start() {
     let dir = tempfile::tempdir().unwrap();

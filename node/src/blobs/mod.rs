@@ -139,7 +139,11 @@ impl Blobs {
         if blob.manifest().generation > generation {
             return Ok(Removed::Newer);
         }
-        to_trash(&self.layout, blob.folder())?;
+        match to_trash(&self.layout, blob.folder()) {
+            // It was moved before, and the disk failed to make that durable.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk::sync_folder(&self.layout.materials())?,
+            moved => moved?,
+        }
         self.held.write().remove(id);
         blob.close();
         Ok(Removed::Gone)
