@@ -4,8 +4,8 @@ use crate::{ByteStream, ClientError, Cluster, calls::with_range, transport::Call
 use microtome_proto::{
     MaterialId, NodeId, RunId,
     internal::{
-        Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, Reserve, RunReport,
-        Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, Reserve,
+        RunReport, Settled,
     },
 };
 use std::ops::Range;
@@ -19,10 +19,18 @@ impl Cluster {
         self.ask(&Call::post("/internal/v1/nodes", node)?).await
     }
 
-    /// A page of what a node holds.
+    /// A node is about to count what it holds.
     ///
     /// # Errors
     /// `not_found` where the node is not known.
+    pub async fn begin_inventory(&self, node: &NodeId) -> Result<Counting, ClientError> {
+        self.ask(&Call::post(format!("/internal/v1/nodes/{node}/inventory/begin"), &())?).await
+    }
+
+    /// A page of what a node holds.
+    ///
+    /// # Errors
+    /// `not_found` where the node is not known; `conflict` where it has to count again.
     pub async fn inventory(&self, node: &NodeId, page: &Inventory) -> Result<Settled, ClientError> {
         self.ask(&Call::post(format!("/internal/v1/nodes/{node}/inventory"), page)?).await
     }

@@ -7,6 +7,7 @@
 //! | call | request | answer |
 //! |---|---|---|
 //! | coordinator `POST /internal/v1/nodes` | [`Register`] | [`Registered`] |
+//! | coordinator `POST /internal/v1/nodes/{id}/inventory/begin` | – | [`Counting`] |
 //! | coordinator `POST /internal/v1/nodes/{id}/inventory` | [`Inventory`] | [`Settled`] |
 //! | coordinator `POST /internal/v1/nodes/{id}/heartbeat` | [`Heartbeat`] | [`HeartbeatAnswer`] |
 //! | coordinator `POST /internal/v1/nodes/{id}/replicas/{material}` | [`ReplicaReport`] | 204 |
@@ -76,6 +77,15 @@ pub struct Held {
     pub blake3: String,
 }
 
+/// The answer to a node that is about to count what it holds. A page of what it counted is settled only as long as this
+/// leader leads and has heard of no change to the node's copies since: a page that was long on its way would take for lost
+/// what came in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counting {
+    /// To be told with each page.
+    pub count: u64,
+}
+
 /// A part of what a node holds, in ascending order of materials: at most [`crate::limits::INVENTORY_PAGE_MAX`]
 /// entries. A page speaks for all materials after `after` up to its last entry, and up to the end if it is `last`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +100,9 @@ pub struct Inventory {
     /// Uploads and clones under way on the node, on the last page only: their assignments stand.
     #[serde(default)]
     pub incoming: Vec<(MaterialId, Generation)>,
+    /// See [`Counting`]; nodes that speak the first protocol have none.
+    #[serde(default)]
+    pub count: Option<u64>,
 }
 
 /// The answer to [`Inventory`]: what the node holds and should not. All else that it told stands.

@@ -7,7 +7,7 @@ use crate::{
 };
 use microtome_client::{ClientError, Cluster as Client};
 use microtome_proto::{
-    Generation, MaterialId, NodeId,
+    Generation, MaterialId, NodeId, RunId,
     material::{Material, MaterialState, ReplicaState},
     page::PageQuery,
 };
@@ -74,6 +74,20 @@ pub async fn materials(cluster: &Client) -> Result<Vec<Material>, ClientError> {
     loop {
         let page = cluster.materials(&query).await?;
         found.extend(page.items);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// All runs in the books.
+pub async fn runs(cluster: &Client) -> Result<Vec<RunId>, ClientError> {
+    let mut found = Vec::new();
+    let mut query = PageQuery::default();
+    loop {
+        let page = cluster.runs(&query).await?;
+        found.extend(page.items.into_iter().map(|run| run.id));
         query.cursor = page.next_cursor;
         if query.cursor.is_none() {
             return Ok(found);

@@ -72,13 +72,16 @@ impl Runs {
     pub async fn judge(self, seed: u64) -> usize {
         self.submitting.abort();
         let submitted = self.submitted.lock().unwrap().clone();
+        // Those, too, whose submission was not answered.
+        let all = eventually("all runs", || async { books::runs(&self.client).await.ok() }).await;
+        assert!(submitted.iter().all(|id| all.contains(id)), "seed {seed}: of {submitted:?} there are {all:?}");
         let begin = Instant::now();
-        for id in &submitted {
+        for id in &all {
             let run = loop {
-                if let Some(run) = ended(&self.client, id).await {
-                    break run;
+                match self.client.run(id).await {
+                    Ok(run) if run.state.is_final() => break run,
+                    told => assert!(begin.elapsed() < PATIENCE, "seed {seed}: {id} does not end: {told:?}"),
                 }
-                assert!(begin.elapsed() < PATIENCE, "seed {seed}: {id} was submitted and does not end");
                 tokio::time::sleep(load::PATIENCE / 100).await;
             };
             assert_eq!(run.state, RunState::Done, "seed {seed}: {run:?}");
@@ -96,7 +99,7 @@ impl Runs {
                 material.id, origin.run
             );
         }
-        submitted.len()
+        all.len()
     }
 }
 

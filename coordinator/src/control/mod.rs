@@ -21,7 +21,7 @@ use crate::{
     raft::Group,
     store::folder::Folder,
 };
-use microtome_proto::{ClusterId, Code, Problem};
+use microtome_proto::{ClusterId, Code, NodeId, Problem};
 use parking_lot::{Mutex, RwLock};
 use std::{
     sync::Arc,
@@ -57,6 +57,7 @@ pub(crate) struct Control {
     begin: Instant,
     heard: RwLock<Heard>,
     agenda: Mutex<Agenda>,
+    settling: tokio::sync::RwLock<()>,
     wake: Notify,
 }
 
@@ -76,6 +77,7 @@ impl Control {
             begin: Instant::now(),
             heard: RwLock::default(),
             agenda: Mutex::default(),
+            settling: tokio::sync::RwLock::default(),
             wake: Notify::new(),
         }
     }
@@ -109,6 +111,17 @@ impl Control {
         let heard = self.heard.read();
         let (observed, now_ms, timing) = (&heard.observed, self.now_ms(), &self.timing);
         self.group.read(|view| look(Scene { view, observed, now_ms, timing }))
+    }
+
+    /// Held while a page of an inventory is settled: no report overtakes it half way.
+    pub(crate) async fn settling(&self) -> impl Drop + '_ {
+        self.settling.write().await
+    }
+
+    /// A node tells of one of its copies: pages of what it counted before are not settled any more.
+    pub(crate) async fn overtake(&self, node: &NodeId) {
+        let _settling = self.settling.read().await;
+        self.hear(|observed| observed.replica_reported(node));
     }
 
     /// What was heard may need an answer at once.

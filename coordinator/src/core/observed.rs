@@ -117,6 +117,8 @@ pub struct Observed {
     nodes: BTreeMap<NodeId, Seen>,
     replica_failures: BTreeMap<(MaterialId, NodeId), u64>,
     run_refusals: BTreeMap<(RunId, NodeId), u64>,
+    /// Nodes that count what they hold, and nothing was heard since that changes it.
+    counting: BTreeMap<NodeId, u64>,
     listening: Listening,
 }
 
@@ -130,6 +132,7 @@ impl Observed {
     pub fn registered(&mut self, node: &NodeId, now_ms: u64, at: Timestamp, report: &NodeReport, timing: &Timing) {
         let heard_ms = self.listening.advance(now_ms, timing);
         let returns = self.nodes.get(node).map_or(0, |before| before.returns_at(heard_ms, timing));
+        self.counting.remove(node);
         self.nodes.insert(
             node.clone(),
             Seen {
@@ -180,21 +183,36 @@ impl Observed {
             incoming,
             damaged: Some(beat.damaged.iter().cloned().collect()),
             runs: beat.runs.iter().map(|run| (run.run.clone(), run.clone())).collect(),
-            settled: before.is_none_or(|seen| seen.settled),
+            settled: before.map_or(!self.counting.contains_key(node), |seen| seen.settled),
         };
         self.nodes.insert(node.clone(), seen);
     }
 
-    /// The first page of a node's inventory has come: until the last one is settled nothing new is placed there, so that
-    /// what is assigned meanwhile is not taken for lost.
-    pub fn inventory_began(&mut self, node: &NodeId) {
+    /// A node begins to count what it holds, under a number of the caller's choice where it is to be told with each page:
+    /// until the last one is settled nothing new is placed there, so that what is assigned meanwhile is not taken for lost.
+    pub fn inventory_began(&mut self, node: &NodeId, count: Option<u64>) {
+        match count {
+            Some(count) => self.counting.insert(node.clone(), count),
+            None => self.counting.remove(node),
+        };
         if let Some(seen) = self.nodes.get_mut(node) {
             seen.settled = false;
         }
     }
 
+    /// What a node tells of one of its copies overtakes what it counted.
+    pub fn replica_reported(&mut self, node: &NodeId) {
+        self.counting.remove(node);
+    }
+
+    /// Whether a page of this count is up to date.
+    pub fn is_counting(&self, node: &NodeId, count: u64) -> bool {
+        self.counting.get(node) == Some(&count)
+    }
+
     /// The last page of a node's inventory is settled in the books.
     pub fn inventory_settled(&mut self, node: &NodeId) {
+        self.counting.remove(node);
         if let Some(seen) = self.nodes.get_mut(node) {
             seen.settled = true;
         }

@@ -15,7 +15,8 @@ use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::{
-        Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport, Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport,
+        Settled,
     },
     limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_INPUTS_MAX},
     node::Lifecycle,
@@ -65,6 +66,18 @@ pub(super) async fn register(
     }))
 }
 
+/// `POST /internal/v1/nodes/{id}/inventory/begin`.
+pub(super) async fn begin_inventory(
+    State(app): Shared,
+    Path(id): Path<NodeId>,
+) -> Result<axum::Json<Counting>, Problem> {
+    app.group.linearize().await?;
+    app.member(&id)?;
+    let count = rand::random();
+    app.control.hear(|observed| observed.inventory_began(&id, Some(count)));
+    Ok(axum::Json(Counting { count }))
+}
+
 /// `POST /internal/v1/nodes/{id}/inventory`.
 pub(super) async fn inventory(
     State(app): Shared,
@@ -79,8 +92,12 @@ pub(super) async fn inventory(
     }
     app.group.linearize().await?;
     app.member(&id)?;
-    if page.after.is_none() {
-        app.control.hear(|observed| observed.inventory_began(&id));
+    let _settling = app.control.settling().await;
+    match page.count {
+        Some(count) if app.control.hear(|observed| observed.is_counting(&id, count)) => {}
+        Some(_) => return Err(Problem::new(Code::Conflict, format!("{id} has changed since it counted: count again"))),
+        None if page.after.is_none() => app.control.hear(|observed| observed.inventory_began(&id, None)),
+        None => {}
     }
     let settled = app.group.read(|view| settle(view, &id, &page));
     let (command, answer) = settled.map_err(|error| unreadable(&error))?;
@@ -126,6 +143,7 @@ pub(super) async fn replica(
     Path((node, material)): Path<(NodeId, MaterialId)>,
     Json(report): Json<ReplicaReport>,
 ) -> Result<StatusCode, Problem> {
+    app.control.overtake(&node).await;
     let command = match report {
         ReplicaReport::Verified { generation, size, blake3 } => {
             let blake3 = check::blake3(&blake3)?;

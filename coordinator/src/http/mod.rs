@@ -133,6 +133,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     let servers = Router::new()
         .route("/internal/v1/nodes", post(internal::register))
+        .route("/internal/v1/nodes/{id}/inventory/begin", post(internal::begin_inventory))
         .route("/internal/v1/nodes/{id}/inventory", post(internal::inventory))
         .route("/internal/v1/nodes/{id}/heartbeat", post(internal::heartbeat))
         .route("/internal/v1/nodes/{id}/replicas/{material}", post(internal::replica))

@@ -1,6 +1,6 @@
 //! The API against nodes that are a few lines: uploads, copies, runs, redirects, refusals.
 
-use crate::common::{FakeNode, Server, alone, code, create, created, eventually, http, read, ready};
+use crate::common::{FakeNode, Server, alone, code, create, created, created_on, eventually, http, read, ready, send};
 use axum::http::StatusCode as Answer;
 use microtome_coordinator::Tuning;
 use microtome_proto::{
@@ -266,5 +266,30 @@ async fn nonsense_is_refused_with_a_code() {
     }
     let nodes: Page<Node> = server.get("/v1/nodes").await;
     assert_eq!(nodes.items.len(), 1);
+    server.stop().await;
+}
+
+/// A page of what a node had counted is long on its way: what it tells of since is not taken for lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_that_a_report_has_overtaken_is_not_settled() {
+    let (mut server, _root) = server().await;
+    let node = FakeNode::join(&server, "a node").await;
+    let made: Material = created_on(&node, &server, "slide", "key").await;
+    let counting = node.begin_inventory(&server).await;
+    // Nothing was there when it counted; then the upload is whole.
+    node.verified(&server, &made.id, made.replicas[0].generation, 1000).await;
+    let page = json!({ "held": [], "last": true, "incoming": [], "count": counting.count });
+    let late = || send(http().post(format!("{}/internal/v1/nodes/{}/inventory", server.url, node.id)).json(&page));
+    assert_eq!(code(late().await).await, "conflict");
+    let kept: Material = server.get(&format!("/v1/materials/{}", made.id)).await;
+    assert_eq!(kept.replicas.len(), 1, "{kept:?}");
+    // Counted anew it is told with all others; and once only.
+    let counting = node.begin_inventory(&server).await;
+    let held = json!([{ "material": made.id, "generation": made.replicas[0].generation, "size": 1000,
+                        "blake3": "ab".repeat(32) }]);
+    let page = json!({ "held": held, "last": true, "incoming": [], "count": counting.count });
+    let tell = || send(http().post(format!("{}/internal/v1/nodes/{}/inventory", server.url, node.id)).json(&page));
+    assert_eq!(tell().await.status(), StatusCode::OK);
+    assert_eq!(code(tell().await).await, "conflict");
     server.stop().await;
 }

@@ -49,13 +49,15 @@ pub(crate) struct Agent {
     reached: Option<bool>,
     /// Whether the coordinator has not heard yet all that is here.
     inventory_due: bool,
+    /// The protocol of the coordinator that it registered with.
+    spoken: u32,
 }
 
 impl Agent {
     pub(crate) fn new(node: Arc<Node>, introduction: Introduction) -> Self {
         let reporter = Reporter::new(Arc::clone(&node));
         let orders = Orders::new(Arc::clone(&node));
-        Self { node, introduction, reporter, orders, reached: None, inventory_due: true }
+        Self { node, introduction, reporter, orders, reached: None, inventory_due: true, spoken: PROTOCOL }
     }
 
     /// Goes on until the node stops.
@@ -108,6 +110,7 @@ impl Agent {
                     self.follow(&registered.coordinators);
                     tracing::info!(node = %registered.node, cluster = %registered.cluster, "registered");
                     self.reached = Some(true);
+                    self.spoken = registered.protocol;
                     return Ok(registered);
                 }
                 Err(ClientError::Problem(problem)) if problem.code == Code::WrongCluster => {
@@ -123,6 +126,11 @@ impl Agent {
 
     /// Tells all that is here, page by page.
     async fn tell_inventory(&mut self, id: &NodeId) -> Result<(), ClientError> {
+        let coordinators = self.node.cluster.with_deadline(CALL_WITHIN);
+        let count = match self.spoken {
+            protocol::FIRST => None,
+            _ => Some(coordinators.begin_inventory(id).await?.count),
+        };
         // What is under way is looked up first: an upload that becomes a copy in between is told twice, not never.
         let mut incoming = self.incoming();
         let held = self.node.blobs.held();
@@ -135,9 +143,9 @@ impl Agent {
                 incoming.extend(self.incoming());
             }
             let told = if last { incoming.clone().into_iter().collect() } else { Vec::new() };
-            let inventory = Inventory { after: after.take(), held: page.to_vec(), last, incoming: told };
+            let inventory = Inventory { after: after.take(), held: page.to_vec(), last, incoming: told, count };
             after = page.last().map(|held| held.material.clone());
-            let settled = self.node.cluster.with_deadline(CALL_WITHIN).inventory(id, &inventory).await?;
+            let settled = coordinators.inventory(id, &inventory).await?;
             let told: HashMap<_, _> = page.iter().map(|held| (&held.material, held.generation)).collect();
             for material in settled.drop {
                 let generation = told.get(&material).or_else(|| incoming.get(&material));
@@ -195,8 +203,12 @@ impl Agent {
             // Nothing new is admitted meanwhile.
             let mut has_told = node.has_told.write().await;
             *has_told = false;
-            self.tell_inventory(id).await?;
-            *has_told = true;
+            match self.tell_inventory(id).await {
+                Ok(()) => *has_told = true,
+                // A copy came or went meanwhile: all is told with the next heartbeat.
+                Err(error) if error.code() == Some(Code::Conflict) => tracing::debug!(%error, "counting again"),
+                Err(error) => return Err(error),
+            }
         }
         self.beat_once(id).await
     }

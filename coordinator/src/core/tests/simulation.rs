@@ -327,6 +327,7 @@ impl Simulation {
             held: node.disk.values().cloned().collect(),
             last: true,
             incoming: node.incoming.iter().map(|(material, pull)| (material.clone(), pull.generation)).collect(),
+            count: None,
         };
         let (id, name, report) = (node.id.clone(), node.name.clone(), node.report());
         let world = &mut self.world;

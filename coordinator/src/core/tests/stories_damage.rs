@@ -130,7 +130,7 @@ fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
 
     world.accept(register("node-1", None));
     world.observed.registered(&n[0], world.now_ms, world.at(), &report(GIB), &world.timing);
-    let page = Inventory { after: None, held: vec![held(&m, own, 5)], last: true, incoming: Vec::new() };
+    let page = Inventory { after: None, held: vec![held(&m, own, 5)], last: true, incoming: Vec::new(), count: None };
     let (command, answer) = settle(&world.view, &n[0], &page).unwrap();
     assert_eq!((command, answer.drop), (None, vec![]));
     world.observed.inventory_settled(&n[0]);

@@ -205,7 +205,7 @@ fn candidates_are_nodes_that_work_and_have_room_best_first() {
     world.beat_with(&n[2], report(5 * GIB), Vec::new(), Vec::new());
     schedule(&mut world, &n[3], Scheduling::Cordoned);
     world.accept(Command::RemoveNode { node: n[4].clone(), force: true });
-    world.observed.inventory_began(&n[5]);
+    world.observed.inventory_began(&n[5], None);
     assert_eq!(best(&world, 10 * GIB), [n[0].clone(), n[1].clone()]);
     world.observed.inventory_settled(&n[5]);
     assert_eq!(best(&world, 10 * GIB)[0], n[5]);

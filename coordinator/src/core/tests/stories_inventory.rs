@@ -13,7 +13,7 @@ use microtome_proto::{
 };
 
 fn page(held: Vec<Held>) -> Inventory {
-    Inventory { after: None, held, last: true, incoming: Vec::new() }
+    Inventory { after: None, held, last: true, incoming: Vec::new(), count: None }
 }
 
 /// Settles a page and says what the node is to drop.
@@ -111,7 +111,7 @@ fn a_cluster_that_has_just_come_up_is_not_called_full() {
     let first = world.node("node-1", None);
     assert_eq!(found(&world, 5), Ok(1));
     assert_eq!(found(&world, u64::MAX), Err(NoCandidate::Full));
-    world.observed.inventory_began(&first);
+    world.observed.inventory_began(&first, None);
     assert_eq!(found(&world, 5), Err(NoCandidate::Settling));
     world.observed.inventory_settled(&first);
     assert_eq!(found(&world, u64::MAX), Err(NoCandidate::Full));
@@ -165,18 +165,26 @@ fn each_page_speaks_for_its_own_part() {
     let held_of = |world: &World, i: usize| held(&materials[i], world.replica(&materials[i], &n[0]).unwrap().1, 5);
     // Three pages; materials 1, 5 and 8 are not on the disk any more.
     let pages = [
-        Inventory { after: None, held: [0, 2].map(|i| held_of(&world, i)).to_vec(), last: false, incoming: vec![] },
+        Inventory {
+            after: None,
+            held: [0, 2].map(|i| held_of(&world, i)).to_vec(),
+            last: false,
+            incoming: vec![],
+            count: None,
+        },
         Inventory {
             after: Some(materials[2].clone()),
             held: [3, 4].map(|i| held_of(&world, i)).to_vec(),
             last: false,
             incoming: vec![],
+            count: None,
         },
         Inventory {
             after: Some(materials[4].clone()),
             held: [6, 7].map(|i| held_of(&world, i)).to_vec(),
             last: true,
             incoming: vec![],
+            count: None,
         },
     ];
     for (page, missing) in pages.iter().zip([1, 99, 5]) {

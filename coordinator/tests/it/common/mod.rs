@@ -6,7 +6,9 @@ use axum::{Router, http::StatusCode, routing::post};
 use microtome_coordinator::{Config, CoordinatorError, Tuning, run_tuned};
 use microtome_proto::{
     Generation, MaterialId, NodeId,
-    internal::{Heartbeat, HeartbeatAnswer, Incoming, Inventory, Register, Registered, Reserve, RunBeat, Settled},
+    internal::{
+        Counting, Heartbeat, HeartbeatAnswer, Incoming, Inventory, Register, Registered, Reserve, RunBeat, Settled,
+    },
     material::Material,
     node::NodeReport,
     protocol::PROTOCOL,
@@ -301,9 +303,14 @@ impl FakeNode {
         *self.answer.lock().unwrap() = status;
     }
 
+    /// Begins to count what it holds.
+    pub async fn begin_inventory(&self, coordinator: &Server) -> Counting {
+        tell(coordinator, &format!("/internal/v1/nodes/{}/inventory/begin", self.id), &()).await
+    }
+
     /// Tells that it holds nothing.
     pub async fn inventory(&self, coordinator: &Server) -> Settled {
-        let page = Inventory { after: None, held: vec![], last: true, incoming: vec![] };
+        let page = Inventory { after: None, held: vec![], last: true, incoming: vec![], count: None };
         tell(coordinator, &format!("/internal/v1/nodes/{}/inventory", self.id), &page).await
     }
 

@@ -13,7 +13,9 @@ use axum::{
 };
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem,
-    internal::{Heartbeat, HeartbeatAnswer, Inventory, Located, Order, Register, Registered, ReplicaReport, Settled},
+    internal::{
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Order, Register, Registered, ReplicaReport, Settled,
+    },
     protocol::PROTOCOL,
 };
 use std::{
@@ -65,6 +67,7 @@ impl FakeCoordinator {
         });
         let router = Router::new()
             .route("/internal/v1/nodes", post(register))
+            .route("/internal/v1/nodes/{id}/inventory/begin", post(begin_inventory))
             .route("/internal/v1/nodes/{id}/inventory", post(inventory))
             .route("/internal/v1/nodes/{id}/heartbeat", post(heartbeat))
             .route("/internal/v1/nodes/{id}/replicas/{material}", post(report))
@@ -147,6 +150,10 @@ async fn register(State(fake): Fake, Json(register): Json<Register>) -> Response
         protocol: PROTOCOL,
     })
     .into_response()
+}
+
+async fn begin_inventory(State(fake): Fake) -> Json<Counting> {
+    Json(Counting { count: fake.beats() })
 }
 
 async fn inventory(State(fake): Fake, Json(page): Json<Inventory>) -> Json<Settled> {
