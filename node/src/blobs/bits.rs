@@ -40,6 +40,15 @@ impl Bits {
         }
     }
 
+    /// Clears the bit; whether it was set.
+    pub(crate) fn take(&self, index: u64) -> bool {
+        let word = self.page(index).and_then(OnceLock::get).map(|page| &page[Self::word(index)]);
+        let bit = 1 << (index % 64);
+        word.is_some_and(|word| {
+            word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+        })
+    }
+
     pub(crate) fn clear(&self, range: Range<u64>) {
         for index in range {
             if let Some(page) = self.page(index).and_then(OnceLock::get) {
@@ -76,6 +85,7 @@ mod tests {
         assert!(bits.all(64..65) && !bits.all(64..66) && bits.all(5..5));
         bits.clear(60..129);
         assert!(!bits.get(64) && bits.get(129));
+        assert!(bits.take(129) && !bits.take(129) && !bits.get(129));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     Arrived, Damage, Manifest,
+    checked::Seen,
     mend::Noted,
     open_files::{OpenFiles, Opened, Slot},
     pages::PAGE_LEN,
@@ -116,6 +117,13 @@ impl Blob {
         read.map_err(as_damage).inspect_err(|error| self.tell(error))
     }
 
+    /// What of it is read from now on comes from the disk, and is to be checked: before anybody reads it past the checks.
+    pub(super) fn forget(&self, groups: Range<u64>) {
+        if let Some(opened) = self.open_files.get(&self.slot) {
+            opened.checked.forget(groups);
+        }
+    }
+
     /// The copy for reads that need no wait; nothing where its files are not open.
     pub(crate) fn at_hand(&self) -> Option<AtHand<'_>> {
         Some(AtHand { blob: self, opened: self.open_files.get(&self.slot)? })
@@ -151,6 +159,7 @@ impl Blob {
     /// Groups that lie whole in `buf` are read and checked in place; a part of a group needs the rest of it beside.
     fn read_checking(&self, opened: &Opened, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let leaves = opened.proof.leaves(groups.clone())?;
+        let seen = opened.checked.now();
         let end = offset + buf.len() as u64;
         let mut whole = groups.clone().filter(|&index| {
             let group = tree::group_range(self.len(), index);
@@ -167,12 +176,12 @@ impl Blob {
             let group = tree::group_range(self.len(), index);
             if group.start >= offset && group.end <= end {
                 let bytes = part(buf, group.start - offset..group.end - offset)?;
-                self.check(opened, index, bytes, &leaf)?;
+                self.check(opened, index, bytes, &leaf, seen)?;
                 continue;
             }
             beside.resize((group.end - group.start) as usize, 0);
             opened.file.read_exact_at(&mut beside, group.start)?;
-            self.check(opened, index, &beside, &leaf)?;
+            self.check(opened, index, &beside, &leaf, seen)?;
             let common = group.start.max(offset)..group.end.min(end);
             let from = part(&mut beside, common.start - group.start..common.end - group.start)?;
             part(buf, common.start - offset..common.end - offset)?.copy_from_slice(from);
@@ -180,12 +189,12 @@ impl Blob {
         Ok(())
     }
 
-    fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf) -> io::Result<()> {
+    fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf, seen: Seen) -> io::Result<()> {
         if tree::leaf(self.len(), index, bytes) != *leaf {
             let group = tree::group_range(self.len(), index);
             return Err(damaged(format!("bytes {} to {} are damaged", group.start, group.end)));
         }
-        opened.checked.set(index);
+        opened.checked.found_right(index, seen);
         Ok(())
     }
 

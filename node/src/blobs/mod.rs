@@ -6,6 +6,7 @@
 mod arrived;
 mod bits;
 mod blob;
+mod checked;
 mod manifest;
 mod mend;
 mod open_files;

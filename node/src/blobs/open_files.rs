@@ -2,7 +2,7 @@
 
 use super::{
     FILE, MANIFEST,
-    bits::Bits,
+    checked::Checked,
     pages::Pages,
     proof::{Proof, damaged},
     tree,
@@ -31,7 +31,7 @@ pub(super) struct Opened {
     pub(super) number: u64,
     pub(super) file: File,
     pub(super) proof: Proof,
-    pub(super) checked: Bits,
+    pub(super) checked: Checked,
     since: Instant,
 }
 
@@ -40,18 +40,16 @@ impl Opened {
     ///
     /// Where it is not there it comes from the disk, from now on or by the next read: its groups are to be checked again. As
     /// they are not taken for right any more before anybody can have them from the disk, a byte that the disk changed
-    /// after it was checked is not shown either.
+    /// after it was checked is not shown either, whoever else reads just now.
     pub(super) fn read_cached(&self, groups: Range<u64>, buf: &mut [u8], offset: u64) -> bool {
-        if !self.checked.all(groups.clone()) {
-            return false;
-        }
+        let Some(lent) = self.checked.lend(groups.clone()) else { return false };
         let wanted = buf.len();
         let read = preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
-        let is_read = read.is_ok_and(|read| read == wanted);
-        if !is_read {
-            self.checked.clear(groups);
+        if read.is_ok_and(|read| read == wanted) {
+            return self.checked.give_back(groups, lent);
         }
-        is_read
+        self.checked.forget(groups);
+        false
     }
 
     fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
@@ -62,7 +60,7 @@ impl Opened {
         })?;
         // Nothing comes into the page cache by itself: what is there was read, and checked, by somebody.
         let _ = fadvise(&file, 0, None, Advice::Random);
-        let checked = Bits::new(tree::group_count(size));
+        let checked = Checked::new(tree::group_count(size));
         Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked, since: Instant::now() })
     }
 }
