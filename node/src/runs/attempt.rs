@@ -26,6 +26,9 @@ pub(super) enum Broken {
     Stopped,
     /// A newer attempt exists: nobody wants to hear of this one.
     Stale,
+    /// An output's material has gone, as it does with an attempt that is over. Where this one is ordered still it is not,
+    /// and is carried out anew.
+    Gone,
     /// It cannot succeed anywhere. For the user.
     Failed(String),
     /// It cannot be carried out here. For the operator.
@@ -54,10 +57,10 @@ pub(super) async fn carry_out(node: &Node, job: &Job, handle: &Handle) -> bool {
         Some(Broken::Stopped) if node.stop.is_cancelled() => {
             Some(RunReport::Refused { attempt, reason: "the node stops".to_owned() })
         }
-        Some(Broken::Stopped | Broken::Stale) => None,
+        Some(Broken::Stopped | Broken::Stale | Broken::Gone) => None,
     };
     tracing::info!(run = %job.run, %attempt, report = ?last, "attempt ended");
-    // What was stopped or is stale nobody wants to hear of.
+    // What was stopped or is over nobody wants to hear of.
     let Some(last) = last else { return is_stale };
     // When the node stops there is little time, and silence means the same a little later.
     match tokio::time::timeout(FAREWELL_WITHIN, report(node, &me, job, &last)).await {

@@ -57,7 +57,7 @@ async fn send(node: &Node, wanted: &CreateMaterial, key: &str, file: &MadeFile) 
 
 fn given_up(error: &ClientError, output: &str) -> Broken {
     match error.code() {
-        Some(Code::StaleGeneration | Code::Gone | Code::NotFound) => Broken::Stale,
+        Some(Code::StaleGeneration | Code::Gone | Code::NotFound) => Broken::Gone,
         Some(_) => Broken::Failed(format!("the output '{output}' could not be stored: {error}")),
         None => Broken::Refused(format!("the output '{output}' could not be stored: {error}")),
     }

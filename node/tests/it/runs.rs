@@ -225,3 +225,14 @@ async fn an_attempt_that_was_stopped_by_mistake_is_carried_out_all_the_same() {
     }
     node.coordinator.run_report("the end", is_done).await;
 }
+
+/// Its output's material has gone, though the attempt is ordered still: it is carried out anew.
+#[tokio::test]
+async fn an_attempt_whose_output_has_gone_is_carried_out_anew() {
+    let (node, id) = holding(&slide().0).await;
+    node.coordinator.seen().runs.gone = 1;
+    node.coordinator.order(tissue(1, 5, &[&id]));
+    node.coordinator.run_report("the end", is_done).await;
+    let seen = node.coordinator.seen();
+    assert_eq!((seen.runs.gone, seen.runs.created.len()), (0, 2));
+}

@@ -24,6 +24,8 @@ pub struct SeenOfRuns {
     pub refused: u64,
     /// Refuses reports with this.
     pub refuses: Option<Code>,
+    /// Refuses so many materials as if they had gone.
+    pub gone: u64,
     /// The key, what was wanted, and the material made for it.
     pub created: Vec<(String, CreateMaterial, MaterialId)>,
 }
@@ -66,6 +68,11 @@ async fn report(State(fake): Fake, Path((_, run)): Path<(String, RunId)>, Json(r
 }
 
 async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<CreateMaterial>) -> Response {
+    let gone = fake.seen().runs.gone;
+    if let Some(left) = gone.checked_sub(1) {
+        fake.note(|seen| seen.runs.gone = left);
+        return Problem::new(Code::Gone, "the test wants it").into_response();
+    }
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
     let (node, known, id) = {
         let seen = fake.seen();
