@@ -79,7 +79,10 @@ pub async fn run_tuned(
 /// Joins the group, then watches over raft: returns when it has failed.
 async fn take_part(group: &raft::Group) -> Result<(), CoordinatorError> {
     group.bootstrap().await?;
-    let failure = group.failed().await;
+    let failure = tokio::select! {
+        failure = group.failed() => failure,
+        outgrown = group.outgrown() => return Err(outgrown),
+    };
     Err(match group.fault() {
         Some(fault) => fault.into(),
         None => CoordinatorError::Stopped(failure.to_string()),

@@ -11,6 +11,10 @@ use crate::{
 };
 use futures_util::future::join_all;
 use microtome_proto::{Code, CoordinatorId, protocol};
+use std::time::Duration;
+
+/// How often what was applied is looked at, at most.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Group {
     /// The protocol by which the coordinators work, as far as this one knows.
@@ -23,6 +27,21 @@ impl Group {
     pub(crate) fn speaks_enough(&self) -> Result<(), CoordinatorError> {
         let (cluster, own) = (self.protocol(), self.peers().protocol);
         if cluster > own { Err(CoordinatorError::TooOld { cluster, own }) } else { Ok(()) }
+    }
+
+    /// Returns when the log has told that the cluster works by a protocol that this program does not speak: what the state
+    /// had of the log when it was opened may not have told it yet.
+    pub(crate) async fn outgrown(&self) -> CoordinatorError {
+        let mut applied = self.applied();
+        loop {
+            if let Err(error) = self.speaks_enough() {
+                return error;
+            }
+            if applied.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// The refusal of a command that not all coordinators understand.
