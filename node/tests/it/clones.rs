@@ -104,6 +104,22 @@ async fn source(id: &MaterialId, data: &[u8]) -> TestNode {
     node
 }
 
+/// A clone whose holder serves four ranges and then no more: it waits with what it has. The node that has all, the one in
+/// front of it, and the one that waits.
+async fn four_ranges_have_come(id: &MaterialId, data: &[u8]) -> (TestNode, Arc<Holder>, TestNode) {
+    let real = source(id, data).await;
+    let holder = Holder::start(&real, 4).await;
+    let node = TestNode::start().await;
+    node.coordinator.order(copy(id, 1, data, &[&holder.url]));
+    node.coordinator
+        .wait("four ranges", |seen| {
+            let incoming = seen.last_beat.as_ref().map(|beat| beat.incoming.clone()).unwrap_or_default();
+            incoming.iter().any(|incoming| incoming.offset == 4 * RANGE as u64)
+        })
+        .await;
+    (real, holder, node)
+}
+
 #[tokio::test]
 async fn a_clone_pulls_from_all_holders_and_survives_a_liar() {
     let (id, data) = (material(1), bytes(5 * RANGE + 12_345, 1));
@@ -126,17 +142,7 @@ async fn a_clone_pulls_from_all_holders_and_survives_a_liar() {
 #[tokio::test]
 async fn an_interrupted_clone_goes_on_and_fetches_nothing_twice() {
     let (id, data) = (material(2), bytes(6 * RANGE, 2));
-    let real = source(&id, &data).await;
-    let holder = Holder::start(&real, 4).await;
-    let node = TestNode::start().await;
-    node.coordinator.order(copy(&id, 1, &data, &[&holder.url]));
-    // It serves four ranges, then no more: the clone waits with what it has.
-    node.coordinator
-        .wait("four ranges", |seen| {
-            let incoming = seen.last_beat.as_ref().map(|beat| beat.incoming.clone()).unwrap_or_default();
-            incoming.iter().any(|incoming| incoming.offset == 4 * RANGE as u64)
-        })
-        .await;
+    let (_real, holder, node) = four_ranges_have_come(&id, &data).await;
     let (folder, coordinator) = node.stop().await;
     coordinator.seen().orders.clear();
     let node = TestNode::start_on(folder, coordinator).await;
@@ -158,16 +164,7 @@ async fn an_interrupted_clone_goes_on_and_fetches_nothing_twice() {
 #[tokio::test]
 async fn what_has_come_of_a_clone_can_be_read() {
     let (id, data) = (material(1), bytes(6 * RANGE, 4));
-    let real = source(&id, &data).await;
-    let holder = Holder::start(&real, 4).await;
-    let node = TestNode::start().await;
-    node.coordinator.order(copy(&id, 1, &data, &[&holder.url]));
-    node.coordinator
-        .wait("four ranges", |seen| {
-            let incoming = seen.last_beat.as_ref().map(|beat| beat.incoming.clone()).unwrap_or_default();
-            incoming.iter().any(|incoming| incoming.offset == 4 * RANGE as u64)
-        })
-        .await;
+    let (real, _holder, node) = four_ranges_have_come(&id, &data).await;
     let mut come = Vec::new();
     for index in 0..6 {
         if node.part(&id, index * RANGE, 1).await.status() == StatusCode::PARTIAL_CONTENT {
