@@ -254,12 +254,13 @@ impl Command {
     /// another meaning, would come to another state.
     pub fn protocol(&self) -> u32 {
         match self {
-            Self::RaiseProtocol { .. }
-            | Self::RemoveNode { .. }
+            Self::RemoveNode { .. }
             | Self::Rebalance { .. }
             | Self::MoveReplica { .. }
             | Self::ReplicaDamaged { .. } => 2,
-            Self::Found { .. }
+            // All of them have said before that they know it.
+            Self::RaiseProtocol { .. }
+            | Self::Found { .. }
             | Self::RegisterNode { .. }
             | Self::ScheduleNode { .. }
             | Self::SettleNode { .. }

@@ -48,9 +48,8 @@ impl Group {
     pub(super) fn not_understood(&self, command: &Command) -> Option<Outcome> {
         let needed = command.protocol();
         let is_understood = needed <= protocol::FIRST || needed <= self.protocol();
-        let is_raise = matches!(command, Command::RaiseProtocol { .. });
         let detail = || format!("it needs coordinators that speak protocol {needed}: {}", self.held_back.lock());
-        (!is_understood && !is_raise).then(|| Outcome::Refused { code: Code::Upgrading, detail: detail() })
+        (!is_understood).then(|| Outcome::Refused { code: Code::Upgrading, detail: detail() })
     }
 
     /// Asks all coordinators what they speak, and raises the protocol to what all of them do.

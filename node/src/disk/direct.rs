@@ -36,7 +36,8 @@ impl Memory {
     }
 }
 
-/// A file that is written past the page cache, but for what does not begin and end at multiples of the alignment: its end, say.
+/// A file that is written past the page cache, but for what does not begin and end at multiples of the alignment: its end,
+/// say.
 #[derive(Debug)]
 pub(crate) struct Writing {
     direct: Option<File>,
