@@ -7,7 +7,7 @@ use super::elsewhere::upload_elsewhere;
 use crate::{
     Node,
     tasks::in_task,
-    upload::{Uploads, disk_problem, too_long},
+    upload::{self, Uploads, disk_problem},
 };
 use axum::{
     extract::{Request, State},
@@ -128,11 +128,15 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
             None => Ok(upload_elsewhere(node, id, request.uri()).await),
         };
     };
-    if length.is_some_and(|length| offset.saturating_add(length) > upload.expected().size) {
-        return Err(too_long(&upload));
+    let size = upload.expected().size;
+    if length.is_some_and(|length| offset.saturating_add(length) > size) {
+        return Err(upload::too_long(size));
     }
+    let (filling, buffers) = upload::buffers(request.into_body(), offset, size);
     let owner = Arc::clone(node);
-    in_task(&node.tasks, async move { upload.append(&owner, offset, request.into_body()).await }).await.map(appended)
+    let appending = in_task(&node.tasks, async move { upload.append(&owner, offset, buffers).await });
+    let ((), offset) = tokio::join!(filling.run(), appending);
+    offset.map(appended)
 }
 
 fn appended(offset: u64) -> Response {

@@ -4,13 +4,14 @@
 //! durable. It must never know HTTP: requests are `http`'s.
 
 mod complete;
+mod fill;
 mod receive;
 mod resume;
 mod tail;
 mod turns;
 mod writer;
 
-pub(crate) use receive::too_long;
+pub(crate) use fill::{buffers, too_long};
 pub(crate) use tail::TAIL;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     incoming::{Expected, Incoming},
     tasks::blocking,
 };
-use axum::body::Body;
+use fill::Buffers;
 use microtome_proto::{
     Code, Generation, MaterialId, Problem,
     internal::{self, Reserve},
@@ -159,7 +160,7 @@ impl Uploads {
         let Some(upload) = node.uploads.get(id).filter(|upload| upload.expected().generation <= generation) else {
             return Ok(false);
         };
-        let _ = upload.turns.take();
+        upload.turns.end_present();
         let mut state = upload.state.lock().await;
         if matches!(*state, State::Ended) {
             return Ok(false);
@@ -217,17 +218,22 @@ impl Upload {
         Ok(offset)
     }
 
-    /// Appends a request's body at `offset`. Answers the new offset, of which all is durable; a body that ends early
-    /// leaves durable what came of it. With the last byte the upload becomes a copy.
+    /// Appends a request's body at `offset`, as it comes in `buffers`. Answers the new offset, of which all is durable; a
+    /// body that ends early leaves durable what came of it. With the last byte the upload becomes a copy.
     ///
     /// # Errors
     /// `offset_mismatch` with nothing changed; `locked` where a newer request took over; `too_large`; `hash_mismatch`
     /// with the upload ended; `no_space` and others where the disk fails.
-    pub(crate) async fn append(self: &Arc<Self>, node: &Arc<Node>, offset: u64, body: Body) -> Result<u64, Problem> {
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        offset: u64,
+        buffers: Buffers,
+    ) -> Result<u64, Problem> {
         if offset < self.durable() {
             return Err(self.mismatch(offset, self.durable()));
         }
-        let turn = self.turns.take();
+        let turn = self.turns.take(buffers.heard());
         let mut state = self.lock().await?;
         if turn.is_over() {
             return Err(taken_over());
@@ -239,7 +245,7 @@ impl Upload {
         let State::Open(writer) = std::mem::replace(&mut *state, State::Unopened) else {
             return Err(Problem::new(Code::Internal, "the upload is not open"));
         };
-        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, body).await;
+        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, buffers).await;
         if let Some(writer) = writer {
             *state = State::Open(writer);
         }

@@ -1,20 +1,17 @@
-//! From a request's body to the disk: while one buffer is written and hashed the next one fills, and checkpoints run
-//! beside both.
+//! From buffers to the disk: while one is written and hashed the next one fills, and checkpoints run beside both.
 
-use super::{CHECKPOINT_BYTES, Upload, disk_problem, taken_over, turns::Turn, writer::Writer};
+use super::{
+    CHECKPOINT_BYTES, Upload, disk_problem,
+    fill::{Buffers, Came},
+    taken_over,
+    turns::Turn,
+    writer::Writer,
+};
 use crate::{disk::direct::Memory, tasks::blocking};
-use axum::body::{Body, BodyDataStream};
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 use microtome_proto::{Code, Problem};
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
-
-/// Bytes written at once. Writes begin at multiples of it, so that whole groups are hashed.
-const BUFFER_BYTES: u64 = 1 << 20;
-/// A body may be silent for so long.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 type Written = (Box<Writer>, Memory, io::Result<()>);
 
@@ -25,35 +22,27 @@ pub(super) async fn receive(
     turn: &Turn,
     stop: &CancellationToken,
     writer: Box<Writer>,
-    body: Body,
+    buffers: Buffers,
 ) -> (Option<Box<Writer>>, Result<(), Problem>) {
-    let mut sink = Sink::new(upload, writer);
-    let mut body = body.into_data_stream();
+    let mut sink = Sink::new(upload, writer, buffers);
     let received = loop {
-        let piece = tokio::select! {
+        let came = tokio::select! {
             biased;
             () = turn.over() => break Err(taken_over()),
             () = stop.cancelled() => break Err(Problem::new(Code::NotReady, "the node is stopping")),
-            piece = next(&mut body) => piece,
+            came = sink.buffers.next() => came,
         };
-        if upload.promise.space().is_full() {
-            break Err(disk_full());
-        }
-        let piece = match piece {
-            Ok(Some(piece)) => piece,
-            Ok(None) => break Ok(()),
-            Err(problem) => break Err(problem),
-        };
-        turn.heard();
-        if let Err(error) = sink.take(&piece).await {
-            break Err(match error.kind() {
-                io::ErrorKind::InvalidInput => too_long(upload),
-                io::ErrorKind::StorageFull => {
-                    upload.promise.space().met_full();
-                    disk_full()
+        match came {
+            Some(Came::Bytes(buffer, len)) => {
+                if let Err(error) = sink.write(buffer, len).await {
+                    break Err(failed(upload, &error));
                 }
-                _ => disk_problem(&error),
-            });
+                if upload.promise.space().is_full() {
+                    break Err(disk_full());
+                }
+            }
+            Some(Came::End(ended)) => break ended,
+            None => break Err(Problem::new(Code::BadRequest, "the connection ended before the body did")),
         }
     };
     turn.end();
@@ -61,11 +50,12 @@ pub(super) async fn receive(
     (writer, received.and(finished.map_err(|error| disk_problem(&error))))
 }
 
-async fn next(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
-    let piece = tokio::time::timeout(SILENCE_MAX, body.next())
-        .await
-        .map_err(|_| Problem::new(Code::BadRequest, format!("nothing came for {} s", SILENCE_MAX.as_secs())))?;
-    piece.transpose().map_err(|error| Problem::new(Code::BadRequest, format!("the body ended early: {error}")))
+fn failed(upload: &Upload, error: &io::Error) -> Problem {
+    if error.kind() == io::ErrorKind::StorageFull {
+        upload.promise.space().met_full();
+        return disk_full();
+    }
+    disk_problem(error)
 }
 
 fn disk_full() -> Problem {
@@ -74,94 +64,53 @@ fn disk_full() -> Problem {
     Problem::new(Code::NoSpace, detail)
 }
 
-pub(crate) fn too_long(upload: &Upload) -> Problem {
-    let size = upload.expected().size;
-    Problem::new(Code::TooLarge, format!("the body goes beyond the upload's length of {size} bytes"))
-}
-
 struct Sink {
     upload: Arc<Upload>,
-    size: u64,
-    /// Up to where bytes have been taken.
-    taken: u64,
-    buffer: Memory,
-    /// Bytes in the buffer.
-    filled: usize,
-    spare: Memory,
+    buffers: Buffers,
     /// At rest, or…
     writer: Option<Box<Writer>>,
     /// …writing.
     writing: Option<JoinHandle<Written>>,
+    /// A buffer was not written: what came after it is not wanted either.
+    has_failed: bool,
     syncing: Option<JoinHandle<io::Result<u64>>>,
 }
 
 impl Sink {
-    fn new(upload: &Arc<Upload>, writer: Box<Writer>) -> Self {
-        Self {
-            upload: Arc::clone(upload),
-            size: upload.expected().size,
-            taken: writer.offset(),
-            buffer: Memory::default(),
-            filled: 0,
-            spare: Memory::default(),
-            writer: Some(writer),
-            writing: None,
-            syncing: None,
-        }
+    /// Two buffers are lent: one is filled while the other is written.
+    fn new(upload: &Arc<Upload>, writer: Box<Writer>, buffers: Buffers) -> Self {
+        buffers.lend(Memory::default());
+        buffers.lend(Memory::default());
+        let upload = Arc::clone(upload);
+        Self { upload, buffers, writer: Some(writer), writing: None, has_failed: false, syncing: None }
     }
 
-    /// Takes a piece of the body. `InvalidInput` where it goes beyond the size: nothing of it is taken then.
-    async fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
-        if piece.len() as u64 > self.size - self.taken {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        while !piece.is_empty() {
-            let full = (self.taken / BUFFER_BYTES + 1) * BUFFER_BYTES;
-            let wanted = (full.min(self.size) - self.taken) as usize;
-            let (part, rest) = piece.split_at(wanted.min(piece.len()));
-            let room = BUFFER_BYTES.min(self.size) as usize;
-            self.buffer.first(room)[self.filled..self.filled + part.len()].copy_from_slice(part);
-            self.filled += part.len();
-            self.taken += part.len() as u64;
-            piece = rest;
-            if part.len() == wanted {
-                self.write().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands the buffer over to be written.
-    async fn write(&mut self) -> io::Result<()> {
+    /// Has the first `len` bytes of a buffer written, once the one before is.
+    async fn write(&mut self, mut buffer: Memory, len: usize) -> io::Result<()> {
         let mut writer = self.rested().await?;
         if writer.fresh_bytes() >= CHECKPOINT_BYTES {
             self.synced().await?;
             let checkpoint = writer.checkpoint(false);
             self.syncing = Some(spawn_blocking(move || checkpoint.commit()));
         }
-        let mut buffer = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare));
-        let filled = std::mem::take(&mut self.filled);
         self.writing = Some(spawn_blocking(move || {
-            let written = writer.write(buffer.first(filled));
+            let written = writer.write(buffer.first(len));
             (writer, buffer, written)
         }));
         Ok(())
     }
 
-    /// The writer, once it has written.
+    /// The writer, once it has written, and its buffer is lent again. Where it could not the error is told once: what was
+    /// written before can still be made durable.
     async fn rested(&mut self) -> io::Result<Box<Writer>> {
-        let Some(writing) = self.writing.take() else {
-            return self.writer.take().ok_or_else(|| io::Error::other("the writer failed before"));
-        };
-        let (writer, spare, written) = writing.await?;
-        self.spare = spare;
-        if let Err(error) = written {
-            // What was written before can still be made durable.
+        if let Some(writing) = self.writing.take() {
+            let (writer, buffer, written) = writing.await?;
             self.writer = Some(writer);
-            self.filled = 0;
-            return Err(error);
+            self.has_failed |= written.is_err();
+            written?;
+            self.buffers.lend(buffer);
         }
-        Ok(writer)
+        self.writer.take().ok_or_else(|| io::Error::other("the writer failed before"))
     }
 
     /// Waits for the checkpoint under way.
@@ -172,9 +121,17 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes what is left and makes all durable. Without a writer nothing is known of the file any more.
+    /// Writes what the connection still has and makes all durable. Without a writer nothing is known of the file any more.
     async fn finish(mut self) -> (Option<Box<Writer>>, io::Result<()>) {
-        let mut written = if self.filled == 0 { Ok(()) } else { self.write().await };
+        self.buffers.end();
+        let mut written = Ok(());
+        while let Some(came) = self.buffers.next().await {
+            if let Came::Bytes(buffer, len) = came
+                && !self.has_failed
+            {
+                written = written.and(self.write(buffer, len).await);
+            }
+        }
         let rested = self.rested().await;
         if let Err(error) = self.synced().await {
             return (None, Err(error));

@@ -21,20 +21,39 @@ pub(super) struct Turns(Mutex<Option<Turn>>);
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     over: CancellationToken,
-    begun: Instant,
-    heard_ms: Arc<AtomicU64>,
+    heard: Arc<Heard>,
     ending: Arc<AtomicBool>,
 }
 
+/// When a sender's bytes came last.
+#[derive(Debug)]
+pub(super) struct Heard {
+    begun: Instant,
+    ms: AtomicU64,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { begun: Instant::now(), ms: AtomicU64::new(0) }
+    }
+}
+
+impl Heard {
+    /// Bytes have arrived.
+    pub(super) fn now(&self) {
+        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    fn silence(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.ms.load(Ordering::Relaxed)))
+    }
+}
+
 impl Turns {
-    /// Ends the turn before and begins a new one.
-    pub(super) fn take(&self) -> Turn {
-        let turn = Turn {
-            over: CancellationToken::new(),
-            begun: Instant::now(),
-            heard_ms: Arc::default(),
-            ending: Arc::default(),
-        };
+    /// Ends the turn before and begins a new one, of the sender that is heard so.
+    pub(super) fn take(&self, heard: Arc<Heard>) -> Turn {
+        let turn = Turn { over: CancellationToken::new(), heard, ending: Arc::default() };
         if let Some(before) = self.0.lock().replace(turn.clone()) {
             before.over.cancel();
         }
@@ -51,9 +70,7 @@ impl Turns {
     /// Whether bytes arrive just now.
     pub(super) fn is_receiving(&self) -> bool {
         self.0.lock().as_ref().is_some_and(|turn| {
-            let silent =
-                turn.begun.elapsed().saturating_sub(Duration::from_millis(turn.heard_ms.load(Ordering::Relaxed)));
-            !turn.ending.load(Ordering::Acquire) && !turn.is_over() && silent < SILENT_AFTER
+            !turn.ending.load(Ordering::Acquire) && !turn.is_over() && turn.heard.silence() < SILENT_AFTER
         })
     }
 }
@@ -67,12 +84,6 @@ impl Turn {
     /// Waits until another writer takes over.
     pub(super) async fn over(&self) {
         self.over.cancelled().await;
-    }
-
-    /// Bytes have arrived.
-    pub(super) fn heard(&self) {
-        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard_ms.store(elapsed, Ordering::Relaxed);
     }
 
     /// Nothing more is received; what came is being made durable.
@@ -89,9 +100,9 @@ mod tests {
     fn the_newest_writes() {
         let turns = Turns::default();
         assert!(!turns.is_receiving());
-        let first = turns.take();
+        let first = turns.take(Arc::default());
         assert!(turns.is_receiving());
-        let second = turns.take();
+        let second = turns.take(Arc::default());
         assert!(first.is_over() && !second.is_over());
         second.end();
         assert!(!turns.is_receiving());
