@@ -8,6 +8,8 @@
 #[allow(dead_code)]
 mod harness;
 mod slides;
+#[path = "../../node/tests/it/support/small_disk.rs"]
+mod small_disk;
 
 mod bad_input;
 mod command_line;

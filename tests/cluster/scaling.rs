@@ -1,8 +1,9 @@
 //! Nodes come and go as an operator wants it.
 
 use crate::{
-    harness::{Cluster, eventually, noise, signal},
+    harness::{Cluster, Place, eventually, loopback, noise, signal},
     slides,
+    small_disk::SmallDisk,
 };
 use microtome_proto::{
     MaterialId, NodeId,
@@ -12,7 +13,8 @@ use microtome_proto::{
 use serde_json::Value;
 use std::{
     fs,
-    process::Stdio,
+    path::Path,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -153,6 +155,84 @@ async fn a_wiped_node_is_another_node() {
     let whole = cluster.wait_until_whole(&material).await;
     assert!(whole.replicas.iter().all(|replica| replica.node != old), "{whole:?}");
     check_file(&cluster, &material, &bytes).await;
+}
+
+/// Three nodes have disks of their own, the third a larger one that is empty. Rebalancing tells what it will move, moves that
+/// and no more while files are read and written, and ends by itself; how full the disks are then is counted by the
+/// kernel, not by us.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_moved_until_real_disks_are_equally_full() {
+    const FILE_LEN: usize = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = [128 << 20, 128 << 20, 256 << 20];
+    let places = loopback(1 + sizes.len());
+    let (coordinators, nodes) = places.split_at(1);
+    let (mut disks, mut on_disks) = (Vec::new(), Vec::new());
+    for (place, size) in nodes.iter().zip(sizes) {
+        let data_dir = folder.path().join(place.address.replace(':', "-"));
+        fs::create_dir(&data_dir).unwrap();
+        let Some(disk) = SmallDisk::mount(&data_dir, size) else { return };
+        disks.push(disk);
+        on_disks.push(Place { address: place.address.clone(), data_dir: Some(data_dir), ..Place::default() });
+    }
+    let cluster = Cluster::start_at(coordinators, &on_disks, None).await;
+    done(&cluster, &["cordon", "node-3"]);
+    let mut files = Vec::new();
+    for seed in 0..24 {
+        let bytes = noise(FILE_LEN, seed);
+        files.push((cluster.put("moved.bin", &bytes, 1).await.id, bytes));
+    }
+    done(&cluster, &["uncordon", "node-3"]);
+
+    let foreseen = cluster.command_json(&["rebalance", "--dry-run"]);
+    assert_eq!((&foreseen["dry_run"], &foreseen["evens_out"]), (&Value::Bool(true), &Value::Bool(true)), "{foreseen}");
+    let copies = foreseen["to_move"]["copies"].as_u64().unwrap();
+    assert_eq!(foreseen["to_move"]["bytes"], copies * FILE_LEN as u64);
+    assert!(copies >= 10, "half of them belong on the larger disk: {foreseen}");
+    assert_eq!(nodes_replicas(&cluster, "node-3").await, 0, "nothing was changed");
+
+    let (rebalanced, late) = tokio::join!(
+        tokio::task::spawn_blocking({
+            let mut program = cluster.program(&["rebalance", "--wait"]);
+            move || program.output().unwrap()
+        }),
+        async {
+            for (id, bytes) in &files {
+                assert_eq!(
+                    cluster.get(&format!("{}/v1/materials/{id}/file", cluster.coordinators[0].url)).await,
+                    *bytes
+                );
+            }
+            cluster.put("late.bin", &noise(1000, 99), 1).await.id
+        },
+    );
+    let rebalanced = rebalanced.unwrap();
+    let (out, err) = (String::from_utf8_lossy(&rebalanced.stdout), String::from_utf8_lossy(&rebalanced.stderr));
+    assert!(rebalanced.status.success() && out.contains("equally full"), "{out}{err}");
+    assert!(nodes_replicas(&cluster, "node-3").await.abs_diff(copies) <= 1, "{foreseen}");
+    let levels: Vec<f64> = on_disks.iter().map(|place| level(place.data_dir.as_ref().unwrap())).collect();
+    let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+    // Two per cent of the mean, and logs and books that are no copies.
+    assert!(levels.iter().all(|level| (level - mean).abs() < 0.03), "{levels:?}");
+    for (id, bytes) in &files {
+        let material = cluster.wait_until_whole(id).await;
+        assert_eq!(material.replicas.len(), 1);
+        assert_eq!(cluster.get(&format!("{}/v1/materials/{id}/file", cluster.coordinators[0].url)).await, *bytes);
+    }
+    cluster.wait_until_whole(&late).await;
+}
+
+async fn nodes_replicas(cluster: &Cluster, name: &str) -> u64 {
+    let id = id_of(cluster, name).await;
+    eventually("the node", || async { Some(cluster.client.node(&id).await.ok()?.replicas) }).await
+}
+
+/// The fraction of the disk that is used, by `df`.
+fn level(folder: &Path) -> f64 {
+    let output = Command::new("df").args(["--output=used,size"]).arg(folder).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    numbers[0] / numbers[1]
 }
 
 /// With two nodes and two copies wanted a drain comes to no end. Who waits for it may stop waiting, or is told, and may

@@ -1,44 +1,16 @@
 //! Small disks that fill: by uploads that race, and by somebody else.
 
-use crate::support::{TestNode, bytes, code, config, material, number, reserve};
+use crate::support::{TestNode, bytes, code, config, material, number, reserve, small_disk::SmallDisk};
 use microtome_proto::{
     Generation,
     internal::{Order, ReplicaReport},
 };
 use reqwest::StatusCode;
-use std::{
-    fs,
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{fs, io::Write as _, sync::Arc};
 
 const MIB: u64 = 1 << 20;
 const DISK: u64 = 64 * MIB;
 const RESERVE: u64 = 8 * MIB;
-
-/// A disk of its own at a folder; nothing where this user may not mount one.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
-        let size = format!("size={DISK}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).stderr(Stdio::null());
-        if mount.status().is_ok_and(|status| status.success()) {
-            return Some(Self(at));
-        }
-        eprintln!("left out: small disks can be mounted by root only");
-        None
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
-}
 
 async fn start(folder: &Arc<tempfile::TempDir>) -> TestNode {
     let coordinator = crate::support::FakeCoordinator::start().await;
@@ -52,7 +24,7 @@ async fn start(folder: &Arc<tempfile::TempDir>) -> TestNode {
 #[tokio::test]
 async fn racing_uploads_cannot_overfill_a_disk() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let Some(_disk) = SmallDisk::mount(folder.path()) else { return };
+    let Some(_disk) = SmallDisk::mount(folder.path(), DISK) else { return };
     let node = start(&folder).await;
     let size = 12 * MIB;
     let asked: Vec<_> = (0..12).map(|nth| reserve(&material(nth), size)).collect();
@@ -75,7 +47,7 @@ async fn racing_uploads_cannot_overfill_a_disk() {
 #[tokio::test]
 async fn a_disk_that_somebody_else_fills_takes_nothing_new_and_comes_back_by_itself() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let Some(_disk) = SmallDisk::mount(folder.path()) else { return };
+    let Some(_disk) = SmallDisk::mount(folder.path(), DISK) else { return };
     let node = start(&folder).await;
     let (old, id, other) = (material(1), material(2), material(3));
     node.put(&old, &bytes(2 << 20, 1)).await;

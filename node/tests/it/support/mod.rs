@@ -5,6 +5,7 @@
 
 pub mod coordinator;
 pub mod runs;
+pub mod small_disk;
 
 pub use coordinator::FakeCoordinator;
 
