@@ -117,6 +117,9 @@ codes! {
     /// Another writer holds the upload.
     Locked = "locked", 423, "Another request writes to this upload",
         "Wait until it ends, ask for the offset with HEAD and go on from there.";
+    /// A request's bytes are not what its checksum says.
+    ChecksumMismatch = "checksum_mismatch", 460, "The bytes do not have the checksum that came with them",
+        "Nothing of them was kept, and the offset is as before: send them again from there.";
     /// The server does more than it should already.
     TooManyRequests = "too_many_requests", 429, "The server has too much to do",
         "Wait as long as Retry-After says and send it again.";

@@ -1,14 +1,14 @@
-//! The tus 1.0.0 protocol's vocabulary: header names and the `Upload-Metadata` header.
+//! The tus 1.0.0 protocol's vocabulary: header names, and the headers `Upload-Metadata` and `Upload-Checksum`.
 //!
 //! Source: <https://tus.io/protocols/resumable-upload>.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 /// The version spoken.
 pub const VERSION: &str = "1.0.0";
 /// The extensions spoken.
-pub const EXTENSIONS: &str = "creation,termination";
+pub const EXTENSIONS: &str = "creation,checksum,checksum-trailer,termination";
 /// Media type of a PATCH's body.
 pub const PATCH_TYPE: &str = "application/offset+octet-stream";
 /// The header with the protocol's version, on every request and answer.
@@ -25,8 +25,89 @@ pub const OFFSET: &str = "upload-offset";
 pub const LENGTH: &str = "upload-length";
 /// The header with the upload's metadata.
 pub const METADATA: &str = "upload-metadata";
+/// The header that lists the algorithms of [`CHECKSUM`].
+pub const CHECKSUM_ALGORITHM: &str = "tus-checksum-algorithm";
+/// The header, or trailer, with the checksum of one request's bytes.
+pub const CHECKSUM: &str = "upload-checksum";
 /// The header that names the method that a proxy did not let through.
 pub const METHOD_OVERRIDE: &str = "x-http-method-override";
+
+/// What a server tells of itself where it is asked with OPTIONS.
+pub fn abilities() -> [(&'static str, String); 4] {
+    let algorithms: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+    [
+        (TUS_VERSION, VERSION.to_owned()),
+        (EXTENSION, EXTENSIONS.to_owned()),
+        (MAX_SIZE, crate::limits::MATERIAL_SIZE_MAX.to_string()),
+        (CHECKSUM_ALGORITHM, algorithms.join(",")),
+    ]
+}
+
+/// An algorithm of the checksum extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-1, which the protocol demands. It guards against faults, not against attackers.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// BLAKE3.
+    Blake3,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Sha1, Self::Sha256, Self::Blake3];
+
+    /// As the protocol calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Blake3 => "blake3",
+        }
+    }
+
+    /// Bytes of a digest.
+    pub const fn digest_len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 | Self::Blake3 => 32,
+        }
+    }
+}
+
+/// What one request's bytes are said to sum up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    /// By which algorithm.
+    pub algorithm: Algorithm,
+    /// The digest: as many bytes as the algorithm's have.
+    pub digest: Vec<u8>,
+}
+
+/// The checksum header breaks the protocol's form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidChecksum {
+    /// It names none of [`Algorithm::ALL`].
+    #[error("the algorithm '{0}' in Upload-Checksum is not supported: sha1, sha256 and blake3 are")]
+    Algorithm(String),
+    /// What follows is no such digest.
+    #[error("Upload-Checksum is not '{0}', a blank and the base64 of a digest of {1} bytes")]
+    Digest(&'static str, usize),
+}
+
+impl FromStr for Checksum {
+    type Err = InvalidChecksum;
+
+    fn from_str(text: &str) -> Result<Self, InvalidChecksum> {
+        let (name, digest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let algorithm = Algorithm::ALL.iter().copied().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name));
+        let algorithm = algorithm.ok_or_else(|| InvalidChecksum::Algorithm(name.chars().take(20).collect()))?;
+        let digest = STANDARD.decode(digest.trim()).ok().filter(|digest| digest.len() == algorithm.digest_len());
+        let invalid = InvalidChecksum::Digest(algorithm.name(), algorithm.digest_len());
+        Ok(Self { algorithm, digest: digest.ok_or(invalid)? })
+    }
+}
 
 /// The metadata header breaks the protocol's form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +162,20 @@ mod tests {
         let pairs = parse_metadata(&header).unwrap();
         assert_eq!(pairs["filename"], "Präparat 7.svs");
         assert_eq!(pairs["private"], "");
+    }
+
+    #[test]
+    fn checksums_from_outside_are_checked() {
+        let checksum: Checksum = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=".parse().unwrap();
+        assert_eq!((checksum.algorithm, checksum.digest.len()), (Algorithm::Sha1, 20));
+        let blake3 = format!("BLAKE3 {}", STANDARD.encode([7; 32]));
+        assert_eq!(blake3.parse::<Checksum>().unwrap().digest, [7; 32]);
+        for text in ["", "md5 1B2M2Y8AsgTpgAmY7PhCfg==", "crc32 AAAAAA=="] {
+            assert!(matches!(text.parse::<Checksum>(), Err(InvalidChecksum::Algorithm(_))), "{text}");
+        }
+        for text in ["sha1", "sha1 !!", "sha1 AAAA", "sha256 Kq5sNclPz7QV2+lfQIuc6R7oRu0="] {
+            assert!(matches!(text.parse::<Checksum>(), Err(InvalidChecksum::Digest(..))), "{text}");
+        }
     }
 
     #[test]

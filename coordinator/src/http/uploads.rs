@@ -3,11 +3,11 @@
 use super::{Shared, check::bad};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use microtome_proto::{Code, Problem, limits::MATERIAL_SIZE_MAX, material::CreateMaterial, tus};
+use microtome_proto::{Code, Problem, material::CreateMaterial, tus};
 
 /// What an upload without a file name is called.
 const NAME_DEFAULT: &str = "upload";
@@ -32,13 +32,13 @@ pub(super) async fn speak_tus(request: Request, next: Next) -> Response {
 
 /// `OPTIONS /v1/uploads`.
 pub(super) async fn options() -> Response {
-    let headers = [
-        (tus::RESUMABLE, HeaderValue::from_static(tus::VERSION)),
-        (tus::TUS_VERSION, HeaderValue::from_static(tus::VERSION)),
-        (tus::EXTENSION, HeaderValue::from_static(tus::EXTENSIONS)),
-        (tus::MAX_SIZE, HeaderValue::from(MATERIAL_SIZE_MAX)),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(tus::RESUMABLE, HeaderValue::from_static(tus::VERSION));
+    for (name, value) in tus::abilities() {
+        headers.extend(HeaderValue::try_from(value).map(|value| (HeaderName::from_static(name), value)));
+    }
+    response
 }
 
 /// `POST /v1/uploads`.

@@ -1,4 +1,4 @@
-//! `/v1/uploads/{id}`: tus 1.0.0, core and termination. Creation is the coordinators'.
+//! `/v1/uploads/{id}`: tus 1.0.0, core, checksum and termination. Creation is the coordinators'.
 //!
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
@@ -7,14 +7,17 @@ use super::elsewhere::upload_elsewhere;
 use crate::{
     Node,
     tasks::in_task,
-    upload::{self, Uploads, disk_problem},
+    upload::{self, Announced, Uploads, disk_problem},
 };
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use microtome_proto::{Code, Generation, MaterialId, Problem, limits::MATERIAL_SIZE_MAX, tus};
+use microtome_proto::{
+    Code, Generation, MaterialId, Problem,
+    tus::{self, InvalidChecksum},
+};
 use microtome_server::extract::Path;
 use std::sync::Arc;
 
@@ -70,9 +73,11 @@ fn check_version(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
 
 fn options() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set(&mut response, tus::TUS_VERSION, HeaderValue::from_static(tus::VERSION));
-    set(&mut response, tus::EXTENSION, HeaderValue::from_static(tus::EXTENSIONS));
-    set(&mut response, tus::MAX_SIZE, HeaderValue::from(MATERIAL_SIZE_MAX));
+    for (name, value) in tus::abilities() {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            set(&mut response, name, value);
+        }
+    }
     response
 }
 
@@ -118,6 +123,7 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     let offset = number(headers, tus::OFFSET)?
         .ok_or_else(|| Problem::new(Code::BadRequest, "the header 'Upload-Offset' is missing"))?;
     let length = number(headers, header::CONTENT_LENGTH.as_str())?;
+    let announced = announced(headers)?;
     let Some(upload) = node.uploads.get(id) else {
         return match node.blobs.get(id) {
             Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => Ok(appended(offset)),
@@ -134,9 +140,21 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     }
     let (filling, buffers) = upload::buffers(request.into_body(), offset, size);
     let owner = Arc::clone(node);
-    let appending = in_task(&node.tasks, async move { upload.append(&owner, offset, buffers).await });
+    let appending = in_task(&node.tasks, async move { upload.append(&owner, offset, announced, buffers).await });
     let ((), offset) = tokio::join!(filling.run(), appending);
     offset.map(appended)
+}
+
+/// What the sender says of the request's bytes.
+fn announced(headers: &HeaderMap) -> Result<Announced, Problem> {
+    let bad = |error: InvalidChecksum| Problem::new(Code::BadRequest, error.to_string());
+    if let Some(checksum) = headers.get(tus::CHECKSUM) {
+        return checksum.to_str().unwrap_or_default().parse().map(Announced::Sum).map_err(bad);
+    }
+    let trailers = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
+    let mut names = trailers.flat_map(|names| names.split(',')).map(str::trim);
+    let has_one = names.any(|name| name.eq_ignore_ascii_case(tus::CHECKSUM));
+    Ok(if has_one { Announced::InTrailer } else { Announced::Nothing })
 }
 
 fn appended(offset: u64) -> Response {

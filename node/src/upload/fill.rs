@@ -3,10 +3,16 @@
 
 use super::turns::Heard;
 use crate::disk::direct::Memory;
-use axum::body::{Body, BodyDataStream};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue},
+};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use microtome_proto::{Code, Problem};
+use http_body_util::BodyExt as _;
+use microtome_proto::{
+    Code, Problem,
+    tus::{self, Checksum},
+};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -20,7 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The connection's end: fills the buffers that it is lent.
 pub(crate) struct Filling {
-    body: BodyDataStream,
+    body: Body,
     /// Bytes of the whole upload.
     size: u64,
     /// Up to where bytes have been taken.
@@ -49,8 +55,8 @@ pub(crate) struct Buffers {
 pub(super) enum Came {
     /// So many bytes of a buffer.
     Bytes(Memory, usize),
-    /// The body has ended, or the sender did something wrong.
-    End(Result<(), Problem>),
+    /// The body has ended, perhaps with a checksum behind it; or the sender did something wrong.
+    End(Result<Option<Checksum>, Problem>),
 }
 
 /// Both ends for a body whose first byte belongs at `offset` of an upload of `size` bytes. Not a byte is read before a
@@ -60,7 +66,7 @@ pub(crate) fn buffers(body: Body, offset: u64, size: u64) -> (Filling, Buffers) 
     let (tell, came) = unbounded_channel();
     let heard = Arc::<Heard>::default();
     let filling = Filling {
-        body: body.into_data_stream(),
+        body,
         size,
         taken: offset,
         present: None,
@@ -89,31 +95,36 @@ impl Filling {
     }
 
     /// How the body ended; `None` where no more of it is wanted.
-    async fn fill(&mut self) -> Option<Result<(), Problem>> {
+    async fn fill(&mut self) -> Option<Result<Option<Checksum>, Problem>> {
         self.present = Some(self.lent.recv().await?);
+        let mut checksum = None;
         loop {
             self.silence.as_mut().reset(Instant::now() + self.silence_max);
-            let piece = tokio::select! {
+            let frame = tokio::select! {
                 biased;
                 memory = self.lent.recv() => {
                     self.next = Some(memory?);
                     continue;
                 }
-                piece = self.body.next() => piece.transpose(),
+                frame = self.body.frame() => frame,
                 () = &mut self.silence => {
                     let detail = format!("nothing came for {} s", self.silence_max.as_secs());
                     return Some(Err(Problem::new(Code::BadRequest, detail)));
                 }
             };
-            match piece {
-                Ok(Some(piece)) if piece.len() as u64 > self.size - self.taken.min(self.size) => {
-                    return Some(Err(too_long(self.size)));
-                }
-                Ok(Some(piece)) => self.take(&piece).await?,
-                Ok(None) => return Some(Ok(())),
-                Err(error) => {
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                None => return Some(checksum.transpose()),
+                Some(Err(error)) => {
                     return Some(Err(Problem::new(Code::BadRequest, format!("the body ended early: {error}"))));
                 }
+            };
+            match frame.into_data() {
+                Ok(piece) if piece.len() as u64 > self.size - self.taken.min(self.size) => {
+                    return Some(Err(too_long(self.size)));
+                }
+                Ok(piece) => self.take(&piece).await?,
+                Err(frame) => checksum = frame.trailers_ref().and_then(checksum_of),
             }
         }
     }
@@ -158,6 +169,12 @@ impl Filling {
     }
 }
 
+fn checksum_of(trailers: &HeaderMap) -> Option<Result<Checksum, Problem>> {
+    let text = trailers.get(tus::CHECKSUM).map(HeaderValue::to_str)?.unwrap_or_default();
+    let bad = |error: tus::InvalidChecksum| Problem::new(Code::BadRequest, error.to_string());
+    Some(text.parse().map_err(bad))
+}
+
 impl Drop for Filling {
     fn drop(&mut self) {
         self.hand_over();
@@ -192,7 +209,7 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::{FutureExt as _, stream};
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
     use microtome_proto::Code;
 
     const PIECE_LEN: usize = 300_000;
@@ -206,7 +223,7 @@ mod tests {
     }
 
     /// All that comes, and how it ended: lent two buffers, and each again.
-    async fn all(buffers: &mut Buffers) -> (Vec<usize>, Vec<u8>, Option<Result<(), Problem>>) {
+    async fn all(buffers: &mut Buffers) -> (Vec<usize>, Vec<u8>, Option<Result<Option<Checksum>, Problem>>) {
         let (mut lens, mut bytes) = (Vec::new(), Vec::new());
         buffers.lend(Memory::default());
         buffers.lend(Memory::default());

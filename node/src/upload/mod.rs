@@ -3,6 +3,7 @@
 //! It owns the uploads under way and the rule that one writes at a time: the newest. An offset is told only for what is
 //! durable. It must never know HTTP: requests are `http`'s.
 
+mod checksum;
 mod complete;
 mod fill;
 mod receive;
@@ -11,6 +12,7 @@ mod tail;
 mod turns;
 mod writer;
 
+pub(crate) use checksum::Announced;
 pub(crate) use fill::{buffers, too_long};
 pub(crate) use tail::TAIL;
 
@@ -219,15 +221,17 @@ impl Upload {
     }
 
     /// Appends a request's body at `offset`, as it comes in `buffers`. Answers the new offset, of which all is durable; a
-    /// body that ends early leaves durable what came of it. With the last byte the upload becomes a copy.
+    /// body that ends early leaves durable what came of it, unless a checksum was announced. With the last byte the upload
+    /// becomes a copy.
     ///
     /// # Errors
-    /// `offset_mismatch` with nothing changed; `locked` where a newer request took over; `too_large`; `hash_mismatch`
-    /// with the upload ended; `no_space` and others where the disk fails.
+    /// `offset_mismatch` with nothing changed; `checksum_mismatch` likewise; `locked` where a newer request took over;
+    /// `too_large`; `hash_mismatch` with the upload ended; `no_space` and others where the disk fails.
     pub(crate) async fn append(
         self: &Arc<Self>,
         node: &Arc<Node>,
         offset: u64,
+        announced: Announced,
         buffers: Buffers,
     ) -> Result<u64, Problem> {
         if offset < self.durable() {
@@ -245,7 +249,7 @@ impl Upload {
         let State::Open(writer) = std::mem::replace(&mut *state, State::Unopened) else {
             return Err(Problem::new(Code::Internal, "the upload is not open"));
         };
-        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, buffers).await;
+        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, &announced, buffers).await;
         if let Some(writer) = writer {
             *state = State::Open(writer);
         }

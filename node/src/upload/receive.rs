@@ -1,30 +1,35 @@
-//! From buffers to the disk: while one is written and hashed the next one fills, and checkpoints run beside both.
+//! From buffers to the disk: while one is written and hashed the next one fills, and checkpoints run beside both. Bytes
+//! that came with a checksum are made durable only when it has turned out to be true.
 
 use super::{
-    CHECKPOINT_BYTES, Upload, disk_problem,
+    CHECKPOINT_BYTES, Upload,
+    checksum::{Announced, Sums},
+    disk_problem,
     fill::{Buffers, Came},
     taken_over,
     turns::Turn,
     writer::Writer,
 };
 use crate::{disk::direct::Memory, tasks::blocking};
-use microtome_proto::{Code, Problem};
+use microtome_proto::{Code, Problem, tus::Checksum};
 use std::{io, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-type Written = (Box<Writer>, Memory, io::Result<()>);
+type Written = (Pen, Memory, io::Result<()>);
 
 /// Receives a body until it ends, fails or is taken over. What came is durable when this returns, unless the disk
-/// failed: then there is no writer any more, and the upload has to be opened anew.
+/// failed, or the body has not the checksum that was announced: then there is no writer any more, and the upload has to
+/// be opened anew.
 pub(super) async fn receive(
     upload: &Arc<Upload>,
     turn: &Turn,
     stop: &CancellationToken,
     writer: Box<Writer>,
+    announced: &Announced,
     buffers: Buffers,
 ) -> (Option<Box<Writer>>, Result<(), Problem>) {
-    let mut sink = Sink::new(upload, writer, buffers);
+    let mut sink = Sink::new(upload, writer, announced, buffers);
     let received = loop {
         let came = tokio::select! {
             biased;
@@ -46,8 +51,13 @@ pub(super) async fn receive(
         }
     };
     turn.end();
+    if *announced != Announced::Nothing
+        && let Err(problem) = sink.check(announced, received.clone()).await
+    {
+        return (None, Err(problem));
+    }
     let (writer, finished) = sink.finish().await;
-    (writer, received.and(finished.map_err(|error| disk_problem(&error))))
+    (writer, received.map(drop).and(finished.map_err(|error| disk_problem(&error))))
 }
 
 fn failed(upload: &Upload, error: &io::Error) -> Problem {
@@ -64,11 +74,27 @@ fn disk_full() -> Problem {
     Problem::new(Code::NoSpace, detail)
 }
 
+/// What writes, and sums up what it has written of this request.
+struct Pen {
+    writer: Box<Writer>,
+    sums: Sums,
+}
+
+impl Pen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write(bytes)?;
+        self.sums.update(bytes);
+        Ok(())
+    }
+}
+
 struct Sink {
     upload: Arc<Upload>,
     buffers: Buffers,
+    /// Whether what is written may be made durable before the body has ended.
+    keeps: bool,
     /// At rest, or…
-    writer: Option<Box<Writer>>,
+    pen: Option<Pen>,
     /// …writing.
     writing: Option<JoinHandle<Written>>,
     /// A buffer was not written: what came after it is not wanted either.
@@ -78,39 +104,61 @@ struct Sink {
 
 impl Sink {
     /// Two buffers are lent: one is filled while the other is written.
-    fn new(upload: &Arc<Upload>, writer: Box<Writer>, buffers: Buffers) -> Self {
+    fn new(upload: &Arc<Upload>, writer: Box<Writer>, announced: &Announced, buffers: Buffers) -> Self {
         buffers.lend(Memory::default());
         buffers.lend(Memory::default());
-        let upload = Arc::clone(upload);
-        Self { upload, buffers, writer: Some(writer), writing: None, has_failed: false, syncing: None }
+        Self {
+            upload: Arc::clone(upload),
+            buffers,
+            keeps: *announced == Announced::Nothing,
+            pen: Some(Pen { writer, sums: Sums::new(announced) }),
+            writing: None,
+            has_failed: false,
+            syncing: None,
+        }
     }
 
     /// Has the first `len` bytes of a buffer written, once the one before is.
     async fn write(&mut self, mut buffer: Memory, len: usize) -> io::Result<()> {
-        let mut writer = self.rested().await?;
-        if writer.fresh_bytes() >= CHECKPOINT_BYTES {
+        let mut pen = self.rested().await?;
+        if self.keeps && pen.writer.fresh_bytes() >= CHECKPOINT_BYTES {
             self.synced().await?;
-            let checkpoint = writer.checkpoint(false);
+            let checkpoint = pen.writer.checkpoint(false);
             self.syncing = Some(spawn_blocking(move || checkpoint.commit()));
         }
         self.writing = Some(spawn_blocking(move || {
-            let written = writer.write(buffer.first(len));
-            (writer, buffer, written)
+            let written = pen.write(buffer.first(len));
+            (pen, buffer, written)
         }));
         Ok(())
     }
 
     /// The writer, once it has written, and its buffer is lent again. Where it could not the error is told once: what was
     /// written before can still be made durable.
-    async fn rested(&mut self) -> io::Result<Box<Writer>> {
+    async fn rested(&mut self) -> io::Result<Pen> {
         if let Some(writing) = self.writing.take() {
-            let (writer, buffer, written) = writing.await?;
-            self.writer = Some(writer);
+            let (pen, buffer, written) = writing.await?;
+            self.pen = Some(pen);
             self.has_failed |= written.is_err();
             written?;
             self.buffers.lend(buffer);
         }
-        self.writer.take().ok_or_else(|| io::Error::other("the writer failed before"))
+        self.pen.take().ok_or_else(|| io::Error::other("the writer failed before"))
+    }
+
+    /// Holds the bytes of a body against its checksum, be it announced or in the trailer that came. A body that did not end
+    /// well has none that could be true.
+    async fn check(
+        &mut self,
+        announced: &Announced,
+        received: Result<Option<Checksum>, Problem>,
+    ) -> Result<(), Problem> {
+        let pen = self.rested().await;
+        let trailer = received?;
+        let Pen { writer, sums } = pen.map_err(|error| failed(&self.upload, &error))?;
+        sums.check(announced, trailer)?;
+        self.pen = Some(Pen { writer, sums: Sums::new(&Announced::Nothing) });
+        Ok(())
     }
 
     /// Waits for the checkpoint under way.
@@ -136,13 +184,13 @@ impl Sink {
         if let Err(error) = self.synced().await {
             return (None, Err(error));
         }
-        let mut writer = match (rested, self.writer.take()) {
-            (Ok(writer), _) => writer,
-            (Err(error), writer) => {
+        let Pen { mut writer, .. } = match (rested, self.pen.take()) {
+            (Ok(pen), _) => pen,
+            (Err(error), pen) => {
                 written = written.and(Err(error));
                 // The disk was full, say: what was written before stays.
-                let Some(writer) = writer else { return (None, written) };
-                writer
+                let Some(pen) = pen else { return (None, written) };
+                pen
             }
         };
         let checkpoint = writer.checkpoint(true);

@@ -7,6 +7,7 @@
 mod drawn;
 mod support;
 
+mod checksums;
 mod clones;
 mod colours;
 mod full_disk;

@@ -231,7 +231,7 @@ async fn options_and_the_method_override_are_spoken() {
     let options = node.request("OPTIONS", &path).header("tus-resumable", "9").send().await.unwrap();
     assert_eq!(options.status(), StatusCode::NO_CONTENT);
     assert_eq!(options.headers()["tus-version"], "1.0.0");
-    assert_eq!(options.headers()["tus-extension"], "creation,termination");
+    assert_eq!(options.headers()["tus-extension"], microtome_proto::tus::EXTENSIONS);
     assert!(number(&options, "tus-max-size") > 0);
 
     let patched = node
