@@ -28,6 +28,8 @@ pub struct Config {
     pub secret: Option<String>,
     /// Bytes kept back for deletes and repairs; a part of the file system if left out.
     pub reserve_bytes: Option<u64>,
+    /// An upload that gets no bytes for so long ends and gives back its room; never, if left out.
+    pub uploads_expire_after: Option<Duration>,
     /// Runs carried out at once.
     pub runs_max: usize,
     /// Bytes a second that are read to find what the disk changed; 0 for none.
@@ -104,6 +106,7 @@ mod tests {
             labels: BTreeMap::new(),
             secret: Some("a secret of some length".to_owned()),
             reserve_bytes: None,
+            uploads_expire_after: None,
             runs_max: 2,
             scrub_bytes_per_s: 0,
             scrub_every: Duration::ZERO,

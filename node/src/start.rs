@@ -128,7 +128,7 @@ fn open(
         space,
         blobs,
         differs: AtomicBool::new(false),
-        uploads: Uploads::default(),
+        uploads: Uploads::new(config.uploads_expire_after),
         has_told: tokio::sync::RwLock::new(false),
         clones: Clones::default(),
         pixels,

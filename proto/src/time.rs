@@ -23,6 +23,18 @@ impl Timestamp {
         Self(jiff::Timestamp::now().as_millisecond())
     }
 
+    /// The same time `later` milliseconds later.
+    pub const fn plus_millis(self, later: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(later))
+    }
+
+    /// As HTTP writes dates, to the second (RFC 9110, 5.6.7).
+    pub fn to_http_date(self) -> String {
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        // Years beyond 9999 have no such form, and no place here.
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).unwrap_or_default()
+    }
+
     /// Milliseconds from `earlier` to here, 0 where `earlier` is later.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
@@ -62,5 +74,7 @@ mod tests {
         let json = serde_json::to_string(&time).unwrap();
         assert_eq!(json, "\"2023-11-14T22:13:20.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
+        assert_eq!(time.to_http_date(), "Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(time.plus_millis(5).as_millis(), 1_700_000_000_128);
     }
 }

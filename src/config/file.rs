@@ -75,6 +75,7 @@ pub(crate) struct Node {
     pub(crate) zone: Value<String>,
     pub(crate) labels: Value<BTreeMap<String, String>>,
     pub(crate) reserve: Value<Size>,
+    pub(crate) uploads_expire_after: Value<Span>,
     pub(crate) runs_max: Value<usize>,
     pub(crate) scrub_rate: Value<Size>,
     pub(crate) scrub_every: Value<Span>,

@@ -22,6 +22,8 @@ use std::{
 pub(crate) use text::parse_pair;
 use text::{FromText, comma_list};
 
+/// Whoever was interrupted before a weekend goes on after it.
+const UPLOADS_EXPIRE_AFTER: Duration = Duration::from_secs(3 * 86_400);
 /// A scrub reads 2.7 TB a day.
 const SCRUB_RATE: u64 = 32 << 20;
 const SCRUB_EVERY: Duration = Duration::from_secs(7 * 86_400);
@@ -88,7 +90,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 25] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -109,6 +111,7 @@ const VARIABLES: [&str; 24] = [
     "NODE_ZONE",
     "NODE_LABELS",
     "NODE_RESERVE",
+    "NODE_UPLOADS_EXPIRE_AFTER",
     "NODE_RUNS_MAX",
     "NODE_SCRUB_RATE",
     "NODE_SCRUB_EVERY",
@@ -238,6 +241,8 @@ impl Layers {
         let name = self.get(&node.name, flags.name.as_deref(), "NODE_NAME")?;
         let zone = self.get(&node.zone, flags.zone.as_deref(), "NODE_ZONE")?;
         let reserve = self.get(&node.reserve, None, "NODE_RESERVE")?;
+        let expire_after =
+            self.get_or(&node.uploads_expire_after, None, "NODE_UPLOADS_EXPIRE_AFTER", Span(UPLOADS_EXPIRE_AFTER))?;
         let runs_max = self.get_or(&node.runs_max, None, "NODE_RUNS_MAX", 2)?;
         let scrub_rate = self.get_or(&node.scrub_rate, None, "NODE_SCRUB_RATE", Size(SCRUB_RATE))?;
         let scrub_every = self.get_or(&node.scrub_every, None, "NODE_SCRUB_EVERY", Span(SCRUB_EVERY))?;
@@ -251,6 +256,7 @@ impl Layers {
             labels: self.labels(&flags.labels)?,
             secret: self.secret()?,
             reserve_bytes: reserve.map(|size: Setting<Size>| size.value.0),
+            uploads_expire_after: Some(expire_after.value.0).filter(|after| !after.is_zero()),
             runs_max: checks::runs_max(&runs_max)?,
             scrub_bytes_per_s: scrub_rate.value.0,
             scrub_every: scrub_every.value.0,

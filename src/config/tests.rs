@@ -94,6 +94,7 @@ fn without_a_word_everything_has_its_default() {
     let node = layers.node(&Flags::default()).unwrap();
     assert_eq!((node.listen.as_str(), node.runs_max), ("127.0.0.1:7500", 2));
     assert_eq!((node.scrub_bytes_per_s, node.scrub_every.as_secs()), (32 << 20, 604_800));
+    assert_eq!(node.uploads_expire_after.map(|after| after.as_secs()), Some(259_200));
     assert_eq!(node.coordinators, ["http://127.0.0.1:7400"]);
 }
 

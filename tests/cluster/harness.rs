@@ -99,6 +99,14 @@ impl Server {
         PROGRAM.clone_into(&mut self.words[0]);
     }
 
+    /// Fails where it was started and has ended by itself: what it should do nobody needs to wait for.
+    fn must_run(&self) {
+        let Some(child) = &self.child else { return };
+        let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        let has_ended = status.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+        assert!(!has_ended, "{} has ended", self.name);
+    }
+
     pub fn runs(&self) -> bool {
         self.child.is_some()
     }
@@ -186,7 +194,11 @@ impl Cluster {
         for node in self.nodes.iter().filter(|node| node.runs()) {
             // One that was killed and started again may still count as up from before.
             let health = format!("{}/healthz", node.url);
-            eventually(&format!("{} answers", node.name), || async { self.http.get(&health).send().await.ok() }).await;
+            eventually(&format!("{} answers", node.name), || async {
+                node.must_run();
+                self.http.get(&health).send().await.ok()
+            })
+            .await;
         }
         let up = |nodes: &[Node]| {
             nodes.iter().filter(|node| node.availability == microtome_proto::node::Availability::Up).count()

@@ -48,6 +48,38 @@ async fn a_plain_tus_client_uploads_in_pieces() {
     assert_eq!(cluster.get(&format!("{endpoint}/../materials/{id}/file").replace("uploads/../", "")).await, bytes);
 }
 
+/// The first bytes, or all of them, come with the creation, at any coordinator: they reach the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_may_come_with_the_creation() {
+    let cluster = Cluster::start(3, 1).await;
+    let bytes = noise(5_000_000, 3);
+    let create = |coordinator: &Server, body: &[u8]| {
+        let creation = cluster.http.post(format!("{}/v1/uploads", coordinator.url));
+        let typed = creation.header("Tus-Resumable", "1.0.0").header("Content-Type", "application/offset+octet-stream");
+        typed.header("Upload-Length", bytes.len()).body(body.to_vec())
+    };
+    let header = |answer: &reqwest::Response, name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    for (coordinator, len) in cluster.coordinators.iter().zip([bytes.len(), 1_234_567, 0]) {
+        let created = cluster.send(&create(coordinator, &bytes[..len])).await;
+        assert_eq!(created.status(), 201);
+        assert_eq!(header(&created, "upload-offset"), len.to_string());
+        let url = header(&created, "location");
+        assert!(url.starts_with(&cluster.nodes[0].url), "{url}");
+        if len < bytes.len() {
+            assert!(header(&created, "upload-expires").ends_with(" GMT"));
+            assert_eq!(cluster.patch(&url, len as u64, bytes[len..].to_vec()).await.status(), 204);
+        }
+        let material = cluster.wait_until_arrived(&url.rsplit('/').next().unwrap().parse().unwrap()).await;
+        assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
+    }
+    let summed =
+        create(&cluster.coordinators[0], &bytes).header("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=");
+    let refused = cluster.send(&summed).await;
+    assert_eq!(refused.status(), 460);
+    let url = header(&refused, "location");
+    assert_eq!(cluster.patch(&url, 0, bytes.clone()).await.status(), 204, "it can be sent once more");
+}
+
 /// The node is killed at 40 % of an upload. It comes back, offers no more than what is durable, and the client goes on
 /// from there; the hash is right.
 #[tokio::test(flavor = "multi_thread")]

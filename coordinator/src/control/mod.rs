@@ -6,7 +6,7 @@
 mod placing;
 pub(crate) mod protocol;
 
-pub(crate) use placing::NewMaterial;
+pub(crate) use placing::{Created, NewMaterial};
 
 use crate::{
     Config,

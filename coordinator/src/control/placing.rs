@@ -8,11 +8,13 @@ use crate::core::{
     tables::{MaterialRecord, Materials, Nodes, RequestRecord, Requests},
     view::{Typed as _, ViewError},
 };
+use axum::http::HeaderValue;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::Reserve,
     material::Origin,
     node::{Availability, Candidate},
+    tus,
 };
 use std::time::Duration;
 
@@ -33,6 +35,16 @@ pub(crate) struct NewMaterial {
     pub(crate) origin: Option<Origin>,
 }
 
+/// A material that was made.
+pub(crate) struct Created {
+    /// Its id.
+    pub(crate) id: MaterialId,
+    /// The same request had made it before.
+    pub(crate) existed: bool,
+    /// When its upload ends if nothing comes, as the node that receives it says in its header.
+    pub(crate) upload_expires: Option<HeaderValue>,
+}
+
 /// The node that an upload is assigned to.
 struct Assigned {
     node: NodeId,
@@ -41,8 +53,8 @@ struct Assigned {
 }
 
 impl Control {
-    /// Makes a material and reserves room for its upload. True: the same request had made it before.
-    pub(crate) async fn create(&self, new: NewMaterial) -> Result<(MaterialId, bool), Problem> {
+    /// Makes a material and reserves room for its upload.
+    pub(crate) async fn create(&self, new: NewMaterial) -> Result<Created, Problem> {
         let size = new.size;
         let (first, others) = match self.candidates(size)? {
             Ok(mut best) => (best.remove(0).node, best),
@@ -72,7 +84,7 @@ impl Control {
         let mut refusals = Vec::new();
         while let Some(assigned) = self.assigned(&material)? {
             let refusal = match self.reserve(&material, &assigned).await {
-                Ok(()) => return Ok((material, false)),
+                Ok(upload_expires) => return Ok(Created { id: material, existed: false, upload_expires }),
                 Err(refusal) => refusal,
             };
             tracing::warn!(%material, node = %assigned.node, %refusal, "a node did not take an upload");
@@ -95,12 +107,15 @@ impl Control {
 
     /// The caller repeats a request: its first answer was lost, maybe before the node was asked. A node that does not
     /// answer now may have most of the bytes, so the upload stays with it; one that has none of them is replaced.
-    async fn reserve_again(&self, material: MaterialId) -> Result<(MaterialId, bool), Problem> {
+    async fn reserve_again(&self, material: MaterialId) -> Result<Created, Problem> {
         let size = self.record(&material)?.size;
-        let (mut tried, mut refusals) = (Vec::new(), Vec::new());
+        let (mut tried, mut refusals, mut upload_expires) = (Vec::new(), Vec::new(), None);
         while let Some(assigned) = self.assigned(&material)? {
             match self.reserve(&material, &assigned).await {
-                Ok(()) => break,
+                Ok(expires) => {
+                    upload_expires = expires;
+                    break;
+                }
                 Err(refusal) if refusal.code != Code::NoSpace && self.may_have_bytes(&material, &assigned.node) => {
                     break;
                 }
@@ -114,7 +129,7 @@ impl Control {
                 None => return Err(told_by_all(size, &refusals)),
             }
         }
-        Ok((material, true))
+        Ok(Created { id: material, existed: true, upload_expires })
     }
 
     /// Whether a node that receives a material may be about to go on: it is not down, and told of bytes, or has told
@@ -160,7 +175,8 @@ impl Control {
         record.ok_or_else(|| Problem::new(Code::Gone, format!("{material} was deleted meanwhile")))
     }
 
-    async fn reserve(&self, material: &MaterialId, assigned: &Assigned) -> Result<(), Problem> {
+    /// Has a node reserve the room; answers when it takes it back if nothing comes.
+    async fn reserve(&self, material: &MaterialId, assigned: &Assigned) -> Result<Option<HeaderValue>, Problem> {
         let record = self.record(material)?;
         let reserve = Reserve {
             material: material.clone(),
@@ -182,7 +198,7 @@ impl Control {
         };
         let answer = request.json(&reserve).timeout(RESERVE_WITHIN).send().await.map_err(silent)?;
         if answer.status().is_success() {
-            return Ok(());
+            return Ok(answer.headers().get(tus::EXPIRES).cloned());
         }
         let status = answer.status();
         let told = answer.json::<Problem>().await;

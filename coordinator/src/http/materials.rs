@@ -1,7 +1,10 @@
 //! `/v1/materials`.
 
 use super::{App, Shared, check};
-use crate::{control::NewMaterial, core::command::Command};
+use crate::{
+    control::{Created, NewMaterial},
+    core::command::Command,
+};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, Uri, header},
@@ -41,8 +44,8 @@ pub(super) async fn create(
     if wanted.origin.is_some() {
         app.auth.check(&headers, &uri, Role::Server)?;
     }
-    let (material, existed) = app.create(&headers, wanted).await?;
-    let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
+    let (material, created) = app.create(&headers, wanted).await?;
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
     Ok((status, location, axum::Json(material)).into_response())
 }
@@ -80,12 +83,12 @@ impl App {
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 
-    /// Checks what is wanted, makes it, and shows it. True: the same request had made it before.
+    /// Checks what is wanted, makes it, and shows it.
     pub(super) async fn create(
         &self,
         headers: &HeaderMap,
         wanted: CreateMaterial,
-    ) -> Result<(Material, bool), Problem> {
+    ) -> Result<(Material, Created), Problem> {
         check::name("name", &wanted.name)?;
         check::size(wanted.size)?;
         let population = wanted.population.unwrap_or(self.config.population);
@@ -102,7 +105,7 @@ impl App {
             origin: wanted.origin,
         };
         self.group.linearize().await?;
-        let (id, existed) = self.control.create(new).await?;
-        Ok((self.material(&id).await?, existed))
+        let created = self.control.create(new).await?;
+        Ok((self.material(&created.id).await?, created))
     }
 }

@@ -97,7 +97,6 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
     let led = Router::new()
         .route("/v1/materials", get(materials::list).post(materials::create))
         .route("/v1/materials/{id}", get(materials::show).patch(materials::update).delete(materials::delete))
-        .route("/v1/uploads", post(uploads::create).layer(middleware::from_fn(uploads::speak_tus)))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/candidates", get(nodes::candidates))
         .route("/v1/nodes/{id}", get(nodes::show))
@@ -121,6 +120,9 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/iiif/{version}/{id}/{*rest}", get(data::iiif_rest))
         .route("/regions/{id}", get(data::material))
         .route_layer(lead.clone());
+    // Before the leader is asked: it is not for the bytes that may come along.
+    let tus = middleware::from_fn_with_state(Arc::clone(app), uploads::speak_tus);
+    let created = Router::new().route("/v1/uploads", post(uploads::create)).route_layer(lead.clone()).route_layer(tus);
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
     let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
     let users = Router::new()
@@ -128,6 +130,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/pipelines", get(runs::pipelines))
         .route("/v1/pipelines/{id}", get(runs::pipeline))
         .merge(led)
+        .merge(created)
         .merge(sent_on)
         .layer(middleware::from_fn(never_kept))
         .with_state(Arc::clone(app));

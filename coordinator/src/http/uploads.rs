@@ -1,19 +1,22 @@
-//! `/v1/uploads`: creation by tus 1.0. The bytes go to a node: `Location` tells which.
+//! `/v1/uploads`: creation by tus 1.0. The bytes go to a node: `Location` tells which. Where some come with the creation
+//! they are passed on there as they come.
 
-use super::{Shared, check::bad};
+use super::{App, Shared, check::bad};
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::{AppendHeaders, IntoResponse as _, Response},
 };
 use microtome_proto::{Code, Problem, material::CreateMaterial, tus};
 
 /// What an upload without a file name is called.
 const NAME_DEFAULT: &str = "upload";
 
-/// Middleware: refuses other versions of tus, and puts the version on each answer.
-pub(super) async fn speak_tus(request: Request, next: Next) -> Response {
+/// Middleware: refuses other versions of tus, puts the version on each answer, and passes on the bytes that come with a
+/// creation.
+pub(super) async fn speak_tus(State(app): Shared, request: Request, next: Next) -> Response {
     let spoken = request.headers().get(tus::RESUMABLE).is_some_and(|version| version == tus::VERSION);
     let wanted = request.headers().get(tus::METHOD_OVERRIDE).map(|method| method.as_bytes().to_ascii_uppercase());
     let mut response = match wanted.as_deref() {
@@ -21,6 +24,7 @@ pub(super) async fn speak_tus(request: Request, next: Next) -> Response {
         Some(method) if method != Method::POST.as_str().as_bytes() => {
             Problem::new(Code::MethodNotAllowed, "only POST and OPTIONS are served at /v1/uploads").into_response()
         }
+        _ if spoken && brings_bytes(&request) => create_with_bytes(&app, request, next).await,
         _ if spoken => next.run(request).await,
         _ => Problem::new(Code::TusVersion, "the request does not say 'Tus-Resumable: 1.0.0'").into_response(),
     };
@@ -28,6 +32,55 @@ pub(super) async fn speak_tus(request: Request, next: Next) -> Response {
     headers.insert(tus::RESUMABLE, HeaderValue::from_static(tus::VERSION));
     headers.insert(tus::TUS_VERSION, HeaderValue::from_static(tus::VERSION));
     response
+}
+
+fn brings_bytes(request: &Request) -> bool {
+    let media_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    media_type.eq_ignore_ascii_case(tus::PATCH_TYPE.as_bytes())
+}
+
+/// Makes the upload without its bytes, as the leader does, and sends them to the node that takes them. What the node says
+/// of them is the answer; where it does not say, the sender asks at `Location` how far it came.
+async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut headers = HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static(tus::PATCH_TYPE)),
+        (HeaderName::from_static(tus::RESUMABLE), HeaderValue::from_static(tus::VERSION)),
+        (HeaderName::from_static(tus::OFFSET), HeaderValue::from(0)),
+    ]);
+    headers.extend(parts.headers.get(header::AUTHORIZATION).cloned().map(|token| (header::AUTHORIZATION, token)));
+    // They are the body's, and the creation itself has none.
+    for name in [header::CONTENT_LENGTH, HeaderName::from_static(tus::CHECKSUM)] {
+        headers.extend(parts.headers.remove(&name).map(|value| (name, value)));
+    }
+    parts.headers.remove(header::CONTENT_TYPE);
+    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut created = next.run(Request::from_parts(parts, Body::empty())).await;
+    let Some(location) = created.headers().get(header::LOCATION).filter(|_| created.status() == StatusCode::CREATED)
+    else {
+        return created;
+    };
+    let location = location.clone();
+    let url = format!("{}{query}", location.to_str().unwrap_or_default());
+    let sent = app.group.peers().http().patch(url).headers(headers);
+    match sent.body(reqwest::Body::wrap_stream(body.into_data_stream())).send().await {
+        Ok(answer) if answer.status().is_success() => {
+            for name in [tus::OFFSET, tus::EXPIRES] {
+                if let Some(told) = answer.headers().get(name) {
+                    created.headers_mut().insert(name, told.clone());
+                }
+            }
+            created
+        }
+        Ok(answer) => match answer.json::<Problem>().await {
+            Ok(problem) => (AppendHeaders([(header::LOCATION, location)]), problem).into_response(),
+            Err(_) => created,
+        },
+        Err(error) => {
+            tracing::debug!(%error, "the bytes of a creation did not reach their node");
+            created
+        }
+    }
 }
 
 /// `OPTIONS /v1/uploads`.
@@ -43,11 +96,13 @@ pub(super) async fn options() -> Response {
 
 /// `POST /v1/uploads`.
 pub(super) async fn create(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
-    let (material, _) = app.create(&headers, wanted(&headers)?).await?;
+    let (material, created) = app.create(&headers, wanted(&headers)?).await?;
     let Some(url) = material.upload_url else {
         return Err(Problem::new(Code::Conflict, format!("the bytes of {} have arrived already", material.id)));
     };
-    Ok((StatusCode::CREATED, [(header::LOCATION, url)]).into_response())
+    let mut response = (StatusCode::CREATED, [(header::LOCATION, url)]).into_response();
+    response.headers_mut().extend(created.upload_expires.map(|at| (HeaderName::from_static(tus::EXPIRES), at)));
+    Ok(response)
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {

@@ -1,6 +1,6 @@
 //! What nodes and coordinators ask of a node: `/internal/v1`.
 
-use super::file;
+use super::{file, uploads::expires};
 use crate::{
     Node,
     blobs::{Blob, tree},
@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use futures_util::{StreamExt as _, stream};
 use microtome_proto::{Code, MaterialId, Problem, internal::Reserve};
@@ -22,10 +22,7 @@ use std::sync::Arc;
 const LEAVES_AT_ONCE: u64 = (1 << 20) / tree::LEAF_LEN;
 
 /// Room for an upload is promised.
-pub(super) async fn reserve(
-    State(node): State<Arc<Node>>,
-    Json(reserve): Json<Reserve>,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn reserve(State(node): State<Arc<Node>>, Json(reserve): Json<Reserve>) -> Result<Response, Problem> {
     if node.stop.is_cancelled() {
         return Err(Problem::new(Code::NotReady, "the node is stopping"));
     }
@@ -33,8 +30,11 @@ pub(super) async fn reserve(
     if !reserve.blake3.as_ref().is_none_or(is_hash) {
         return Err(Problem::new(Code::BadRequest, "'blake3' is not 64 hexadecimal digits"));
     }
-    let owner = Arc::clone(&node);
-    in_task(&node.tasks, async move { Uploads::reserve(&owner, reserve).await }).await.map(|()| StatusCode::NO_CONTENT)
+    let (owner, id) = (Arc::clone(&node), reserve.material.clone());
+    in_task(&node.tasks, async move { Uploads::reserve(&owner, reserve).await }).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    expires(&mut response, node.uploads.get(&id).and_then(|upload| upload.expires_at(&node)));
+    Ok(response)
 }
 
 /// All leaves of the hash tree.

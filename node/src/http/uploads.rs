@@ -1,4 +1,4 @@
-//! `/v1/uploads/{id}`: tus 1.0.0, core, checksum and termination. Creation is the coordinators'.
+//! `/v1/uploads/{id}`: tus 1.0.0, core, checksum, expiration and termination. Creation is the coordinators'.
 //!
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, Problem,
+    Code, Generation, MaterialId, Problem, Timestamp,
     tus::{self, InvalidChecksum},
 };
 use microtome_server::extract::Path;
@@ -87,10 +87,11 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
             let expected = upload.expected();
             let (size, name, media_type) = (expected.size, expected.name.clone(), expected.media_type.clone());
             let owner = Arc::clone(node);
+            let expires_at = upload.expires_at(node);
             match in_task(&node.tasks, async move { upload.offset(&owner).await }).await {
                 // It became a copy just now.
                 Err(problem) if problem.code == Code::Gone => None,
-                offset => Some((offset?, size, name, media_type)),
+                offset => Some((offset?, size, name, media_type, expires_at)),
             }
         }
         None => None,
@@ -98,14 +99,15 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
     let whole = || {
         let blob = node.blobs.get(id)?;
         let manifest = blob.manifest();
-        Some((manifest.size, manifest.size, manifest.name.clone(), manifest.media_type.clone()))
+        Some((manifest.size, manifest.size, manifest.name.clone(), manifest.media_type.clone(), None))
     };
-    let Some((offset, size, name, media_type)) = told.or_else(whole) else {
+    let Some((offset, size, name, media_type, expires_at)) = told.or_else(whole) else {
         return Ok(upload_elsewhere(node, id, uri).await);
     };
     let mut response = StatusCode::OK.into_response();
     set(&mut response, tus::OFFSET, HeaderValue::from(offset));
     set(&mut response, tus::LENGTH, HeaderValue::from(size));
+    expires(&mut response, expires_at.filter(|_| offset < size));
     let metadata = tus::format_metadata([("filename", name.as_str()), ("filetype", media_type.as_str())]);
     if let Ok(metadata) = HeaderValue::try_from(metadata) {
         set(&mut response, tus::METADATA, metadata);
@@ -126,7 +128,7 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     let announced = announced(headers)?;
     let Some(upload) = node.uploads.get(id) else {
         return match node.blobs.get(id) {
-            Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => Ok(appended(offset)),
+            Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => Ok(appended(offset, None)),
             Some(blob) => {
                 let stands = format!("the upload of {id} is complete, at {}", blob.len());
                 Err(Problem::new(Code::OffsetMismatch, stands))
@@ -139,10 +141,11 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
         return Err(upload::too_long(size));
     }
     let (filling, buffers) = upload::buffers(request.into_body(), offset, size);
-    let owner = Arc::clone(node);
+    let (owner, appended_to) = (Arc::clone(node), Arc::clone(&upload));
     let appending = in_task(&node.tasks, async move { upload.append(&owner, offset, announced, buffers).await });
     let ((), offset) = tokio::join!(filling.run(), appending);
-    offset.map(appended)
+    let offset = offset?;
+    Ok(appended(offset, appended_to.expires_at(node).filter(|_| offset < size)))
 }
 
 /// What the sender says of the request's bytes.
@@ -157,10 +160,18 @@ fn announced(headers: &HeaderMap) -> Result<Announced, Problem> {
     Ok(if has_one { Announced::InTrailer } else { Announced::Nothing })
 }
 
-fn appended(offset: u64) -> Response {
+fn appended(offset: u64, expires_at: Option<Timestamp>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     set(&mut response, tus::OFFSET, HeaderValue::from(offset));
+    expires(&mut response, expires_at);
     response
+}
+
+/// Says when an upload ends that gets no more bytes.
+pub(super) fn expires(response: &mut Response, at: Option<Timestamp>) {
+    if let Some(date) = at.and_then(|at| HeaderValue::try_from(at.to_http_date()).ok()) {
+        set(response, tus::EXPIRES, date);
+    }
 }
 
 /// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case.

@@ -19,6 +19,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// The name of the note in the folder.
@@ -135,6 +136,15 @@ impl Incoming {
     pub(crate) fn arrived_guess(&self) -> u64 {
         let leaves = std::fs::metadata(self.folder.join(LEAVES)).map_or(0, |meta| meta.len() / tree::LEAF_LEN);
         (leaves * tree::GROUP_LEN).min(self.expected.size)
+    }
+
+    /// For how long nothing has been written here, by the files' times.
+    pub(crate) fn untouched_for(&self) -> Duration {
+        let written = [NOTE, LEAVES, crate::upload::TAIL].iter().filter_map(|name| {
+            let meta = std::fs::metadata(self.folder.join(name)).ok()?;
+            meta.modified().ok()?.elapsed().ok()
+        });
+        written.min().unwrap_or_default()
     }
 
     fn write_note(&self) -> io::Result<()> {

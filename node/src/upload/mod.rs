@@ -5,6 +5,7 @@
 
 mod checksum;
 mod complete;
+mod expire;
 mod fill;
 mod receive;
 mod resume;
@@ -22,6 +23,7 @@ use crate::{
     incoming::{Expected, Incoming},
     tasks::blocking,
 };
+use expire::Idle;
 use fill::Buffers;
 use microtome_proto::{
     Code, Generation, MaterialId, Problem,
@@ -50,6 +52,8 @@ const TAKE_OVER_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     uploads: RwLock<HashMap<MaterialId, Arc<Upload>>>,
+    /// One that gets nothing for so long ends; never, where this is missing.
+    expire_after: Option<Duration>,
     /// Held while one is admitted: an order that comes twice makes one folder.
     admitting: tokio::sync::Mutex<()>,
 }
@@ -60,6 +64,7 @@ pub(crate) struct Upload {
     incoming: Incoming,
     promise: Promise,
     durable: AtomicU64,
+    idle: Idle,
     turns: Turns,
     state: tokio::sync::Mutex<State>,
 }
@@ -76,9 +81,18 @@ enum State {
 }
 
 impl Uploads {
+    /// None yet. One that gets nothing for `expire_after` ends.
+    pub(crate) fn new(expire_after: Option<Duration>) -> Self {
+        Self { expire_after, ..Self::default() }
+    }
+
     /// The upload of a material, while it is under way.
     pub(crate) fn get(&self, id: &MaterialId) -> Option<Arc<Upload>> {
         self.uploads.read().get(id).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Upload>> {
+        self.uploads.read().values().cloned().collect()
     }
 
     /// How far each is, for the heartbeat.
@@ -125,7 +139,8 @@ impl Uploads {
         let layout = node.layout.clone();
         let material = reserve.material.clone();
         let made = blocking(move || Incoming::create(&layout, Expected::upload(reserve))).await;
-        let upload = Arc::new(Upload::new(made.map_err(|error| disk_problem(&error))?, promise));
+        let made = made.map_err(|error| disk_problem(&error))?;
+        let upload = Arc::new(Upload::new(made, promise, Duration::ZERO));
         node.uploads.uploads.write().insert(material, Arc::clone(&upload));
         if upload.expected().size == 0 {
             upload.offset(node).await?;
@@ -133,16 +148,17 @@ impl Uploads {
         Ok(())
     }
 
-    /// Takes up what a former start left behind. In the background their offsets are proven, and those that had all
-    /// their bytes become copies.
+    /// Takes up what a former start left behind. In the background their offsets are proven, those that had all their
+    /// bytes become copies, and from then on those end that nobody goes on with.
     pub(crate) fn take_up(node: &Arc<Node>, left_behind: Vec<Incoming>) {
         for incoming in left_behind {
             let left = incoming.expected().size - incoming.arrived_guess();
             let promise = node.space.promise_again(left);
             let id = incoming.expected().material.clone();
-            node.uploads.uploads.write().insert(id, Arc::new(Upload::new(incoming, promise)));
+            let idle = incoming.untouched_for();
+            node.uploads.uploads.write().insert(id, Arc::new(Upload::new(incoming, promise, idle)));
         }
-        let all: Vec<_> = node.uploads.uploads.read().values().cloned().collect();
+        let all = node.uploads.all();
         let node = Arc::clone(node);
         node.tasks.clone().spawn(async move {
             for upload in all {
@@ -153,6 +169,7 @@ impl Uploads {
                     tracing::warn!(material = %upload.expected().material, %problem, "an upload cannot be taken up");
                 }
             }
+            expire::run(&node).await;
         });
     }
 
@@ -173,11 +190,13 @@ impl Uploads {
 }
 
 impl Upload {
-    fn new(incoming: Incoming, promise: Promise) -> Self {
+    /// One that nobody has touched for `idle`.
+    fn new(incoming: Incoming, promise: Promise, idle: Duration) -> Self {
         Self {
             incoming,
             promise,
             durable: AtomicU64::new(0),
+            idle: Idle::since(idle),
             turns: Turns::default(),
             state: tokio::sync::Mutex::new(State::Unopened),
         }
@@ -237,6 +256,7 @@ impl Upload {
         if offset < self.durable() {
             return Err(self.mismatch(offset, self.durable()));
         }
+        self.idle.end();
         let turn = self.turns.take(buffers.heard());
         let mut state = self.lock().await?;
         if turn.is_over() {
@@ -250,6 +270,7 @@ impl Upload {
             return Err(Problem::new(Code::Internal, "the upload is not open"));
         };
         let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, &announced, buffers).await;
+        self.idle.end();
         if let Some(writer) = writer {
             *state = State::Open(writer);
         }

@@ -10,6 +10,7 @@ mod support;
 mod checksums;
 mod clones;
 mod colours;
+mod expiry;
 mod full_disk;
 mod iiif;
 mod mending;

@@ -47,6 +47,7 @@ pub fn config(folder: &Path, coordinator: &str) -> Config {
         labels: BTreeMap::new(),
         secret: None,
         reserve_bytes: Some(0),
+        uploads_expire_after: None,
         runs_max: 1,
         scrub_bytes_per_s: 0,
         scrub_every: Duration::from_secs(86_400),
