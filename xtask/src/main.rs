@@ -6,6 +6,8 @@
 mod agree;
 mod iiif;
 mod python;
+mod servers;
+mod tus;
 
 use std::{
     env,
@@ -16,9 +18,10 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the IIIF validators, the page in
-                    a browser
+cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the IIIF validators, tus
+                    clients, the page in a browser
 cargo xtask iiif    the IIIF validators alone
+cargo xtask tus     the tus clients alone
 cargo xtask page    the page alone
 cargo xtask agree   the slide reader beside OpenSlide, at length: --only KIND, --regions N, --seed N narrow or widen it
 cargo xtask fix     formats, and applies what clippy can mend";
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let result = match chore.as_str() {
         "test" => packages().and_then(|()| rust()).and_then(|()| peers()).and_then(|()| page()),
         "iiif" => program().and_then(|()| iiif::check()),
+        "tus" => packages().and_then(|()| program()).and_then(|()| tus::check()),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
         "agree" => agree::all(&env::args().skip(2).collect::<Vec<_>>()),
         "fix" => fix(),
@@ -90,7 +94,8 @@ fn linted() -> Command {
 /// Other people's programs, beside ours.
 fn peers() -> Outcome {
     agree::short()?;
-    iiif::check()
+    iiif::check()?;
+    tus::check()
 }
 
 /// The program with its page; the Rust tests build it, too. With all crates at once their dependencies are the same.

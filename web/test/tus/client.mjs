@@ -1,0 +1,37 @@
+// tus-js-client as it comes from npm. Arguments: where it remembers its uploads, where to create them, the file, and how to
+// send it: "whole" in one request, "pieces" of 8 MiB, "at-once" with the creation, "break" off at 40 %, "resume". Prints the
+// upload's address last.
+
+import { createReadStream, statSync } from "node:fs";
+import { FileUrlStorage, Upload } from "tus-js-client";
+
+const [memory, endpoint, file, way] = process.argv.slice(2);
+const size = statSync(file).size;
+
+function end(error) {
+  if (error) console.error(error.message);
+  else console.log(upload.url);
+  process.exitCode = error ? 1 : 0;
+}
+
+const upload = new Upload(createReadStream(file), {
+  endpoint,
+  uploadSize: size,
+  metadata: { filename: "Präparat 7.svs", filetype: "image/tiff" },
+  chunkSize: way === "pieces" ? 8 << 20 : Infinity,
+  uploadDataDuringCreation: way === "at-once",
+  urlStorage: new FileUrlStorage(memory),
+  removeFingerprintOnSuccess: true,
+  retryDelays: [0, 200, 500, 1000, 2000, 3000],
+  onProgress(sent) {
+    // As when the process is killed: nothing is ended properly.
+    if (way !== "break" || sent < 0.4 * size) return;
+    end();
+    process.exit();
+  },
+  onSuccess: () => end(),
+  onError: end,
+});
+const former = await upload.findPreviousUploads();
+if (way === "resume") upload.resumeFromPreviousUpload(former[0]);
+upload.start();
