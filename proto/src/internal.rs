@@ -283,6 +283,9 @@ pub enum RunReport {
     },
 }
 
+/// The length of an upload whose sender tells it later. A node that does not know of such uploads has no room for it.
+pub const SIZE_DEFERRED: u64 = u64::MAX;
+
 /// The coordinator reserves room for an upload on a node before it names the node to the client. Idempotent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserve {
@@ -290,7 +293,7 @@ pub struct Reserve {
     pub material: MaterialId,
     /// The assignment's generation.
     pub generation: Generation,
-    /// Length in bytes.
+    /// Length in bytes, or [`SIZE_DEFERRED`].
     pub size: u64,
     /// The material's name.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use crate::{Generation, MaterialId, NodeId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// What a material's copies amount to just now. Derived, never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub struct Material {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// Whether its sender tells the length later, and has not yet: 0 is no length then.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub size_deferred: bool,
     /// Its media type, `application/octet-stream` where the sender named none.
     pub media_type: String,
     /// BLAKE3 of its bytes, 64 hexadecimal digits; absent until they have arrived.

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, str::FromStr};
 /// The version spoken.
 pub const VERSION: &str = "1.0.0";
 /// The extensions spoken.
-pub const EXTENSIONS: &str = "creation,creation-with-upload,expiration,checksum,checksum-trailer,termination";
+pub const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination";
 /// Media type of a PATCH's body.
 pub const PATCH_TYPE: &str = "application/offset+octet-stream";
 /// The header with the protocol's version, on every request and answer.
@@ -23,6 +24,8 @@ pub const MAX_SIZE: &str = "tus-max-size";
 pub const OFFSET: &str = "upload-offset";
 /// The header with the upload's whole length in bytes.
 pub const LENGTH: &str = "upload-length";
+/// The header that says that the length is told later.
+pub const DEFER_LENGTH: &str = "upload-defer-length";
 /// The header that tells when an upload that gets no more bytes ends.
 pub const EXPIRES: &str = "upload-expires";
 /// The header with the upload's metadata.

@@ -59,7 +59,7 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
         vec![
             Cell::new(&material.id),
             Cell::new(&material.name),
-            Cell::new(size(material.size)),
+            Cell::new(shown_size(material)),
             state(&material.state),
             Cell::new(copies(material)),
             Cell::new(time(material.created_at)),
@@ -67,6 +67,10 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
     };
     let rows = materials.iter().map(row).collect();
     context.terminal.table(&["ID", "NAME", "SIZE", "STATE", "COPIES", "CREATED"], rows, &[2, 4])
+}
+
+fn shown_size(material: &Material) -> String {
+    if material.size_deferred { "not known yet".to_owned() } else { size(material.size) }
 }
 
 /// Shows a material.
@@ -78,7 +82,13 @@ pub(crate) async fn show(context: &Context, options: Show) -> anyhow::Result<()>
     let mut pairs = vec![
         ("id", material.id.to_string()),
         ("name", material.name.clone()),
-        ("size", format!("{} ({} bytes)", size(material.size), material.size)),
+        (
+            "size",
+            match material.size_deferred {
+                true => shown_size(&material),
+                false => format!("{} ({} bytes)", size(material.size), material.size),
+            },
+        ),
         ("media type", material.media_type.clone()),
         ("state", name_of(&material.state)),
         ("copies", format!("{} of {} wanted", material.population_live, material.population)),

@@ -26,6 +26,11 @@ export function bytes(value: number): string {
   return `${short(scaled)} ${units[unit]}`;
 }
 
+/** A material's length, where its sender has told it. */
+export function fileSize(material: { size: number; size_deferred?: boolean }): string {
+  return material.size_deferred ? "size not known yet" : bytes(material.size);
+}
+
 /** A share of one: 34.2 %, <0.1 %. */
 export function percent(share: number, digits = 0): string {
   const least = 10 ** -digits;

@@ -52,7 +52,7 @@ pub fn check() -> Outcome {
         command
     };
     let mut clients =
-        vec![Client { name: "tus-js-client", command: &javascript, ways: &["whole", "pieces", "at-once"] }];
+        vec![Client { name: "tus-js-client", command: &javascript, ways: &["whole", "pieces", "at-once", "stream"] }];
     if tuspy.is_some() {
         clients.push(Client { name: "tuspy", command: &in_python, ways: &["whole", "pieces", "sums"] });
     } else {

@@ -151,6 +151,7 @@ pub(crate) fn receiving(size: usize, upload_url: &str) -> Material {
         id: id(),
         name: "slide.svs".to_owned(),
         size: size as u64,
+        size_deferred: false,
         media_type: "image/tiff".to_owned(),
         blake3: None,
         state: MaterialState::Receiving,

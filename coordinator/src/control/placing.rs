@@ -11,7 +11,7 @@ use crate::core::{
 use axum::http::HeaderValue;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
-    internal::Reserve,
+    internal::{Reserve, SIZE_DEFERRED},
     material::Origin,
     node::{Availability, Candidate},
     tus,
@@ -29,6 +29,7 @@ pub(crate) struct NewMaterial {
     pub(crate) request: Option<String>,
     pub(crate) name: String,
     pub(crate) size: u64,
+    pub(crate) size_deferred: bool,
     pub(crate) media_type: String,
     pub(crate) blake3: Option<String>,
     pub(crate) population: u32,
@@ -55,7 +56,8 @@ struct Assigned {
 impl Control {
     /// Makes a material and reserves room for its upload.
     pub(crate) async fn create(&self, new: NewMaterial) -> Result<Created, Problem> {
-        let size = new.size;
+        // What has no size yet has some bytes.
+        let size = new.size.max(u64::from(new.size_deferred));
         let (first, others) = match self.candidates(size)? {
             Ok(mut best) => (best.remove(0).node, best),
             // A request that is repeated needs no candidate, only a name for one.
@@ -68,7 +70,8 @@ impl Control {
         let command = Command::CreateMaterial {
             request: new.request,
             name: new.name,
-            size,
+            size: new.size,
+            size_deferred: new.size_deferred,
             media_type: new.media_type,
             blake3: new.blake3,
             population: new.population,
@@ -181,7 +184,7 @@ impl Control {
         let reserve = Reserve {
             material: material.clone(),
             generation: assigned.generation,
-            size: record.size,
+            size: if record.lacks_size() { SIZE_DEFERRED } else { record.size },
             name: record.name,
             media_type: record.media_type,
             blake3: record.announced,

@@ -8,7 +8,7 @@ use microtome_proto::{
     node::Scheduling, protocol, run::Output,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Not};
 
 /// A command and when it was proposed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +89,9 @@ pub enum Command {
         name: String,
         /// Bytes.
         size: u64,
+        /// Whether its sender tells later how many: the first copy does.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        size_deferred: bool,
         /// Its media type.
         media_type: String,
         /// The announced hash.
@@ -254,7 +257,8 @@ impl Command {
     /// another meaning, would come to another state.
     pub fn protocol(&self) -> u32 {
         match self {
-            Self::RemoveNode { .. }
+            Self::CreateMaterial { size_deferred: true, .. }
+            | Self::RemoveNode { .. }
             | Self::Rebalance { .. }
             | Self::MoveReplica { .. }
             | Self::ReplicaDamaged { .. } => 2,

@@ -10,13 +10,14 @@
 use super::{keys, view::Table};
 use microtome_proto::{
     ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
+    limits::MATERIAL_SIZE_MAX,
     material::{Origin, ReplicaState},
     node::{Lifecycle, Scheduling},
     protocol,
     run::{Output, RunState},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Not};
 
 /// The cluster's identity, the counters behind all ids, and sums over everything. One record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,8 +123,11 @@ pub struct MaterialRecord {
     pub sequence: u64,
     /// Its name.
     pub name: String,
-    /// Bytes.
+    /// Bytes; 0 while [`lacks_size`](Self::lacks_size).
     pub size: u64,
+    /// Whether its sender told only later how many.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub size_deferred: bool,
     /// Its media type.
     pub media_type: String,
     /// The hash that its sender announced.
@@ -151,6 +155,16 @@ pub struct MaterialRecord {
 }
 
 impl MaterialRecord {
+    /// Whether it is not known yet how many bytes it has: what its first copy has then.
+    pub fn lacks_size(&self) -> bool {
+        self.size_deferred && self.blake3.is_none()
+    }
+
+    /// Whether a copy of so many bytes may be one of it.
+    pub(crate) fn may_have(&self, size: u64) -> bool {
+        size == self.size || (self.lacks_size() && size <= MATERIAL_SIZE_MAX)
+    }
+
     /// Its copy on a node.
     pub fn replica(&self, node: &NodeId) -> Option<&ReplicaRecord> {
         self.replicas.iter().find(|replica| replica.node == *node)

@@ -44,7 +44,7 @@ pub(super) async fn create(
     if wanted.origin.is_some() {
         app.auth.check(&headers, &uri, Role::Server)?;
     }
-    let (material, created) = app.create(&headers, wanted).await?;
+    let (material, created) = app.create(&headers, wanted, false).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
     Ok((status, location, axum::Json(material)).into_response())
@@ -83,11 +83,12 @@ impl App {
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 
-    /// Checks what is wanted, makes it, and shows it.
+    /// Checks what is wanted, makes it, and shows it. Where the size is deferred the sender tells it later, to the node.
     pub(super) async fn create(
         &self,
         headers: &HeaderMap,
         wanted: CreateMaterial,
+        size_deferred: bool,
     ) -> Result<(Material, Created), Problem> {
         check::name("name", &wanted.name)?;
         check::size(wanted.size)?;
@@ -99,6 +100,7 @@ impl App {
             request: check::idempotency_key(headers)?,
             name: wanted.name,
             size: wanted.size,
+            size_deferred,
             media_type,
             blake3: wanted.blake3.as_deref().map(check::blake3).transpose()?,
             population,

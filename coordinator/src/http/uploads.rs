@@ -96,7 +96,7 @@ pub(super) async fn options() -> Response {
 
 /// `POST /v1/uploads`.
 pub(super) async fn create(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
-    let (material, created) = app.create(&headers, wanted(&headers)?).await?;
+    let (material, created) = app.create(&headers, wanted(&headers)?, is_deferred(&headers)).await?;
     let Some(url) = material.upload_url else {
         return Err(Problem::new(Code::Conflict, format!("the bytes of {} have arrived already", material.id)));
     };
@@ -105,13 +105,21 @@ pub(super) async fn create(State(app): Shared, headers: HeaderMap) -> Result<Res
     Ok(response)
 }
 
+fn is_deferred(headers: &HeaderMap) -> bool {
+    headers.contains_key(tus::DEFER_LENGTH)
+}
+
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if headers.contains_key("upload-defer-length") {
-        return Err(bad("Upload-Defer-Length is not supported: send Upload-Length"));
-    }
-    let length = text(tus::LENGTH).ok_or_else(|| bad("Upload-Length is missing"))?;
-    let size = length.parse().map_err(|_| bad(format!("Upload-Length is '{length}': it must be a number of bytes")))?;
+    let size = match (text(tus::LENGTH), text(tus::DEFER_LENGTH)) {
+        (Some(length), None) => {
+            length.parse().map_err(|_| bad(format!("Upload-Length is '{length}': it must be a number of bytes")))?
+        }
+        (None, Some("1")) => 0,
+        (None, Some(other)) => return Err(bad(format!("Upload-Defer-Length is '{other}': it can be 1 only"))),
+        (None, None) => return Err(bad("Upload-Length is missing, and Upload-Defer-Length, too")),
+        (Some(_), Some(_)) => return Err(bad("Upload-Length is there, and Upload-Defer-Length, too")),
+    };
     let metadata = tus::parse_metadata(text(tus::METADATA).unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
     let value = |key: &str| metadata.get(key).filter(|value| !value.is_empty()).cloned();
     let population = value("population").map(|text| {
@@ -145,10 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_needed() {
-        for headers in [&[][..], &[("upload-length", "-1")], &[("upload-length", "x")], &[("upload-defer-length", "1")]]
-        {
+    fn a_length_is_needed_or_that_it_comes_later() {
+        let (length, deferred) = (("upload-length", "7"), ("upload-defer-length", "1"));
+        for headers in [&[][..], &[("upload-length", "-1")], &[("upload-length", "x")], &[length, deferred]] {
             assert_eq!(read(headers).unwrap_err().code, Code::BadRequest);
         }
+        assert_eq!(read(&[("upload-defer-length", "2")]).unwrap_err().code, Code::BadRequest);
+        assert_eq!(read(&[deferred]).unwrap().size, 0);
     }
 }

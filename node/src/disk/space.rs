@@ -142,6 +142,12 @@ impl Space {
     /// # Errors
     /// [`NoSpace`]; nothing is promised then.
     pub(crate) fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise, NoSpace> {
+        self.take(bytes)?;
+        Ok(Promise { space: Arc::clone(self), left: Mutex::new(bytes) })
+    }
+
+    /// Counts `bytes` as promised, if there is room for them.
+    fn take(&self, bytes: u64) -> Result<(), NoSpace> {
         let mut promised = self.promised.lock();
         let free = self.look().map_err(|error| NoSpace::Unknown(self.folder.clone(), error))?.free;
         let room = free.saturating_sub(self.reserve).saturating_sub(*promised);
@@ -150,7 +156,7 @@ impl Space {
             return Err(NoSpace::Full { wanted: bytes, room, free, promised, reserve });
         }
         *promised = promised.saturating_add(bytes);
-        Ok(Promise { space: Arc::clone(self), left: Mutex::new(bytes) })
+        Ok(())
     }
 
     /// Promises `bytes` again that had been promised before the node was started anew.
@@ -172,6 +178,23 @@ impl Promise {
     /// Where the bytes are promised.
     pub(crate) fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Promises more, until `left` bytes can still be written.
+    ///
+    /// # Errors
+    /// [`NoSpace`]; nothing more is promised then.
+    pub(crate) fn raise_to(&self, left: u64) -> Result<(), NoSpace> {
+        let mut own = self.left.lock();
+        self.space.take(left.saturating_sub(*own))?;
+        *own = left.max(*own);
+        Ok(())
+    }
+
+    /// `bytes` of the promised ones have been written.
+    pub(crate) fn spend(&self, bytes: u64) {
+        let left = self.left.lock().saturating_sub(bytes);
+        self.set_left(left);
     }
 
     /// Of the promised bytes only `left` are still to be written.
@@ -201,6 +224,13 @@ mod tests {
         let first = space.promise(free / 2).unwrap();
         assert!(matches!(space.promise(free / 4 * 3), Err(NoSpace::Full { .. })));
         first.set_left(100);
+        assert_eq!(space.promised(), 100);
+        first.raise_to(50).unwrap();
+        assert_eq!(space.promised(), 100);
+        first.raise_to(130).unwrap();
+        assert!(first.raise_to(u64::MAX).is_err());
+        assert_eq!(space.promised(), 130);
+        first.spend(30);
         assert_eq!(space.promised(), 100);
         drop(first);
         assert_eq!(space.promised(), 0);

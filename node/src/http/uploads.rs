@@ -7,7 +7,7 @@ use super::elsewhere::upload_elsewhere;
 use crate::{
     Node,
     tasks::in_task,
-    upload::{self, Announced, Uploads, disk_problem},
+    upload::{self, Announced, Said, Uploads, disk_problem},
 };
 use axum::{
     extract::{Request, State},
@@ -85,7 +85,8 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
     let told = match node.uploads.get(id) {
         Some(upload) => {
             let expected = upload.expected();
-            let (size, name, media_type) = (expected.size, expected.name.clone(), expected.media_type.clone());
+            let (name, media_type) = (expected.name.clone(), expected.media_type.clone());
+            let size = (!upload.lacks_size()).then(|| upload.size());
             let owner = Arc::clone(node);
             let expires_at = upload.expires_at(node);
             match in_task(&node.tasks, async move { upload.offset(&owner).await }).await {
@@ -99,15 +100,18 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
     let whole = || {
         let blob = node.blobs.get(id)?;
         let manifest = blob.manifest();
-        Some((manifest.size, manifest.size, manifest.name.clone(), manifest.media_type.clone(), None))
+        Some((manifest.size, Some(manifest.size), manifest.name.clone(), manifest.media_type.clone(), None))
     };
     let Some((offset, size, name, media_type, expires_at)) = told.or_else(whole) else {
         return Ok(upload_elsewhere(node, id, uri).await);
     };
     let mut response = StatusCode::OK.into_response();
     set(&mut response, tus::OFFSET, HeaderValue::from(offset));
-    set(&mut response, tus::LENGTH, HeaderValue::from(size));
-    expires(&mut response, expires_at.filter(|_| offset < size));
+    match size {
+        Some(size) => set(&mut response, tus::LENGTH, HeaderValue::from(size)),
+        None => set(&mut response, tus::DEFER_LENGTH, HeaderValue::from(1)),
+    }
+    expires(&mut response, expires_at.filter(|_| size != Some(offset)));
     let metadata = tus::format_metadata([("filename", name.as_str()), ("filetype", media_type.as_str())]);
     if let Ok(metadata) = HeaderValue::try_from(metadata) {
         set(&mut response, tus::METADATA, metadata);
@@ -136,16 +140,18 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
             None => Ok(upload_elsewhere(node, id, request.uri()).await),
         };
     };
-    let size = upload.expected().size;
+    let told = number(headers, tus::LENGTH)?;
+    let size = told.unwrap_or_else(|| upload.size());
     if length.is_some_and(|length| offset.saturating_add(length) > size) {
         return Err(upload::too_long(size));
     }
     let (filling, buffers) = upload::buffers(request.into_body(), offset, size);
+    let said = Said { offset, size: told, announced };
     let (owner, appended_to) = (Arc::clone(node), Arc::clone(&upload));
-    let appending = in_task(&node.tasks, async move { upload.append(&owner, offset, announced, buffers).await });
+    let appending = in_task(&node.tasks, async move { upload.append(&owner, said, buffers).await });
     let ((), offset) = tokio::join!(filling.run(), appending);
     let offset = offset?;
-    Ok(appended(offset, appended_to.expires_at(node).filter(|_| offset < size)))
+    Ok(appended(offset, appended_to.expires_at(node).filter(|_| offset < appended_to.size())))
 }
 
 /// What the sender says of the request's bytes.

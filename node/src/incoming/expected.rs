@@ -1,8 +1,13 @@
 //! The note in an incoming folder.
 
 use crate::blobs::parse_hash;
-use microtome_proto::{Generation, MaterialId, Timestamp, internal::Reserve};
+use microtome_proto::{
+    Generation, MaterialId, Timestamp,
+    internal::{Reserve, SIZE_DEFERRED},
+    limits::MATERIAL_SIZE_MAX,
+};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 const VERSION: u32 = 1;
 
@@ -26,8 +31,11 @@ pub(crate) struct Expected {
     pub(crate) material: MaterialId,
     /// The assignment's generation.
     pub(crate) generation: Generation,
-    /// Length in bytes.
+    /// Length in bytes; the largest that there is, where it is not known yet.
     pub(crate) size: u64,
+    /// Whether the sender tells the length later.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) size_deferred: bool,
     /// The material's name.
     pub(crate) name: String,
     /// Its media type.
@@ -42,12 +50,14 @@ pub(crate) struct Expected {
 impl Expected {
     /// An upload, as the coordinator reserves it.
     pub(crate) fn upload(reserve: Reserve) -> Self {
+        let size_deferred = reserve.size == SIZE_DEFERRED;
         Self {
             version: VERSION,
             way: Way::Upload,
             material: reserve.material,
             generation: reserve.generation,
-            size: reserve.size,
+            size: if size_deferred { MATERIAL_SIZE_MAX } else { reserve.size },
+            size_deferred,
             name: reserve.name,
             media_type: reserve.media_type,
             blake3: reserve.blake3,
@@ -58,6 +68,11 @@ impl Expected {
     /// A clone, as the coordinator orders it: the same particulars, and the hash is known.
     pub(crate) fn clone_of(reserve: Reserve) -> Self {
         Self { way: Way::Clone, ..Self::upload(reserve) }
+    }
+
+    /// The same, once its sender has told the length.
+    pub(super) fn of_size(&self, size: u64) -> Self {
+        Self { size, size_deferred: false, ..self.clone() }
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {

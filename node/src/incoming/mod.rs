@@ -18,7 +18,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Incoming {
     layout: Layout,
     folder: PathBuf,
     expected: Expected,
+    /// The length that its sender told later.
+    told: OnceLock<u64>,
 }
 
 impl Incoming {
@@ -38,8 +40,8 @@ impl Incoming {
     pub(crate) fn create(layout: &Layout, expected: Expected) -> io::Result<Self> {
         let folder = layout.incoming_of(&expected.material);
         disk::create_folder(&folder)?;
-        let incoming = Self { layout: layout.clone(), folder, expected };
-        incoming.write_note()?;
+        let incoming = Self { layout: layout.clone(), folder, expected, told: OnceLock::new() };
+        incoming.write_note(&incoming.expected)?;
         Ok(incoming)
     }
 
@@ -50,7 +52,7 @@ impl Incoming {
         if expected.material != *id {
             return Err(format!("its note speaks of {}", expected.material));
         }
-        Ok(Self { layout: layout.clone(), folder, expected })
+        Ok(Self { layout: layout.clone(), folder, expected, told: OnceLock::new() })
     }
 
     /// What a former start left behind: folders that can be gone on with. A folder that was being made when the node
@@ -80,14 +82,32 @@ impl Incoming {
         &self.expected
     }
 
+    /// Bytes that it will have, or at most may have while it [lacks its size](Self::lacks_size).
+    pub(crate) fn size(&self) -> u64 {
+        self.told.get().copied().unwrap_or(self.expected.size)
+    }
+
+    /// Whether its sender has not told yet how many bytes it has.
+    pub(crate) fn lacks_size(&self) -> bool {
+        self.expected.size_deferred && self.told.get().is_none()
+    }
+
+    /// Its sender tells how many bytes it has, once and for all; durable when this returns. Blocks.
+    pub(crate) fn tell_size(&self, size: u64) -> io::Result<()> {
+        self.write_note(&self.expected.of_size(size))?;
+        let _ = self.told.set(size);
+        Ok(())
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The same folder under another assignment, durably. Blocks.
     pub(crate) fn reassigned(&self, expected: Expected) -> io::Result<Self> {
-        let incoming = Self { layout: self.layout.clone(), folder: self.folder.clone(), expected };
-        incoming.write_note()?;
+        let (layout, folder) = (self.layout.clone(), self.folder.clone());
+        let incoming = Self { layout, folder, expected, told: OnceLock::new() };
+        incoming.write_note(&incoming.expected)?;
         Ok(incoming)
     }
 
@@ -111,7 +131,7 @@ impl Incoming {
             version: MANIFEST_VERSION,
             material: expected.material.clone(),
             generation: expected.generation,
-            size: expected.size,
+            size: self.size(),
             blake3,
             name: expected.name.clone(),
             media_type: expected.media_type.clone(),
@@ -135,7 +155,7 @@ impl Incoming {
     /// How much has surely arrived of an upload, going by its leaves: they are written last. A guess, to be proven.
     pub(crate) fn arrived_guess(&self) -> u64 {
         let leaves = std::fs::metadata(self.folder.join(LEAVES)).map_or(0, |meta| meta.len() / tree::LEAF_LEN);
-        (leaves * tree::GROUP_LEN).min(self.expected.size)
+        (leaves * tree::GROUP_LEN).min(self.size())
     }
 
     /// For how long nothing has been written here, by the files' times.
@@ -147,8 +167,8 @@ impl Incoming {
         written.min().unwrap_or_default()
     }
 
-    fn write_note(&self) -> io::Result<()> {
-        let json = serde_json::to_vec_pretty(&self.expected).map_err(io::Error::other)?;
+    fn write_note(&self, expected: &Expected) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(expected).map_err(io::Error::other)?;
         disk::write(&self.folder.join(NOTE), &json)
     }
 }

@@ -39,7 +39,7 @@ impl Upload {
             Ok(Whole::Copy { blake3 })
         });
         let expected = self.expected();
-        let (id, generation, size) = (expected.material.clone(), expected.generation, expected.size);
+        let (id, generation, size) = (expected.material.clone(), expected.generation, self.size());
         match whole.await.map_err(|error| disk_problem(&error))? {
             Whole::Copy { blake3 } => {
                 *state = State::Ended;

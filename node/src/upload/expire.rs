@@ -71,7 +71,8 @@ impl Upload {
         let offset = writer.offset();
         self.clear(node, &mut state).await.map_err(|error| disk_problem(&error))?;
         let expected = self.expected();
-        let reason = format!("nothing came for {} s, after {offset} of {} bytes", after.as_secs(), expected.size);
+        let of = if self.lacks_size() { String::new() } else { format!("of {} ", self.size()) };
+        let reason = format!("nothing came for {} s, after {offset} {of}bytes", after.as_secs());
         tracing::info!(material = %expected.material, reason, "an upload has expired");
         drop(node.report(expected.material.clone(), ReplicaReport::Failed { generation: expected.generation, reason }));
         Ok(())

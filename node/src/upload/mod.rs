@@ -19,7 +19,7 @@ pub(crate) use tail::TAIL;
 
 use crate::{
     Node,
-    disk::Promise,
+    disk::{NoSpace, Promise},
     incoming::{Expected, Incoming},
     tasks::blocking,
 };
@@ -27,7 +27,8 @@ use expire::Idle;
 use fill::Buffers;
 use microtome_proto::{
     Code, Generation, MaterialId, Problem,
-    internal::{self, Reserve},
+    internal::{self, Reserve, SIZE_DEFERRED},
+    limits::MATERIAL_SIZE_MAX,
 };
 use parking_lot::RwLock;
 use std::{
@@ -67,6 +68,17 @@ pub(crate) struct Upload {
     idle: Idle,
     turns: Turns,
     state: tokio::sync::Mutex<State>,
+}
+
+/// What a sender says of the bytes that it sends.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Where they belong.
+    pub(crate) offset: u64,
+    /// How many the upload has in the end, where that is told now.
+    pub(crate) size: Option<u64>,
+    /// Their checksum.
+    pub(crate) announced: Announced,
 }
 
 /// Held by whoever changes the upload.
@@ -116,7 +128,9 @@ impl Uploads {
         }
         if let Some(upload) = node.uploads.get(&reserve.material) {
             let expected = upload.expected();
-            if (expected.generation, expected.size) == (reserve.generation, reserve.size) {
+            // One that had to be told its size may know it by now.
+            let same_size = expected.size == reserve.size || reserve.size == SIZE_DEFERRED;
+            if expected.generation == reserve.generation && same_size {
                 return Ok(());
             }
             if expected.generation >= reserve.generation {
@@ -134,15 +148,15 @@ impl Uploads {
             )
         })?;
         Self::end(node, &reserve.material, reserve.generation).await.map_err(|error| disk_problem(&error))?;
-        let promise =
-            node.space.promise(reserve.size).map_err(|error| Problem::new(Code::NoSpace, error.to_string()))?;
+        let size = if reserve.size == SIZE_DEFERRED { 0 } else { reserve.size };
+        let promise = node.space.promise(size).map_err(|error| no_space(&error))?;
         let layout = node.layout.clone();
         let material = reserve.material.clone();
         let made = blocking(move || Incoming::create(&layout, Expected::upload(reserve))).await;
         let made = made.map_err(|error| disk_problem(&error))?;
         let upload = Arc::new(Upload::new(made, promise, Duration::ZERO));
         node.uploads.uploads.write().insert(material, Arc::clone(&upload));
-        if upload.expected().size == 0 {
+        if upload.size() == 0 {
             upload.offset(node).await?;
         }
         Ok(())
@@ -152,7 +166,7 @@ impl Uploads {
     /// bytes become copies, and from then on those end that nobody goes on with.
     pub(crate) fn take_up(node: &Arc<Node>, left_behind: Vec<Incoming>) {
         for incoming in left_behind {
-            let left = incoming.expected().size - incoming.arrived_guess();
+            let left = if incoming.lacks_size() { 0 } else { incoming.size() - incoming.arrived_guess() };
             let promise = node.space.promise_again(left);
             let id = incoming.expected().material.clone();
             let idle = incoming.untouched_for();
@@ -207,14 +221,28 @@ impl Upload {
         self.incoming.expected()
     }
 
+    /// Bytes that it will have, or at most may have while it [lacks its size](Self::lacks_size).
+    pub(crate) fn size(&self) -> u64 {
+        self.incoming.size()
+    }
+
+    /// Whether its sender tells later how many bytes it has.
+    pub(crate) fn lacks_size(&self) -> bool {
+        self.incoming.lacks_size()
+    }
+
     /// Bytes known to be durable.
     fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
 
     fn set_durable(&self, offset: u64) {
-        self.durable.store(offset, Ordering::Release);
-        self.promise.set_left(self.expected().size - offset.min(self.expected().size));
+        let before = self.durable.swap(offset, Ordering::AcqRel);
+        if self.lacks_size() {
+            self.promise.spend(offset.saturating_sub(before));
+        } else {
+            self.promise.set_left(self.size().saturating_sub(offset));
+        }
     }
 
     /// Where the sender goes on: the durable bytes. A writer that still receives is left alone; one that has fallen
@@ -239,7 +267,7 @@ impl Upload {
         Ok(offset)
     }
 
-    /// Appends a request's body at `offset`, as it comes in `buffers`. Answers the new offset, of which all is durable; a
+    /// Appends a request's body, as it comes in `buffers`, at its place. Answers the new offset, of which all is durable; a
     /// body that ends early leaves durable what came of it, unless a checksum was announced. With the last byte the upload
     /// becomes a copy.
     ///
@@ -249,10 +277,10 @@ impl Upload {
     pub(crate) async fn append(
         self: &Arc<Self>,
         node: &Arc<Node>,
-        offset: u64,
-        announced: Announced,
+        said: Said,
         buffers: Buffers,
     ) -> Result<u64, Problem> {
+        let offset = said.offset;
         if offset < self.durable() {
             return Err(self.mismatch(offset, self.durable()));
         }
@@ -266,10 +294,14 @@ impl Upload {
         if offset != present {
             return Err(self.mismatch(offset, present));
         }
+        if let Some(size) = said.size {
+            self.tell_size(&mut state, size).await?;
+        }
+        self.open(&mut state).await?;
         let State::Open(writer) = std::mem::replace(&mut *state, State::Unopened) else {
             return Err(Problem::new(Code::Internal, "the upload is not open"));
         };
-        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, &announced, buffers).await;
+        let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, &said.announced, buffers).await;
         self.idle.end();
         if let Some(writer) = writer {
             *state = State::Open(writer);
@@ -281,6 +313,33 @@ impl Upload {
             self.complete(node, &mut state).await?;
         }
         Ok(offset)
+    }
+
+    /// Its sender tells how many bytes it has. All that has arrived is durable, and is looked at anew: what hashes it may
+    /// hang on the size.
+    async fn tell_size(self: &Arc<Self>, state: &mut State, size: u64) -> Result<(), Problem> {
+        let offset = self.open(state).await?.offset();
+        if !self.lacks_size() {
+            if size == self.size() {
+                return Ok(());
+            }
+            let stands = format!("the upload's length is {} bytes: it cannot become {size}", self.size());
+            return Err(Problem::new(Code::BadRequest, stands));
+        }
+        if size > MATERIAL_SIZE_MAX {
+            return Err(Problem::new(
+                Code::TooLarge,
+                format!("{size} bytes: a material has at most {MATERIAL_SIZE_MAX}"),
+            ));
+        }
+        if size < offset {
+            let detail = format!("Upload-Length is {size}, and {offset} bytes have arrived already");
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        self.promise.raise_to(size - offset).map_err(|error| no_space(&error))?;
+        *state = State::Unopened;
+        let upload = Arc::clone(self);
+        blocking(move || upload.incoming.tell_size(size)).await.map_err(|error| disk_problem(&error))
     }
 
     async fn lock(&self) -> Result<MutexGuard<'_, State>, Problem> {
@@ -328,6 +387,10 @@ impl Upload {
         let id = &self.expected().material;
         Problem::new(Code::OffsetMismatch, format!("the upload of {id} stands at {present}, not at {told}"))
     }
+}
+
+fn no_space(error: &NoSpace) -> Problem {
+    Problem::new(Code::NoSpace, error.to_string())
 }
 
 fn taken_over() -> Problem {

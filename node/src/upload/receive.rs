@@ -121,6 +121,13 @@ impl Sink {
     /// Has the first `len` bytes of a buffer written, once the one before is.
     async fn write(&mut self, mut buffer: Memory, len: usize) -> io::Result<()> {
         let mut pen = self.rested().await?;
+        if self.upload.lacks_size()
+            && let Err(error) = self.promised(pen.writer.offset() + len as u64)
+        {
+            self.has_failed = true;
+            self.pen = Some(pen);
+            return Err(error);
+        }
         if self.keeps && pen.writer.fresh_bytes() >= CHECKPOINT_BYTES {
             self.synced().await?;
             let checkpoint = pen.writer.checkpoint(false);
@@ -131,6 +138,14 @@ impl Sink {
             (pen, buffer, written)
         }));
         Ok(())
+    }
+
+    /// Makes sure of room up to `offset`, in large steps as long as there are any: how much will come is not known.
+    fn promised(&self, offset: u64) -> io::Result<()> {
+        let left = offset - self.upload.durable();
+        let promise = &self.upload.promise;
+        let raised = promise.raise_to(left.next_multiple_of(CHECKPOINT_BYTES)).or_else(|_| promise.raise_to(left));
+        raised.map_err(|error| io::Error::new(io::ErrorKind::QuotaExceeded, error))
     }
 
     /// The writer, once it has written, and its buffer is lent again. Where it could not the error is told once: what was

@@ -12,6 +12,7 @@ use crate::{
     incoming::Incoming,
     upload::{CHECKPOINT_BYTES, tail::Tail, writer::Writer},
 };
+use microtome_proto::limits::MATERIAL_SIZE_MAX;
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 /// Uploads of so many bytes are written past the page cache: they would push out what viewers look at, and are too large
@@ -23,7 +24,7 @@ const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
 impl Writer {
     /// A writer that goes on at the end of what is durable in the folder.
     pub(crate) fn resume(incoming: &Incoming) -> io::Result<Self> {
-        let size = incoming.expected().size;
+        let size = incoming.size();
         let file = incoming.open_file(FILE)?;
         let leaves_file = incoming.open_file(LEAVES)?;
         disk::sync_folder(incoming.folder())?;
@@ -31,10 +32,14 @@ impl Writer {
         leaves_file.sync_all()?;
         let mut leaves = stored_leaves(&leaves_file, size)?;
         leaves.truncate(whole_groups(&file, size)?);
-        let sound = sound_prefix(&file, size, &leaves)?;
+        // It stays until the right one is written over it.
+        let early = is_early(&file, size, &leaves)?;
+        let sound = if early { 0 } else { sound_prefix(&file, size, &leaves)? };
         leaves.truncate(sound);
-        // A finished list has no byte too many.
-        leaves_file.set_len(leaves.len() as u64 * LEAF_LEN)?;
+        if !early {
+            // A finished list has no byte too many.
+            leaves_file.set_len(leaves.len() as u64 * LEAF_LEN)?;
+        }
 
         let file = if size < PAST_CACHE_FROM {
             Writing::through_cache(file)
@@ -54,7 +59,11 @@ impl Writer {
             fresh: Vec::new(),
             fresh_from: count,
         };
-        writer.take_up_tail()?;
+        if early {
+            writer.take_up(size, |_| true)?;
+        } else if let Some(tail) = Tail::read(&writer.folder) {
+            writer.take_up(tail.offset(), |leaf| tail.leaf() == Some(leaf))?;
+        }
         if size == 0 && count == 0 {
             // The empty file has one leaf and no byte that could bring it.
             let leaf = tree::leaf(0, 0, &[]);
@@ -64,22 +73,32 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Goes on within the group that had begun, if its bytes are there.
-    fn take_up_tail(&mut self) -> io::Result<()> {
-        let Some(tail) = Tail::read(&self.folder) else { return Ok(()) };
+    /// Goes on at `offset` within the group that has no leaf yet, or at its end, if its bytes are there and have the leaf
+    /// that `is_right`. The end had not been known to be one where the size was told later.
+    fn take_up(&mut self, offset: u64, is_right: impl Fn(Leaf) -> bool) -> io::Result<()> {
         let index = self.fresh_from;
         let group = tree::group_range(self.size, index);
-        let within = group.start < tail.offset() && tail.offset() < group.end;
-        if !within || self.file.file().metadata()?.len() < tail.offset() {
+        let within = group.start < offset && offset <= group.end;
+        if !within || self.file.file().metadata()?.len() < offset {
             return Ok(());
         }
-        let mut bytes = vec![0; (tail.offset() - group.start) as usize];
+        let mut bytes = vec![0; (offset - group.start) as usize];
         self.file.file().read_exact_at(&mut bytes, group.start)?;
-        if tail.leaf() == Some(tree::leaf(self.size, index, &bytes)) {
-            self.hasher.update(&bytes, |_| ());
+        if [self.size, MATERIAL_SIZE_MAX].iter().any(|&size| is_right(tree::leaf(size, index, &bytes))) {
+            let Self { hasher, spine, fresh, .. } = self;
+            hasher.update(&bytes, |leaf| {
+                spine.push(leaf);
+                fresh.push(leaf);
+            });
         }
         Ok(())
     }
+}
+
+/// Whether the leaf of a file's only group was written while the size was not known: as the first group of several it has
+/// another.
+fn is_early(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<bool> {
+    Ok(tree::group_count(size) == 1 && !leaves.is_empty() && is_sound(file, size, MATERIAL_SIZE_MAX, leaves, 0)?)
 }
 
 fn stored_leaves(file: &File, size: u64) -> io::Result<Vec<Leaf>> {
@@ -101,22 +120,23 @@ fn whole_groups(file: &File, size: u64) -> io::Result<usize> {
 fn sound_prefix(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<usize> {
     let step = PROVEN_AGAIN as usize;
     let mut start = leaves.len().saturating_sub(step);
-    while start > 0 && !is_sound(file, size, leaves, start)? {
+    while start > 0 && !is_sound(file, size, size, leaves, start)? {
         start = start.saturating_sub(step);
     }
     for index in start..leaves.len() {
-        if !is_sound(file, size, leaves, index)? {
+        if !is_sound(file, size, size, leaves, index)? {
             return Ok(index);
         }
     }
     Ok(leaves.len())
 }
 
-fn is_sound(file: &File, size: u64, leaves: &[Leaf], index: usize) -> io::Result<bool> {
+/// Whether a group has its leaf: the one that it has in a file of `size_of_tree` bytes.
+fn is_sound(file: &File, size: u64, size_of_tree: u64, leaves: &[Leaf], index: usize) -> io::Result<bool> {
     let range = tree::group_range(size, index as u64);
     let mut bytes = vec![0; (range.end - range.start) as usize];
     file.read_exact_at(&mut bytes, range.start)?;
-    Ok(leaves.get(index) == Some(&tree::leaf(size, index as u64, &bytes)))
+    Ok(leaves.get(index) == Some(&tree::leaf(size_of_tree, index as u64, &bytes)))
 }
 
 #[cfg(test)]

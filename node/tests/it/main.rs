@@ -10,6 +10,7 @@ mod support;
 mod checksums;
 mod clones;
 mod colours;
+mod deferred;
 mod expiry;
 mod full_disk;
 mod iiif;

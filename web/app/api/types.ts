@@ -25,6 +25,8 @@ export interface Material {
   name: string;
   /** Bytes. */
   size: number;
+  /** Its sender tells the size later, and has not yet. */
+  size_deferred?: boolean;
   media_type: string;
   blake3?: string;
   state: MaterialState;

@@ -4,7 +4,7 @@ import { Problem } from "../api/problem.ts";
 import { keepToken } from "../api/token.ts";
 import type { Material } from "../api/types.ts";
 import { h, setShown } from "../dom.ts";
-import { bytes } from "../format.ts";
+import { fileSize } from "../format.ts";
 import { icon } from "../icons.ts";
 import type { OpenMaterial } from "../live/open_material.ts";
 import type { State, Store } from "../live/store.ts";
@@ -75,7 +75,7 @@ function problemCard(problem: Problem, material: Material | undefined, open: Ope
 function fileFacts(material: Material): [string, string][] {
   const facts: [string, string][] = [
     ["Name", material.name],
-    ["Size", bytes(material.size)],
+    ["Size", fileSize(material)],
     ["Type", material.media_type],
     ["State", materialState(material).text],
   ];
@@ -92,7 +92,7 @@ function arrivingCard(material: Material): HTMLElement {
     { class: "card-large" },
     h("div", { class: "emblem" }, icon("slide")),
     h("h1", {}, "The slide is arriving"),
-    h("p", {}, `${material.name}, ${bytes(material.size)}. It opens by itself as soon as it is whole.`),
+    h("p", {}, `${material.name}, ${fileSize(material)}. It opens by itself as soon as it is whole.`),
     bar,
   );
 }

@@ -3,7 +3,7 @@
 import { Problem } from "../api/problem.ts";
 import type { Material, SlideInfo } from "../api/types.ts";
 import { h, setShown } from "../dom.ts";
-import { bytes, count, length } from "../format.ts";
+import { count, fileSize, length } from "../format.ts";
 import { icon } from "../icons.ts";
 import type { OpenMaterial } from "../live/open_material.ts";
 import type { State, Store } from "../live/store.ts";
@@ -97,6 +97,6 @@ function slideFacts(slide: SlideInfo, material: Material): [string, string][] {
     facts.push(["Tiles", `${largest.tile_width} × ${largest.tile_height}, ${largest.compression}, ${way}`]);
   }
   facts.push(["Format", FORMATS[slide.vendor] ?? slide.vendor]);
-  facts.push(["File", bytes(material.size)], ["Stored", material.created_at.replace("T", " ").slice(0, 16)]);
+  facts.push(["File", fileSize(material)], ["Stored", material.created_at.replace("T", " ").slice(0, 16)]);
   return facts;
 }

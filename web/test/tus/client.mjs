@@ -1,8 +1,9 @@
 // tus-js-client as it comes from npm. Arguments: where it remembers its uploads, where to create them, the file, and how to
-// send it: "whole" in one request, "pieces" of 8 MiB, "at-once" with the creation, "break" off at 40 %, "resume". Prints the
+// send it: "whole" in one request, "pieces" of 8 MiB, "at-once" with the creation, "stream" without telling its length before the end, "break" off at 40 %, "resume". Prints the
 // upload's address last.
 
 import { createReadStream, statSync } from "node:fs";
+import { PassThrough } from "node:stream";
 import { FileUrlStorage, Upload } from "tus-js-client";
 
 const [memory, endpoint, file, way] = process.argv.slice(2);
@@ -14,11 +15,13 @@ function end(error) {
   process.exitCode = error ? 1 : 0;
 }
 
-const upload = new Upload(createReadStream(file), {
+// A stream that does not know that it is a file's.
+const source = way === "stream" ? createReadStream(file).pipe(new PassThrough()) : createReadStream(file);
+const upload = new Upload(source, {
   endpoint,
-  uploadSize: size,
+  ...(way === "stream" ? { uploadLengthDeferred: true } : { uploadSize: size }),
   metadata: { filename: "Präparat 7.svs", filetype: "image/tiff" },
-  chunkSize: way === "pieces" ? 8 << 20 : Infinity,
+  chunkSize: ["pieces", "stream"].includes(way) ? 8 << 20 : Infinity,
   uploadDataDuringCreation: way === "at-once",
   urlStorage: new FileUrlStorage(memory),
   removeFingerprintOnSuccess: true,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, area, bytes, count, duration, length, magnification, percent, plural } from "../../app/format.ts";
+import { age, area, bytes, count, duration, fileSize, length, magnification, percent, plural } from "../../app/format.ts";
 
 const GAP = "\u202f";
 
@@ -16,6 +16,11 @@ test("bytes stand in decimal units with the digits that matter", () => {
     [2e18, "2000 PB"],
   ];
   for (const [value, text] of cases) assert.equal(bytes(value), text);
+});
+
+test("a size that is not known yet is not 0 B", () => {
+  assert.equal(fileSize({ size: 0 }), "0 B");
+  assert.equal(fileSize({ size: 0, size_deferred: true }), "size not known yet");
 });
 
 test("counts have a gap between thousands", () => {

@@ -153,14 +153,17 @@ fn sum(
     let holders = |record: Option<&MaterialRecord>| -> BTreeSet<NodeId> {
         record.into_iter().flat_map(MaterialRecord::verified).map(|replica| replica.node.clone()).collect()
     };
-    let Some(size) = before.or(after).map(|record| record.size) else { return Ok(()) };
+    let size = |record: Option<&MaterialRecord>| record.map_or(0, |record| record.size);
     let (old, new) = (holders(before), holders(after));
     for node in old.symmetric_difference(&new) {
         let totals = draft.get_record::<Totals>(node)?.unwrap_or_default();
         let totals = if new.contains(node) {
-            TotalsRecord { replicas: totals.replicas + 1, bytes: totals.bytes + size }
+            TotalsRecord { replicas: totals.replicas + 1, bytes: totals.bytes + size(after) }
         } else {
-            TotalsRecord { replicas: totals.replicas.saturating_sub(1), bytes: totals.bytes.saturating_sub(size) }
+            TotalsRecord {
+                replicas: totals.replicas.saturating_sub(1),
+                bytes: totals.bytes.saturating_sub(size(before)),
+            }
         };
         if totals == TotalsRecord::default() {
             draft.remove::<Totals>(node);

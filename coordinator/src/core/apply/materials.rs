@@ -20,6 +20,7 @@ pub(super) struct Wanted<'a> {
     pub(super) request: Option<&'a str>,
     pub(super) name: &'a str,
     pub(super) size: u64,
+    pub(super) size_deferred: bool,
     pub(super) media_type: &'a str,
     pub(super) blake3: Option<&'a str>,
     pub(super) population: u32,
@@ -48,7 +49,8 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
     let record = MaterialRecord {
         sequence,
         name: wanted.name.to_owned(),
-        size: wanted.size,
+        size: if wanted.size_deferred { 0 } else { wanted.size },
+        size_deferred: wanted.size_deferred,
         media_type: wanted.media_type.to_owned(),
         announced: wanted.blake3.map(str::to_owned),
         blake3: None,
@@ -67,7 +69,8 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
 fn repeat(draft: &Draft<'_>, earlier: &RequestRecord, wanted: &Wanted<'_>) -> Applied {
     let RequestRecord::Material(id) = earlier else { return key_reused() };
     let record = living(draft, id)?;
-    if record.size != wanted.size
+    if record.size_deferred != wanted.size_deferred
+        || (!wanted.size_deferred && record.size != wanted.size)
         || record.announced.as_deref() != wanted.blake3
         || record.origin.as_ref() != wanted.origin
     {

@@ -65,11 +65,22 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
         Command::RemoveNode { node, force } => nodes::remove(draft, node, *force),
         Command::Rebalance { wanted } => nodes::rebalance(draft, at, *wanted),
         Command::SettleNode { node, lost, held } => replicas::settle(draft, at, node, lost, held),
-        Command::CreateMaterial { request, name, size, media_type, blake3, population, origin, node } => {
+        Command::CreateMaterial {
+            request,
+            name,
+            size,
+            size_deferred,
+            media_type,
+            blake3,
+            population,
+            origin,
+            node,
+        } => {
             let wanted = materials::Wanted {
                 request: request.as_deref(),
                 name,
                 size: *size,
+                size_deferred: *size_deferred,
                 media_type,
                 blake3: blake3.as_deref(),
                 population: *population,

@@ -55,11 +55,12 @@ pub(super) fn verified(
     if state == ReplicaState::Dropping {
         return refuse(Code::StaleGeneration, format!("the copy of {material} on {node} is to be freed"));
     }
-    let is_right = size == before.size
+    let is_right = before.may_have(size)
         && before.blake3.as_deref().or(before.announced.as_deref()).is_none_or(|wanted| wanted == blake3);
     let mut after = before.clone();
     if is_right {
         after.blake3 = Some(blake3.to_owned());
+        after.size = size;
         set_state(&mut after, node, ReplicaState::Verified);
     } else if !matches!(state, ReplicaState::Verified | ReplicaState::Damaged) {
         // What was whole once stays: it may be the last from which anything can be read.
@@ -170,11 +171,12 @@ pub(crate) fn with_held(before: &MaterialRecord, node: &NodeId, held: &Held) -> 
         }
     };
     let is_leaving = replica.is_some_and(|replica| replica.state == ReplicaState::Dropping);
-    if before.is_deleted() || is_leaving || held.size != before.size || !is_right {
+    if before.is_deleted() || is_leaving || !before.may_have(held.size) || !is_right {
         return None;
     }
     let mut after = before.clone();
     after.blake3 = Some(held.blake3.clone());
+    after.size = held.size;
     let state = match replica {
         Some(replica) if replica.state == ReplicaState::Damaged && replica.generation == held.generation => {
             replica.state

@@ -88,6 +88,7 @@ impl Model {
                 request,
                 name: "x".to_owned(),
                 size: u64::from(c % 3),
+                size_deferred: c % 7 == 0,
                 media_type: "a/b".to_owned(),
                 blake3: (c % 5 == 0).then(|| "announced".to_owned()),
                 population: u32::from(c % 4),

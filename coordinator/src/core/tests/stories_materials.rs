@@ -34,6 +34,7 @@ fn a_lost_answer_does_not_make_a_second_material() {
             request: Some("key".to_owned()),
             name,
             size,
+            size_deferred: false,
             media_type,
             blake3: None,
             population: 2,
@@ -71,6 +72,7 @@ fn bytes_that_are_not_what_was_announced_are_refused_and_leave_nothing() {
         request: None,
         name,
         size: 5,
+        size_deferred: false,
         media_type,
         blake3: Some("announced".to_owned()),
         population: 1,
@@ -80,6 +82,37 @@ fn bytes_that_are_not_what_was_announced_are_refused_and_leave_nothing() {
     let Outcome::Material { material, generation, .. } = world.accept(command) else { panic!() };
     assert_eq!(world.refused(verified(&material, &n[0], generation, 5)), Code::HashMismatch);
     assert!(!world.exists(&material));
+}
+
+/// Its sender did not know how much would come. The log tells no older coordinator of it.
+#[test]
+fn the_first_copy_tells_a_length_that_was_not_known() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let Command::CreateMaterial { name, media_type, node, .. } = create(0, 2, &n[0]) else { panic!() };
+    let command = Command::CreateMaterial {
+        request: Some("key".to_owned()),
+        name,
+        size: 0,
+        size_deferred: true,
+        media_type,
+        blake3: None,
+        population: 2,
+        origin: None,
+        node,
+    };
+    assert_eq!((command.protocol(), create(0, 2, &n[0]).protocol()), (2, 1));
+    let Outcome::Material { material: m, generation, .. } = world.accept(command.clone()) else { panic!() };
+    assert!(world.material(&m).lacks_size());
+    world.accept(verified(&m, &n[0], generation, 7));
+    let known = world.material(&m);
+    assert_eq!((known.size, known.lacks_size()), (7, false));
+    assert_eq!(world.accept(command), Outcome::Material { material: m.clone(), generation, existed: true });
+    let second = world.assign(&m, &n[1]);
+    assert_eq!(world.refused(verified(&m, &n[1], second, 8)), Code::HashMismatch);
+    let third = world.assign(&m, &n[1]);
+    world.accept(verified(&m, &n[1], third, 7));
+    assert!(world.material(&m).is_settled());
 }
 
 #[test]
