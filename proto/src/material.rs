@@ -74,7 +74,7 @@ pub struct Material {
     pub size: u64,
     /// Whether its sender tells the length later, and has not yet: 0 is no length then.
     #[serde(default, skip_serializing_if = "Not::not")]
-    pub size_deferred: bool,
+    pub size_unknown: bool,
     /// Its media type, `application/octet-stream` where the sender named none.
     pub media_type: String,
     /// BLAKE3 of its bytes, 64 hexadecimal digits; absent until they have arrived.

@@ -3,6 +3,7 @@
 //! Source: <https://tus.io/protocols/resumable-upload>.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header};
 use std::{collections::BTreeMap, str::FromStr};
 
 /// The version spoken.
@@ -88,6 +89,12 @@ pub struct Checksum {
     pub algorithm: Algorithm,
     /// The digest: as many bytes as the algorithm's have.
     pub digest: Vec<u8>,
+}
+
+/// Whether a request says that its checksum comes behind its body.
+pub fn has_checksum_trailer(headers: &HeaderMap) -> bool {
+    let trailers = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
+    trailers.flat_map(|names| names.split(',')).any(|name| name.trim().eq_ignore_ascii_case(CHECKSUM))
 }
 
 /// The checksum header breaks the protocol's form.

@@ -13,7 +13,7 @@ use axum::{
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "content-digest, content-range, accept-ranges, etag, link, location, microtome-tile, microtome-width, microtome-height, \
      retry-after, tus-resumable, \
-     tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-metadata, upload-expires, \
+     tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, upload-length, upload-defer-length, upload-metadata, upload-expires, \
      upload-concat",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

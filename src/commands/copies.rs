@@ -61,7 +61,7 @@ mod tests {
             id: "m-1".parse().unwrap(),
             name: "a.svs".to_owned(),
             size: 100,
-            size_deferred: false,
+            size_unknown: false,
             media_type: "image/tiff".to_owned(),
             blake3: None,
             state: MaterialState::Degraded,

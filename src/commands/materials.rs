@@ -70,7 +70,7 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
 }
 
 fn shown_size(material: &Material) -> String {
-    if material.size_deferred { "not known yet".to_owned() } else { size(material.size) }
+    if material.size_unknown { "not known yet".to_owned() } else { size(material.size) }
 }
 
 /// Shows a material.
@@ -84,7 +84,7 @@ pub(crate) async fn show(context: &Context, options: Show) -> anyhow::Result<()>
         ("name", material.name.clone()),
         (
             "size",
-            match material.size_deferred {
+            match material.size_unknown {
                 true => shown_size(&material),
                 false => format!("{} ({} bytes)", size(material.size), material.size),
             },

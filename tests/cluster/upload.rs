@@ -72,6 +72,14 @@ async fn bytes_may_come_with_the_creation() {
         let material = cluster.wait_until_arrived(&url.rsplit('/').next().unwrap().parse().unwrap()).await;
         assert_eq!(material.blake3.as_deref(), Some(blake3(&bytes).as_str()));
     }
+    let trailed = create(&cluster.coordinators[1], b"").header("Trailer", "Upload-Checksum");
+    assert_eq!(header(&cluster.send(&trailed).await, "upload-offset"), "0", "its trailer is not passed on");
+    let empty =
+        cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url)).header("Tus-Resumable", "1.0.0");
+    let empty = cluster.send(&empty.header("Upload-Length", 0)).await;
+    assert_eq!(empty.status(), 201);
+    let head = cluster.http.head(header(&empty, "location")).send().await.unwrap();
+    assert_eq!((header(&head, "upload-offset"), header(&head, "upload-length")), ("0".to_owned(), "0".to_owned()));
     let summed =
         create(&cluster.coordinators[0], &bytes).header("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=");
     let refused = cluster.send(&summed).await;

@@ -27,8 +27,8 @@ export function bytes(value: number): string {
 }
 
 /** A material's length, where its sender has told it. */
-export function fileSize(material: { size: number; size_deferred?: boolean }): string {
-  return material.size_deferred ? "size not known yet" : bytes(material.size);
+export function fileSize(material: { size: number; size_unknown?: boolean }): string {
+  return material.size_unknown ? "size not known yet" : bytes(material.size);
 }
 
 /** A share of one: 34.2 %, <0.1 %. */

@@ -151,7 +151,7 @@ pub(crate) fn receiving(size: usize, upload_url: &str) -> Material {
         id: id(),
         name: "slide.svs".to_owned(),
         size: size as u64,
-        size_deferred: false,
+        size_unknown: false,
         media_type: "image/tiff".to_owned(),
         blake3: None,
         state: MaterialState::Receiving,

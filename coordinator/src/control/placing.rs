@@ -111,7 +111,7 @@ impl Control {
     /// The caller repeats a request: its first answer was lost, maybe before the node was asked. A node that does not
     /// answer now may have most of the bytes, so the upload stays with it; one that has none of them is replaced.
     async fn reserve_again(&self, material: MaterialId) -> Result<Created, Problem> {
-        let size = self.record(&material)?.size;
+        let size = self.record(&material)?.size.max(1);
         let (mut tried, mut refusals, mut upload_expires) = (Vec::new(), Vec::new(), None);
         while let Some(assigned) = self.assigned(&material)? {
             match self.reserve(&material, &assigned).await {

@@ -10,9 +10,13 @@ use axum::{
     response::{AppendHeaders, IntoResponse as _, Response},
 };
 use microtome_proto::{Code, Problem, material::CreateMaterial, tus};
+use std::time::Duration;
 
 /// What an upload without a file name is called.
 const NAME_DEFAULT: &str = "upload";
+
+/// Time that a node has to tell how far an upload is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Middleware: refuses other versions of tus, puts the version on each answer, and passes on the bytes that come with a
 /// creation.
@@ -40,47 +44,52 @@ fn brings_bytes(request: &Request) -> bool {
 }
 
 /// Makes the upload without its bytes, as the leader does, and sends them to the node that takes them. What the node says
-/// of them is the answer; where it does not say, the sender asks at `Location` how far it came.
+/// of them is the answer; where it does not say, it is asked how far they came. Trailers are not passed on: where the
+/// checksum is in one nothing is taken, and the sender goes on at `Location`.
 async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let mut headers = HeaderMap::from_iter([
-        (header::CONTENT_TYPE, HeaderValue::from_static(tus::PATCH_TYPE)),
-        (HeaderName::from_static(tus::RESUMABLE), HeaderValue::from_static(tus::VERSION)),
-        (HeaderName::from_static(tus::OFFSET), HeaderValue::from(0)),
-    ]);
-    headers.extend(parts.headers.get(header::AUTHORIZATION).cloned().map(|token| (header::AUTHORIZATION, token)));
+    let token = parts.headers.get(header::AUTHORIZATION).cloned().map(|token| (header::AUTHORIZATION, token));
+    let spoken = [(HeaderName::from_static(tus::RESUMABLE), HeaderValue::from_static(tus::VERSION))];
+    let asking = HeaderMap::from_iter(spoken.into_iter().chain(token));
+    let mut sending = asking.clone();
+    sending.insert(header::CONTENT_TYPE, HeaderValue::from_static(tus::PATCH_TYPE));
+    sending.insert(tus::OFFSET, HeaderValue::from(0));
     // They are the body's, and the creation itself has none.
     for name in [header::CONTENT_LENGTH, HeaderName::from_static(tus::CHECKSUM)] {
-        headers.extend(parts.headers.remove(&name).map(|value| (name, value)));
+        sending.extend(parts.headers.remove(&name).map(|value| (name, value)));
     }
     parts.headers.remove(header::CONTENT_TYPE);
+    let takes_none = tus::has_checksum_trailer(&parts.headers);
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut created = next.run(Request::from_parts(parts, Body::empty())).await;
-    let Some(location) = created.headers().get(header::LOCATION).filter(|_| created.status() == StatusCode::CREATED)
-    else {
+    let location = created.headers().get(header::LOCATION).filter(|_| created.status() == StatusCode::CREATED).cloned();
+    let Some(location) = location else { return created };
+    created.headers_mut().insert(tus::OFFSET, HeaderValue::from(0));
+    if takes_none {
         return created;
-    };
-    let location = location.clone();
+    }
     let url = format!("{}{query}", location.to_str().unwrap_or_default());
-    let sent = app.group.peers().http().patch(url).headers(headers);
-    match sent.body(reqwest::Body::wrap_stream(body.into_data_stream())).send().await {
-        Ok(answer) if answer.status().is_success() => {
-            for name in [tus::OFFSET, tus::EXPIRES] {
-                if let Some(told) = answer.headers().get(name) {
-                    created.headers_mut().insert(name, told.clone());
-                }
-            }
-            created
+    let http = app.group.peers().http();
+    let body = reqwest::Body::wrap_stream(body.into_data_stream());
+    let told = match http.patch(&url).headers(sending).body(body).send().await {
+        Ok(answer) if !answer.status().is_success() => {
+            return match answer.json::<Problem>().await {
+                Ok(problem) => (AppendHeaders([(header::LOCATION, location)]), problem).into_response(),
+                Err(_) => created,
+            };
         }
-        Ok(answer) => match answer.json::<Problem>().await {
-            Ok(problem) => (AppendHeaders([(header::LOCATION, location)]), problem).into_response(),
-            Err(_) => created,
-        },
+        Ok(answer) => Ok(answer),
         Err(error) => {
-            tracing::debug!(%error, "the bytes of a creation did not reach their node");
-            created
+            tracing::debug!(%error, "the bytes of a creation did not all reach their node");
+            http.head(&url).headers(asking).timeout(ANSWER_WITHIN).send().await
+        }
+    };
+    for name in [tus::OFFSET, tus::EXPIRES] {
+        if let Some(value) = told.as_ref().ok().and_then(|answer| answer.headers().get(name)) {
+            created.headers_mut().insert(name, value.clone());
         }
     }
+    created
 }
 
 /// `OPTIONS /v1/uploads`.
@@ -97,8 +106,10 @@ pub(super) async fn options() -> Response {
 /// `POST /v1/uploads`.
 pub(super) async fn create(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let (material, created) = app.create(&headers, wanted(&headers)?, is_deferred(&headers)).await?;
-    let Some(url) = material.upload_url else {
-        return Err(Problem::new(Code::Conflict, format!("the bytes of {} have arrived already", material.id)));
+    // An empty file has arrived when it is made; whoever asks there is told that it is whole.
+    let whole = || material.replicas.first().map(|replica| format!("{}/v1/uploads/{}", replica.url, material.id));
+    let Some(url) = material.upload_url.clone().or_else(whole) else {
+        return Err(Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)));
     };
     let mut response = (StatusCode::CREATED, [(header::LOCATION, url)]).into_response();
     response.headers_mut().extend(created.upload_expires.map(|at| (HeaderName::from_static(tus::EXPIRES), at)));

@@ -186,14 +186,21 @@ impl Promise {
     /// [`NoSpace`]; nothing more is promised then.
     pub(crate) fn raise_to(&self, left: u64) -> Result<(), NoSpace> {
         let mut own = self.left.lock();
-        self.space.take(left.saturating_sub(*own))?;
-        *own = left.max(*own);
+        if left > *own {
+            self.space.take(left - *own)?;
+            *own = left;
+        }
         Ok(())
+    }
+
+    /// Promised bytes that have not been written.
+    pub(crate) fn left(&self) -> u64 {
+        *self.left.lock()
     }
 
     /// `bytes` of the promised ones have been written.
     pub(crate) fn spend(&self, bytes: u64) {
-        let left = self.left.lock().saturating_sub(bytes);
+        let left = self.left().saturating_sub(bytes);
         self.set_left(left);
     }
 

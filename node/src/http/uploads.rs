@@ -160,10 +160,7 @@ fn announced(headers: &HeaderMap) -> Result<Announced, Problem> {
     if let Some(checksum) = headers.get(tus::CHECKSUM) {
         return checksum.to_str().unwrap_or_default().parse().map(Announced::Sum).map_err(bad);
     }
-    let trailers = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
-    let mut names = trailers.flat_map(|names| names.split(',')).map(str::trim);
-    let has_one = names.any(|name| name.eq_ignore_ascii_case(tus::CHECKSUM));
-    Ok(if has_one { Announced::InTrailer } else { Announced::Nothing })
+    Ok(if tus::has_checksum_trailer(headers) { Announced::InTrailer } else { Announced::Nothing })
 }
 
 fn appended(offset: u64, expires_at: Option<Timestamp>) -> Response {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
 const VERSION: u32 = 1;
+/// Of a note without a size: a program that does not know of such uploads must not take it for another.
+const VERSION_WITHOUT_SIZE: u32 = 2;
 
 /// How a copy's bytes arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +54,7 @@ impl Expected {
     pub(crate) fn upload(reserve: Reserve) -> Self {
         let size_deferred = reserve.size == SIZE_DEFERRED;
         Self {
-            version: VERSION,
+            version: if size_deferred { VERSION_WITHOUT_SIZE } else { VERSION },
             way: Way::Upload,
             material: reserve.material,
             generation: reserve.generation,
@@ -72,13 +74,13 @@ impl Expected {
 
     /// The same, once its sender has told the length.
     pub(super) fn of_size(&self, size: u64) -> Self {
-        Self { size, size_deferred: false, ..self.clone() }
+        Self { version: VERSION, size, size_deferred: false, ..self.clone() }
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let expected: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if expected.version != VERSION {
-            return Err(format!("its version is {}, and this program knows {VERSION}", expected.version));
+        if ![VERSION, VERSION_WITHOUT_SIZE].contains(&expected.version) {
+            return Err(format!("its version is {}: this program does not know it", expected.version));
         }
         match &expected.blake3 {
             Some(hash) if parse_hash(hash).is_none() => Err(format!("'{hash}' is no BLAKE3 hash")),
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let newer = WRITTEN_BY_0_1.replace("\"version\":1", "\"version\":2");
+        let newer = WRITTEN_BY_0_1.replace("\"version\":1", "\"version\":3");
         let hash = WRITTEN_BY_0_1.replace("null", "\"zz\"");
         let clone = WRITTEN_BY_0_1.replace("\"upload\"", "\"clone\"");
         for text in [newer, hash, clone, String::new()] {

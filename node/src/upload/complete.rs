@@ -24,6 +24,19 @@ enum Whole {
 }
 
 impl Upload {
+    /// Tells that it has ended without becoming a copy. Until that is heard nothing is taken under its assignment: the report
+    /// would end that, too.
+    pub(super) fn tell_failed(self: &Arc<Self>, node: &Arc<Node>, reason: String) {
+        let (material, generation) = (self.expected().material.clone(), self.expected().generation);
+        node.uploads.failing.lock().insert(material.clone());
+        let told = node.report(material.clone(), ReplicaReport::Failed { generation, reason });
+        let owner = Arc::clone(node);
+        node.tasks.spawn(async move {
+            let _ = told.await;
+            owner.uploads.failing.lock().remove(&material);
+        });
+    }
+
     /// Makes the whole, durable file a copy and reports it.
     pub(super) async fn complete(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) -> Result<(), Problem> {
         let (upload, owner) = (Arc::clone(self), Arc::clone(node));
@@ -55,7 +68,7 @@ impl Upload {
                     format!("the bytes that arrived have the BLAKE3 hash {blake3}, and {announced} was announced");
                 tracing::warn!(material = %id, reason, "an upload is refused");
                 self.clear(node, state).await.map_err(|error| disk_problem(&error))?;
-                drop(node.report(id, ReplicaReport::Failed { generation, reason: reason.clone() }));
+                self.tell_failed(node, reason.clone());
                 Err(Problem::new(Code::HashMismatch, reason))
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{State, Upload, disk_problem};
 use crate::Node;
-use microtome_proto::{Problem, Timestamp, internal::ReplicaReport};
+use microtome_proto::{Problem, Timestamp};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -11,6 +11,10 @@ use std::{
 
 /// How often is looked for them, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
+
+/// The part of the time that every upload gets once more after a start: its sender could not go on before, and the machine's
+/// clock may not have been right yet.
+const GRACE: u32 = 24;
 
 /// Since when nobody has sent anything.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl Idle {
     }
 
     /// Somebody sends.
-    pub(super) fn end(&self) {
+    pub(super) fn touch(&self) {
         *self.0.lock() = Instant::now();
     }
 
@@ -36,9 +40,11 @@ impl Idle {
 /// Ends uploads that have been idle for too long, until the node stops.
 pub(super) async fn run(node: &Arc<Node>) {
     let Some(after) = node.uploads.expire_after else { return };
+    let started = Instant::now();
     let (least, most) = LOOK_EVERY;
     loop {
-        for upload in node.uploads.all() {
+        let all = if started.elapsed() < after / GRACE { Vec::new() } else { node.uploads.all() };
+        for upload in all {
             if let Err(problem) = upload.expire(node, after).await {
                 tracing::warn!(material = %upload.expected().material, %problem, "an idle upload cannot be ended");
             }
@@ -74,7 +80,7 @@ impl Upload {
         let of = if self.lacks_size() { String::new() } else { format!("of {} ", self.size()) };
         let reason = format!("nothing came for {} s, after {offset} {of}bytes", after.as_secs());
         tracing::info!(material = %expected.material, reason, "an upload has expired");
-        drop(node.report(expected.material.clone(), ReplicaReport::Failed { generation: expected.generation, reason }));
+        self.tell_failed(node, reason);
         Ok(())
     }
 }

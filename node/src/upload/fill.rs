@@ -13,7 +13,7 @@ use microtome_proto::{
     Code, Problem,
     tus::{self, Checksum},
 };
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{Instant, Sleep, sleep},
@@ -31,10 +31,10 @@ pub(crate) struct Filling {
     size: u64,
     /// Up to where bytes have been taken.
     taken: u64,
-    present: Option<Memory>,
-    /// Bytes in the present buffer.
+    /// Of which the first is being filled.
+    buffers: VecDeque<Memory>,
+    /// Bytes in it.
     filled: usize,
-    next: Option<Memory>,
     lent: UnboundedReceiver<Memory>,
     came: UnboundedSender<Came>,
     heard: Arc<Heard>,
@@ -69,9 +69,8 @@ pub(crate) fn buffers(body: Body, offset: u64, size: u64) -> (Filling, Buffers) 
         body,
         size,
         taken: offset,
-        present: None,
+        buffers: VecDeque::new(),
         filled: 0,
-        next: None,
         lent,
         came: tell,
         heard: Arc::clone(&heard),
@@ -96,14 +95,14 @@ impl Filling {
 
     /// How the body ended; `None` where no more of it is wanted.
     async fn fill(&mut self) -> Option<Result<Option<Checksum>, Problem>> {
-        self.present = Some(self.lent.recv().await?);
+        self.buffers.push_back(self.lent.recv().await?);
         let mut checksum = None;
         loop {
             self.silence.as_mut().reset(Instant::now() + self.silence_max);
             let frame = tokio::select! {
                 biased;
                 memory = self.lent.recv() => {
-                    self.next = Some(memory?);
+                    self.buffers.push_back(memory?);
                     continue;
                 }
                 frame = self.body.frame() => frame,
@@ -135,16 +134,10 @@ impl Filling {
         let mut piece = &piece[..];
         let room = BUFFER_BYTES.min(self.size) as usize;
         while !piece.is_empty() {
-            let memory = match &mut self.present {
-                Some(memory) => memory,
-                None => {
-                    let memory = match self.next.take() {
-                        Some(next) => next,
-                        None => self.lent.recv().await?,
-                    };
-                    self.present.insert(memory)
-                }
-            };
+            if self.buffers.is_empty() {
+                self.buffers.push_back(self.lent.recv().await?);
+            }
+            let memory = self.buffers.front_mut()?;
             let full = (self.taken / BUFFER_BYTES + 1) * BUFFER_BYTES;
             let wanted = (full.min(self.size) - self.taken) as usize;
             let (part, rest) = piece.split_at(wanted.min(piece.len()));
@@ -162,7 +155,7 @@ impl Filling {
     fn hand_over(&mut self) {
         let filled = std::mem::take(&mut self.filled);
         if filled > 0
-            && let Some(memory) = self.present.take()
+            && let Some(memory) = self.buffers.pop_front()
         {
             let _ = self.came.send(Came::Bytes(memory, filled));
         }
@@ -249,6 +242,28 @@ mod tests {
         assert_eq!(lens, [5, whole, whole, 8 * PIECE_LEN - 5 - 2 * whole]);
         assert_eq!(bytes, sent.concat());
         assert!(ended.unwrap().is_ok());
+    }
+
+    /// Two buffers stay two, also where pieces end just where buffers do.
+    #[tokio::test]
+    async fn no_buffer_is_forgotten() {
+        let whole = BUFFER_BYTES as usize;
+        let sent = (0..6).map(|number| vec![number; whole].into()).collect();
+        let (filling, mut buffers) = buffers(body(sent), 0, 10 * BUFFER_BYTES);
+        let lend = async {
+            let mut places = std::collections::BTreeSet::new();
+            buffers.lend(Memory::default());
+            buffers.lend(Memory::default());
+            while let Some(Came::Bytes(mut memory, len)) = buffers.next().await {
+                places.insert(memory.first(len).as_ptr() as usize);
+                // The body is asked for its next piece before this one is back.
+                tokio::task::yield_now().await;
+                buffers.lend(memory);
+                tokio::task::yield_now().await;
+            }
+            places.len()
+        };
+        assert_eq!(tokio::join!(filling.run(), lend).1, 2);
     }
 
     #[tokio::test]

@@ -30,9 +30,9 @@ use microtome_proto::{
     internal::{self, Reserve, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     sync::{
         Arc,
@@ -46,6 +46,8 @@ use writer::Writer;
 
 /// Bytes between two checkpoints: what a crash can cost, and what may wait in memory for the disk.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// Writers are told once more to end after this long.
+const END_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Time that an older writer gets to make durable what it has.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -55,6 +57,8 @@ pub(crate) struct Uploads {
     uploads: RwLock<HashMap<MaterialId, Arc<Upload>>>,
     /// One that gets nothing for so long ends; never, where this is missing.
     expire_after: Option<Duration>,
+    /// Materials whose uploads have failed, while the coordinators have not heard of it.
+    failing: Mutex<HashSet<MaterialId>>,
     /// Held while one is admitted: an order that comes twice makes one folder.
     admitting: tokio::sync::Mutex<()>,
 }
@@ -147,9 +151,19 @@ impl Uploads {
                 "this node still tells the coordinators what it holds: ask again, or another one",
             )
         })?;
+        if node.uploads.failing.lock().contains(&reserve.material) {
+            let detail =
+                format!("an upload of {} has failed here, which the coordinators have not heard yet", reserve.material);
+            return Err(Problem::new(Code::NotReady, detail));
+        }
         Self::end(node, &reserve.material, reserve.generation).await.map_err(|error| disk_problem(&error))?;
-        let size = if reserve.size == SIZE_DEFERRED { 0 } else { reserve.size };
+        // Where the size is not known there has to be room for some of it.
+        let is_deferred = reserve.size == SIZE_DEFERRED;
+        let size = if is_deferred { CHECKPOINT_BYTES } else { reserve.size };
         let promise = node.space.promise(size).map_err(|error| no_space(&error))?;
+        if is_deferred {
+            promise.set_left(0);
+        }
         let layout = node.layout.clone();
         let material = reserve.material.clone();
         let made = blocking(move || Incoming::create(&layout, Expected::upload(reserve))).await;
@@ -193,8 +207,13 @@ impl Uploads {
         let Some(upload) = node.uploads.get(id).filter(|upload| upload.expected().generation <= generation) else {
             return Ok(false);
         };
-        upload.turns.end_present();
-        let mut state = upload.state.lock().await;
+        let mut state = loop {
+            // Whoever takes a turn meanwhile has to end, too.
+            upload.turns.end_present();
+            if let Ok(state) = tokio::time::timeout(END_AGAIN_AFTER, upload.state.lock()).await {
+                break state;
+            }
+        };
         if matches!(*state, State::Ended) {
             return Ok(false);
         }
@@ -237,23 +256,21 @@ impl Upload {
     }
 
     fn set_durable(&self, offset: u64) {
-        let before = self.durable.swap(offset, Ordering::AcqRel);
-        if self.lacks_size() {
-            self.promise.spend(offset.saturating_sub(before));
-        } else {
+        self.durable.store(offset, Ordering::Release);
+        if !self.lacks_size() {
             self.promise.set_left(self.size().saturating_sub(offset));
         }
     }
 
-    /// Where the sender goes on: the durable bytes. A writer that still receives is left alone; one that has fallen
-    /// silent is ended, so that what is told stays true. Completes the upload if all bytes are there.
+    /// Where the sender goes on: the durable bytes. A writer that still receives is left alone, and so is one whose bytes
+    /// become durable only with its last; one that has fallen silent is ended, so that what is told stays true. Completes the upload if all bytes are there.
     ///
     /// # Errors
     /// Where the disk fails, or the whole file does not have the announced hash.
     pub(crate) async fn offset(self: &Arc<Self>, node: &Arc<Node>) -> Result<u64, Problem> {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
-            Err(_) if self.turns.is_receiving() => return Ok(self.durable()),
+            Err(_) if self.turns.may_go_on() => return Ok(self.durable()),
             Err(_) => {
                 self.turns.end_present();
                 self.lock().await?
@@ -284,8 +301,8 @@ impl Upload {
         if offset < self.durable() {
             return Err(self.mismatch(offset, self.durable()));
         }
-        self.idle.end();
-        let turn = self.turns.take(buffers.heard());
+        self.idle.touch();
+        let turn = self.turns.take(buffers.heard(), said.announced == Announced::Nothing);
         let mut state = self.lock().await?;
         if turn.is_over() {
             return Err(taken_over());
@@ -302,7 +319,10 @@ impl Upload {
             return Err(Problem::new(Code::Internal, "the upload is not open"));
         };
         let (writer, ended) = receive::receive(self, &turn, &node.stop, writer, &said.announced, buffers).await;
-        self.idle.end();
+        self.idle.touch();
+        if self.lacks_size() {
+            self.promise.set_left(0);
+        }
         if let Some(writer) = writer {
             *state = State::Open(writer);
         }
@@ -339,7 +359,11 @@ impl Upload {
         self.promise.raise_to(size - offset).map_err(|error| no_space(&error))?;
         *state = State::Unopened;
         let upload = Arc::clone(self);
-        blocking(move || upload.incoming.tell_size(size)).await.map_err(|error| disk_problem(&error))
+        let told = blocking(move || upload.incoming.tell_size(size)).await;
+        if told.is_err() {
+            self.promise.set_left(0);
+        }
+        told.map_err(|error| disk_problem(&error))
     }
 
     async fn lock(&self) -> Result<MutexGuard<'_, State>, Problem> {

@@ -5,7 +5,7 @@ use super::{
     CHECKPOINT_BYTES, Upload,
     checksum::{Announced, Sums},
     disk_problem,
-    fill::{Buffers, Came},
+    fill::{Buffers, Came, too_long},
     taken_over,
     turns::Turn,
     writer::Writer,
@@ -29,6 +29,9 @@ pub(super) async fn receive(
     announced: &Announced,
     buffers: Buffers,
 ) -> (Option<Box<Writer>>, Result<(), Problem>) {
+    if upload.promise.space().is_full() {
+        return (Some(writer), Err(disk_full()));
+    }
     let mut sink = Sink::new(upload, writer, announced, buffers);
     let received = loop {
         let came = tokio::select! {
@@ -61,11 +64,15 @@ pub(super) async fn receive(
 }
 
 fn failed(upload: &Upload, error: &io::Error) -> Problem {
-    if error.kind() == io::ErrorKind::StorageFull {
-        upload.promise.space().met_full();
-        return disk_full();
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            upload.promise.space().met_full();
+            disk_full()
+        }
+        // The length was told by another request while this one was on its way.
+        io::ErrorKind::InvalidInput => too_long(upload.size()),
+        _ => disk_problem(error),
     }
-    disk_problem(error)
 }
 
 fn disk_full() -> Problem {
@@ -92,7 +99,7 @@ struct Sink {
     upload: Arc<Upload>,
     buffers: Buffers,
     /// Whether what is written may be made durable before the body has ended.
-    keeps: bool,
+    commits_early: bool,
     /// At rest, or…
     pen: Option<Pen>,
     /// …writing.
@@ -110,7 +117,7 @@ impl Sink {
         Self {
             upload: Arc::clone(upload),
             buffers,
-            keeps: *announced == Announced::Nothing,
+            commits_early: *announced == Announced::Nothing,
             pen: Some(Pen { writer, sums: Sums::new(announced) }),
             writing: None,
             has_failed: false,
@@ -121,14 +128,15 @@ impl Sink {
     /// Has the first `len` bytes of a buffer written, once the one before is.
     async fn write(&mut self, mut buffer: Memory, len: usize) -> io::Result<()> {
         let mut pen = self.rested().await?;
-        if self.upload.lacks_size()
-            && let Err(error) = self.promised(pen.writer.offset() + len as u64)
-        {
-            self.has_failed = true;
-            self.pen = Some(pen);
-            return Err(error);
+        if self.upload.lacks_size() {
+            if let Err(error) = self.have_room_for(len as u64) {
+                self.has_failed = true;
+                self.pen = Some(pen);
+                return Err(error);
+            }
+            self.upload.promise.spend(len as u64);
         }
-        if self.keeps && pen.writer.fresh_bytes() >= CHECKPOINT_BYTES {
+        if self.commits_early && pen.writer.fresh_bytes() >= CHECKPOINT_BYTES {
             self.synced().await?;
             let checkpoint = pen.writer.checkpoint(false);
             self.syncing = Some(spawn_blocking(move || checkpoint.commit()));
@@ -140,11 +148,13 @@ impl Sink {
         Ok(())
     }
 
-    /// Makes sure of room up to `offset`, in large steps as long as there are any: how much will come is not known.
-    fn promised(&self, offset: u64) -> io::Result<()> {
-        let left = offset - self.upload.durable();
+    /// Makes sure of room for the next bytes of an upload that lacks its size: for many, as long as there is room for many.
+    fn have_room_for(&self, bytes: u64) -> io::Result<()> {
         let promise = &self.upload.promise;
-        let raised = promise.raise_to(left.next_multiple_of(CHECKPOINT_BYTES)).or_else(|_| promise.raise_to(left));
+        if promise.left() >= bytes {
+            return Ok(());
+        }
+        let raised = promise.raise_to(CHECKPOINT_BYTES).or_else(|_| promise.raise_to(bytes));
         raised.map_err(|error| io::Error::new(io::ErrorKind::QuotaExceeded, error))
     }
 

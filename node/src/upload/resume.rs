@@ -38,7 +38,7 @@ impl Writer {
         leaves.truncate(sound);
         if !early {
             // A finished list has no byte too many.
-            leaves_file.set_len(leaves.len() as u64 * LEAF_LEN)?;
+            shorten(&leaves_file, leaves.len() as u64 * LEAF_LEN)?;
         }
 
         let file = if size < PAST_CACHE_FROM {
@@ -64,6 +64,8 @@ impl Writer {
         } else if let Some(tail) = Tail::read(&writer.folder) {
             writer.take_up(tail.offset(), |leaf| tail.leaf() == Some(leaf))?;
         }
+        // What was refused, or came without becoming durable, takes no room.
+        shorten(writer.file.file(), writer.offset())?;
         if size == 0 && count == 0 {
             // The empty file has one leaf and no byte that could bring it.
             let leaf = tree::leaf(0, 0, &[]);
@@ -99,6 +101,11 @@ impl Writer {
 /// another.
 fn is_early(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<bool> {
     Ok(tree::group_count(size) == 1 && !leaves.is_empty() && is_sound(file, size, MATERIAL_SIZE_MAX, leaves, 0)?)
+}
+
+/// Cuts off what lies behind `len`. A file that has nothing there is left alone, and its time with it.
+fn shorten(file: &File, len: u64) -> io::Result<()> {
+    if file.metadata()?.len() > len { file.set_len(len) } else { Ok(()) }
 }
 
 fn stored_leaves(file: &File, size: u64) -> io::Result<Vec<Leaf>> {

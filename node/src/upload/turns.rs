@@ -22,6 +22,7 @@ pub(super) struct Turns(Mutex<Option<Turn>>);
 pub(super) struct Turn {
     over: CancellationToken,
     heard: Arc<Heard>,
+    commits_early: bool,
     ending: Arc<AtomicBool>,
 }
 
@@ -51,9 +52,10 @@ impl Heard {
 }
 
 impl Turns {
-    /// Ends the turn before and begins a new one, of the sender that is heard so.
-    pub(super) fn take(&self, heard: Arc<Heard>) -> Turn {
-        let turn = Turn { over: CancellationToken::new(), heard, ending: Arc::default() };
+    /// Ends the turn before and begins a new one, of the sender that is heard so. Where `commits_early` what comes becomes
+    /// durable as it comes, otherwise all at once in the end.
+    pub(super) fn take(&self, heard: Arc<Heard>, commits_early: bool) -> Turn {
+        let turn = Turn { over: CancellationToken::new(), heard, commits_early, ending: Arc::default() };
         if let Some(before) = self.0.lock().replace(turn.clone()) {
             before.over.cancel();
         }
@@ -67,10 +69,11 @@ impl Turns {
         }
     }
 
-    /// Whether bytes arrive just now.
-    pub(super) fn is_receiving(&self) -> bool {
+    /// Whether bytes arrive just now, or would be lost if they were not waited for.
+    pub(super) fn may_go_on(&self) -> bool {
         self.0.lock().as_ref().is_some_and(|turn| {
-            !turn.ending.load(Ordering::Acquire) && !turn.is_over() && turn.heard.silence() < SILENT_AFTER
+            let is_silent = turn.commits_early && turn.heard.silence() >= SILENT_AFTER;
+            !turn.ending.load(Ordering::Acquire) && !turn.is_over() && !is_silent
         })
     }
 }
@@ -99,12 +102,12 @@ mod tests {
     #[test]
     fn the_newest_writes() {
         let turns = Turns::default();
-        assert!(!turns.is_receiving());
-        let first = turns.take(Arc::default());
-        assert!(turns.is_receiving());
-        let second = turns.take(Arc::default());
+        assert!(!turns.may_go_on());
+        let first = turns.take(Arc::default(), true);
+        assert!(turns.may_go_on());
+        let second = turns.take(Arc::default(), true);
         assert!(first.is_over() && !second.is_over());
         second.end();
-        assert!(!turns.is_receiving());
+        assert!(!turns.may_go_on());
     }
 }

@@ -104,11 +104,12 @@ impl Checkpoint {
         self.file.file().sync_data()?;
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
+            let before = self.leaves_file.metadata()?.len();
             let bytes = self.leaves.as_flattened();
             let written = self.leaves_file.write_all_at(bytes, place).and_then(|()| self.leaves_file.sync_data());
             if let Err(error) = written {
                 // What is in memory only must not be taken for durable when the upload is opened again.
-                let _ = self.leaves_file.set_len(place);
+                let _ = self.leaves_file.set_len(before.max(place));
                 return Err(error);
             }
         }

@@ -4,6 +4,7 @@ use crate::support::{TestNode, bytes, code, material, reserve};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use microtome_proto::MaterialId;
 use reqwest::StatusCode;
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -81,6 +82,25 @@ async fn a_large_body_is_kept_whole_or_not_at_all() {
     let right = node.patch(&id, first as u64, data[first..].to_vec()).header("upload-checksum", &checksum);
     assert_eq!(right.send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}
+
+/// Who asks how far it is does not end it: nothing of it would be left.
+#[tokio::test]
+async fn a_body_with_a_checksum_may_pause() {
+    let node = TestNode::start().await;
+    let id = material(5);
+    node.reserve(&reserve(&id, HELLO.len() as u64)).await;
+    let mut connection = TcpStream::connect(node.url.trim_start_matches("http://")).await.unwrap();
+    let head = head(&id, 0, &format!("Content-Length: {}\r\nUpload-Checksum: {}", HELLO.len(), OF_HELLO[0]));
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&HELLO[..5]).await.unwrap();
+    // Longer than a sender may be silent whose bytes are kept as they come.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(node.offset(&id).await, 0);
+    connection.write_all(&HELLO[5..]).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
 }
 
 fn head(id: &MaterialId, offset: usize, more: &str) -> String {

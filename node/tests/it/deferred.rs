@@ -1,12 +1,16 @@
 //! Uploads whose length is told later.
 
-use crate::support::{TestNode, bytes, code, hash, material, number, reserve};
+use crate::support::{
+    FakeCoordinator, TestNode, bytes, code, config, hash, material, number, reserve, small_disk::SmallDisk,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use microtome_proto::{
     Generation, MaterialId,
     internal::{ReplicaReport, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
 };
 use reqwest::StatusCode;
+use std::sync::Arc;
 
 const GROUP: usize = 16 << 10;
 
@@ -51,6 +55,41 @@ async fn the_length_may_come_with_the_last_bytes_or_after_them() {
         .coordinator
         .wait("all room back", |seen| seen.last_beat.as_ref().is_some_and(|beat| beat.report.disk_promised == 0));
     promised.await;
+}
+
+/// Room is promised for what comes, not for what may come, and given back with what is not kept.
+#[tokio::test]
+async fn as_much_room_is_taken_as_there_are_bytes() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let Some(_disk) = SmallDisk::mount(folder.path(), 100 << 20) else { return };
+    let coordinator = FakeCoordinator::start().await;
+    let mut config = config(folder.path(), coordinator.url());
+    config.reserve_bytes = Some(8 << 20);
+    let node = TestNode::start_with(config, Arc::clone(&folder), Arc::clone(&coordinator)).await;
+    coordinator.wait_for_beats(1).await;
+    let (id, idle, data) = (material(1), material(2), bytes(70 << 20, 1));
+    for id in [&idle, &id] {
+        announced(&node, id).await;
+        node.patch(id, 0, data[..1].to_vec()).send().await.unwrap();
+    }
+    let right = format!("blake3 {}", STANDARD.encode(blake3::hash(&data[1..]).as_bytes()));
+    let wrong = format!("blake3 {}", STANDARD.encode([0; 32]));
+    for (checksum, status) in [(&wrong, 460), (&wrong, 460), (&right, 204)] {
+        let sent = node.patch(&id, 1, data[1..].to_vec()).header("upload-checksum", checksum).send().await.unwrap();
+        assert_eq!(sent.status().as_u16(), status);
+        node.head(&id).await;
+        let beats = coordinator.beats() + 1;
+        coordinator
+            .wait("no promise", |seen| {
+                seen.beats > beats && seen.last_beat.as_ref().is_some_and(|beat| beat.report.disk_promised == 0)
+            })
+            .await;
+    }
+    let last = node.patch(&id, data.len() as u64, "").header("upload-length", data.len()).send().await.unwrap();
+    assert_eq!(last.status(), StatusCode::NO_CONTENT);
+    let too_much = node.patch(&idle, 1, vec![0; 40 << 20]).send().await.unwrap();
+    assert_eq!(code(too_much).await, "no_space");
+    assert!(node.offset(&idle).await > 10 << 20, "what there was room for is kept");
 }
 
 /// Told once, it stays: over a restart, and whatever a later request says.

@@ -63,8 +63,15 @@ async fn the_time_goes_on_over_a_restart_and_only_where_nothing_comes() {
     for entry in folder.path().join("incoming").join(old.as_str()).read_dir().unwrap() {
         File::options().write(true).open(entry.unwrap().path()).unwrap().set_modified(hour_ago).unwrap();
     }
+    // A start in between changes nothing of it.
+    let node = TestNode::start_on(folder, coordinator).await;
+    for id in [&old, &slow] {
+        assert_eq!(node.offset(id).await, 100);
+    }
+    let (folder, coordinator) = node.stop().await;
     let mut config = config(folder.path(), coordinator.url());
-    config.uploads_expire_after = Some(Duration::from_secs(1800));
+    // A part of it is left to each after a start.
+    config.uploads_expire_after = Some(Duration::from_secs(24));
     let node = TestNode::start_with(config, folder, coordinator).await;
     let is_failed = |report: &ReplicaReport| matches!(report, ReplicaReport::Failed { .. });
     node.coordinator.wait_for_report(&old, is_failed).await;

@@ -26,7 +26,7 @@ export interface Material {
   /** Bytes. */
   size: number;
   /** Its sender tells the size later, and has not yet. */
-  size_deferred?: boolean;
+  size_unknown?: boolean;
   media_type: string;
   blake3?: string;
   state: MaterialState;

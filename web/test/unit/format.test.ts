@@ -20,7 +20,7 @@ test("bytes stand in decimal units with the digits that matter", () => {
 
 test("a size that is not known yet is not 0 B", () => {
   assert.equal(fileSize({ size: 0 }), "0 B");
-  assert.equal(fileSize({ size: 0, size_deferred: true }), "size not known yet");
+  assert.equal(fileSize({ size: 0, size_unknown: true }), "size not known yet");
 });
 
 test("counts have a gap between thousands", () => {

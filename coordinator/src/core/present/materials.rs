@@ -123,7 +123,7 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
     Material {
         view: format!("/view/{id}"),
         id,
-        size_deferred: record.lacks_size(),
+        size_unknown: record.lacks_size(),
         name: record.name,
         size: record.size,
         media_type: record.media_type,

@@ -97,7 +97,7 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
     let made = Material {
         name: wanted.name,
         size: wanted.size,
-        size_deferred: false,
+        size_unknown: false,
         media_type: wanted.media_type.unwrap(),
         blake3: wanted.blake3,
         state: if known { MaterialState::Ready } else { MaterialState::Receiving },
