@@ -9,7 +9,7 @@ use crate::{
     tasks::blocking,
 };
 use microtome_client::{ByteStream, ClientError};
-use microtome_proto::{MaterialId, internal::ReplicaReport};
+use microtome_proto::MaterialId;
 use rustix::io::Errno;
 use std::{
     io,
@@ -134,11 +134,11 @@ pub(crate) async fn unmended(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Erro
         return;
     }
     let reason = format!("the disk of its node does not keep it: {error}");
-    let (owner, why) = (Arc::clone(node), reason.clone());
+    let (owner, why, failing) = (Arc::clone(node), reason.clone(), node.failing(&material));
     match blocking(move || owner.blobs.give_up(&blob, &why)).await {
         Ok(true) => {
             tracing::error!(%material, %error, "a copy cannot be mended on this disk; it is set aside, and made elsewhere");
-            drop(node.report(material, ReplicaReport::Failed { generation, reason }));
+            failing.tell(generation, reason);
         }
         Ok(false) => {}
         Err(error) => tracing::error!(%material, %error, "a copy that cannot be mended cannot be set aside either"),
@@ -151,9 +151,11 @@ fn is_final(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(Errno::IO.raw_os_error())
 }
 
+/// Whether others have it whole, and the books do not count this one: as long as they do the others' may be dropped on its word,
+/// and where no copy is whole those that are damaged are told.
 async fn is_elsewhere(node: &Node, material: &MaterialId) -> bool {
     let located = node.locator.locate(material).await;
-    located.as_ref().as_ref().is_ok_and(|located| located.holders.iter().any(|url| *url != node.url))
+    located.as_ref().as_ref().is_ok_and(|located| !located.holders.is_empty() && !located.holders.contains(&node.url))
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use crate::{
 use microtome_client::Cluster;
 use microtome_proto::{MaterialId, NodeId};
 use microtome_server::{Auth, Metrics};
+use parking_lot::Mutex;
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64},
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     /// Whether the coordinators have heard all that is here. Written while they are told, and read while anything new is
     /// admitted: what came in between would be taken for lost.
     pub(crate) has_told: tokio::sync::RwLock<bool>,
+    /// Materials whose copies have ended without being one, while the coordinators have not heard of it.
+    pub(crate) failing: Mutex<HashSet<MaterialId>>,
     /// Clones under way.
     pub(crate) clones: Clones,
     /// Opened slides and ready pictures.

@@ -17,6 +17,7 @@ use crate::{
 };
 use microtome_client::Cluster;
 use microtome_server::{Auth, Metrics, listen, serve};
+use parking_lot::Mutex;
 use std::{
     io,
     net::SocketAddr,
@@ -130,6 +131,7 @@ fn open(
         differs: AtomicBool::new(false),
         uploads: Uploads::new(config.uploads_expire_after),
         has_told: tokio::sync::RwLock::new(false),
+        failing: Mutex::default(),
         clones: Clones::default(),
         pixels,
         runs,

@@ -99,6 +99,10 @@ impl Control {
                 None => break,
             }
         }
+        if self.assigned(&material)?.is_none() {
+            // It has arrived all the same: the sender had asked twice.
+            return Ok(Created { id: material, existed: true, upload_expires: None });
+        }
         self.group.propose(Command::DeleteMaterial { material }).await?.accepted()?;
         Err(told_by_all(size, &refusals))
     }

@@ -9,8 +9,13 @@ use super::{
     tables::{Arriving, Leaving, MaterialRecord, Materials, Runs, RunsOnNode},
     view::{Typed, View, ViewError},
 };
-use microtome_proto::{Generation, MaterialId, NodeId, internal::Order, limits::ORDERS_MAX, material::ReplicaState};
+use microtome_proto::{
+    Generation, MaterialId, NodeId, Timestamp, internal::Order, limits::ORDERS_MAX, material::ReplicaState,
+};
 use std::collections::BTreeSet;
+
+/// How long a node may take to tell of an upload that it was chosen for.
+const UPLOAD_UNTOLD_MS: u64 = 60_000;
 
 /// What the node is to do, the most urgent first: stop, run, copy, drop.
 ///
@@ -38,6 +43,26 @@ pub fn orders(
     drop_orders(view, node, seen, &mut orders)?;
     orders.truncate(ORDERS_MAX);
     Ok(orders)
+}
+
+/// Whether the books have an upload at a node for a while already that the node does not tell of: it never heard of it, or has
+/// all of it and was not heard. It is to tell all that it holds.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn misses_upload(view: &dyn View, node: &NodeId, observed: &Observed, at: Timestamp) -> Result<bool, ViewError> {
+    let Some(seen) = observed.seen(node) else { return Ok(false) };
+    for entry in view.scan_records::<Arriving>(&keys::node(node), None) {
+        let ((_, material), arriving) = entry?;
+        if arriving.copying || seen.incoming.get(&material).is_some_and(|told| told.generation == arriving.generation) {
+            continue;
+        }
+        let record = view.get_record::<Materials>(&material)?;
+        if record.is_some_and(|record| at.millis_since(record.created_at) >= UPLOAD_UNTOLD_MS) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn run_orders(view: &dyn View, node: &NodeId, seen: Option<&Seen>, orders: &mut Vec<Order>) -> Result<(), ViewError> {

@@ -33,6 +33,11 @@ impl Peer<'_> {
         self.is_member() && self.availability == Availability::Up
     }
 
+    /// Whether the books know what it holds: not between its start and the end of its inventory.
+    pub fn is_settled(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.settled)
+    }
+
     /// Whether what it holds counts: also through a short silence.
     pub fn counts(&self) -> bool {
         self.is_member() && self.availability != Availability::Down
@@ -45,7 +50,7 @@ impl Peer<'_> {
 
     /// Whether new work may go there: not while it still tells what it holds.
     pub fn takes_work(&self) -> bool {
-        self.is_up() && self.record.scheduling == Scheduling::Active && self.seen.is_some_and(|seen| seen.settled)
+        self.is_up() && self.record.scheduling == Scheduling::Active && self.is_settled()
     }
 
     /// Whether it takes work in a moment, when it has told what it holds.

@@ -15,7 +15,7 @@ pub(super) struct Standing<'m> {
     pub(super) up: Vec<&'m ReplicaRecord>,
     /// Verified, on nodes that count and are not being emptied: these make up the population.
     pub(super) counted: usize,
-    /// Verified, on nodes that answer and are not being emptied.
+    /// Verified, on nodes that answer, have told what they hold, and are not being emptied.
     pub(super) counted_up: usize,
     /// On their way to nodes that count and are not being emptied.
     pub(super) copying: Vec<&'m ReplicaRecord>,
@@ -40,6 +40,7 @@ impl<'m> Standing<'m> {
         };
         for replica in &record.replicas {
             let is_up = roster.is(&replica.node, |peer| peer.is_up());
+            let is_sure = is_up && roster.is(&replica.node, |peer| peer.is_settled());
             let is_kept = roster.is(&replica.node, |peer| peer.counts() && !peer.is_draining());
             match replica.state {
                 ReplicaState::Verified => {
@@ -47,7 +48,7 @@ impl<'m> Standing<'m> {
                         standing.up.push(replica);
                     }
                     standing.counted += usize::from(is_kept);
-                    standing.counted_up += usize::from(is_kept && is_up);
+                    standing.counted_up += usize::from(is_kept && is_sure);
                 }
                 ReplicaState::Copying if is_kept => standing.copying.push(replica),
                 ReplicaState::Copying => standing.hopeless.push(replica),

@@ -5,7 +5,7 @@ use crate::{
     control::{cluster, unreadable},
     core::{
         command::{Command, Outcome},
-        orders::orders,
+        orders::{misses_upload, orders},
         settle::settle,
         tables::{NodeRecord, Nodes},
         view::Typed as _,
@@ -126,7 +126,9 @@ pub(super) async fn heartbeat(
     app.control.hear(|observed| observed.beat(&id, now_ms, Timestamp::now(), &beat, &timing));
     let (orders, settled) = app.glance(|scene| {
         let orders = orders(scene.view, &id, scene.observed, scene.now_ms, scene.timing)?;
-        Ok::<_, crate::core::view::ViewError>((orders, scene.observed.seen(&id).is_none_or(|seen| seen.settled)))
+        let settled = scene.observed.seen(&id).is_none_or(|seen| seen.settled);
+        let misses = misses_upload(scene.view, &id, scene.observed, Timestamp::now())?;
+        Ok::<_, crate::core::view::ViewError>((orders, settled && !misses))
     })?;
     debug_assert!(orders.len() <= ORDERS_MAX);
     Ok(axum::Json(HeartbeatAnswer {

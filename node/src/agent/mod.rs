@@ -133,7 +133,8 @@ impl Agent {
         };
         // What is under way is looked up first: an upload that becomes a copy in between is told twice, not never.
         let mut incoming = self.incoming();
-        let held = self.node.blobs.held();
+        let mut held = self.node.blobs.held();
+        held.retain(|held| !self.orders.is_freeing(&held.material));
         let mut pages = held.chunks(INVENTORY_PAGE_MAX).peekable();
         let mut after = None;
         loop {
@@ -151,7 +152,7 @@ impl Agent {
                 let generation = told.get(&material).or_else(|| incoming.get(&material));
                 if let Some(&generation) = generation {
                     tracing::info!(%material, "a copy that is not wanted any more is dropped");
-                    self.orders.free(material, generation, false);
+                    self.orders.free(material, generation);
                 }
             }
             if last {

@@ -36,7 +36,7 @@ impl Orders {
                 let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };
                 self.node.tasks.spawn(Box::pin(copying));
             }
-            Order::Drop { material, generation } => self.free(material, generation, true),
+            Order::Drop { material, generation } => self.free(material, generation),
             Order::Run { run, attempt, pipeline, inputs, parameters } => {
                 Runs::start(&self.node, Job { run, attempt, pipeline, inputs, parameters });
             }
@@ -44,16 +44,20 @@ impl Orders {
         }
     }
 
+    /// Whether it is being freed: it is not to be told as held any more.
+    pub(super) fn is_freeing(&self, material: &MaterialId) -> bool {
+        self.freeing.lock().contains(material)
+    }
+
     /// Frees what is here of a material, whole or half, if its generation is at most `generation`.
-    pub(super) fn free(&self, material: MaterialId, generation: Generation, report: bool) {
+    pub(super) fn free(&self, material: MaterialId, generation: Generation) {
         if !self.freeing.lock().insert(material.clone()) {
             return;
         }
         let (node, freeing) = (Arc::clone(&self.node), Arc::clone(&self.freeing));
         self.node.tasks.spawn(async move {
             match free(&node, &material, generation).await {
-                Ok(()) if report => drop(node.report(material.clone(), ReplicaReport::Dropped { generation })),
-                Ok(()) => {}
+                Ok(()) => drop(node.report(material.clone(), ReplicaReport::Dropped { generation })),
                 // The order comes again.
                 Err(error) => tracing::warn!(%material, %error, "a copy cannot be freed"),
             }

@@ -40,23 +40,6 @@ impl Bits {
         }
     }
 
-    /// Clears the bit; whether it was set.
-    pub(crate) fn take(&self, index: u64) -> bool {
-        let word = self.page(index).and_then(OnceLock::get).map(|page| &page[Self::word(index)]);
-        let bit = 1 << (index % 64);
-        word.is_some_and(|word| {
-            word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
-        })
-    }
-
-    pub(crate) fn clear(&self, range: Range<u64>) {
-        for index in range {
-            if let Some(page) = self.page(index).and_then(OnceLock::get) {
-                page[Self::word(index)].fetch_and(!(1 << (index % 64)), Ordering::AcqRel);
-            }
-        }
-    }
-
     pub(crate) fn all(&self, mut range: Range<u64>) -> bool {
         range.all(|index| self.get(index))
     }
@@ -83,9 +66,6 @@ mod tests {
         bits.set(PAGE_BITS);
         assert!(bits.get(64) && bits.get(129) && !bits.get(63) && !bits.get(65) && !bits.get(PAGE_BITS));
         assert!(bits.all(64..65) && !bits.all(64..66) && bits.all(5..5));
-        bits.clear(60..129);
-        assert!(!bits.get(64) && bits.get(129));
-        assert!(bits.take(129) && !bits.take(129) && !bits.get(129));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::{
     Arrived, Damage, Manifest,
-    checked::Seen,
     mend::Noted,
     open_files::{OpenFiles, Opened, Slot},
     pages::PAGE_LEN,
@@ -24,7 +23,7 @@ const LOOK_UP_LEN_MAX: usize = 8;
 /// A whole, verified, durable copy of a material; or one that is being made, of which what has arrived can be read.
 ///
 /// The first read of a group after the copy was opened, and each that has to wait for the disk, reads the group whole and
-/// compares it with its proven leaf; plain are only those of what was found right and is in the page cache. So a read gives
+/// compares it with its proven leaf; others compare their pages with the checksums of what was proven. So a read gives
 /// the right bytes or an error, never wrong bytes; and where another copy can be reached, it gives the right ones.
 #[derive(Debug)]
 pub(crate) struct Blob {
@@ -110,18 +109,11 @@ impl Blob {
 
     fn read_as_it_is(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let groups = self.groups(buf.len(), offset)?;
-        let read = self.opened().and_then(|opened| match opened.read_cached(groups.clone(), buf, offset) {
+        let read = self.opened().and_then(|opened| match opened.read_cached(buf, offset) {
             true => Ok(()),
             false => self.read_checking(&opened, groups, buf, offset),
         });
         read.map_err(as_damage).inspect_err(|error| self.tell(error))
-    }
-
-    /// What of it is read from now on comes from the disk, and is to be checked: before anybody reads it past the checks.
-    pub(super) fn forget(&self, groups: Range<u64>) {
-        if let Some(opened) = self.open_files.get(&self.slot) {
-            opened.checked.forget(groups);
-        }
     }
 
     /// The copy for reads that need no wait; nothing where its files are not open.
@@ -129,10 +121,15 @@ impl Blob {
         Some(AtHand { blob: self, opened: self.open_files.get(&self.slot)? })
     }
 
-    /// The leaves' bytes of `groups`, proven. Blocks.
+    /// The leaves' bytes of `groups`, proven as they are now. Damage is noted, to be mended. Blocks.
     pub(crate) fn leaves(&self, groups: Range<u64>) -> io::Result<Vec<u8>> {
-        let leaves = self.opened().and_then(|opened| opened.proof.leaves(groups));
-        leaves.map(|leaves| tree::to_bytes(&leaves)).map_err(as_damage).inspect_err(|error| self.tell(error))
+        let leaves = self.opened().and_then(|opened| opened.proof.leaves_anew(groups.clone()));
+        leaves.map(|leaves| tree::to_bytes(&leaves)).map_err(as_damage).inspect_err(|error| {
+            self.tell(error);
+            if is_damage(error) {
+                self.note_damage(groups.start..groups.start + 1);
+            }
+        })
     }
 
     /// Lets go of the files once nobody reads them any more.
@@ -159,7 +156,6 @@ impl Blob {
     /// Groups that lie whole in `buf` are read and checked in place; a part of a group needs the rest of it beside.
     fn read_checking(&self, opened: &Opened, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let leaves = opened.proof.leaves(groups.clone())?;
-        let seen = opened.checked.now();
         let end = offset + buf.len() as u64;
         let mut whole = groups.clone().filter(|&index| {
             let group = tree::group_range(self.len(), index);
@@ -176,12 +172,12 @@ impl Blob {
             let group = tree::group_range(self.len(), index);
             if group.start >= offset && group.end <= end {
                 let bytes = part(buf, group.start - offset..group.end - offset)?;
-                self.check(opened, index, bytes, &leaf, seen)?;
+                self.check(opened, index, bytes, &leaf)?;
                 continue;
             }
             beside.resize((group.end - group.start) as usize, 0);
             opened.file.read_exact_at(&mut beside, group.start)?;
-            self.check(opened, index, &beside, &leaf, seen)?;
+            self.check(opened, index, &beside, &leaf)?;
             let common = group.start.max(offset)..group.end.min(end);
             let from = part(&mut beside, common.start - group.start..common.end - group.start)?;
             part(buf, common.start - offset..common.end - offset)?.copy_from_slice(from);
@@ -189,12 +185,12 @@ impl Blob {
         Ok(())
     }
 
-    fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf, seen: Seen) -> io::Result<()> {
+    fn check(&self, opened: &Opened, index: u64, bytes: &[u8], leaf: &Leaf) -> io::Result<()> {
         if tree::leaf(self.len(), index, bytes) != *leaf {
             let group = tree::group_range(self.len(), index);
             return Err(damaged(format!("bytes {} to {} are damaged", group.start, group.end)));
         }
-        opened.checked.found_right(index, seen);
+        opened.checked.found_right(index * GROUP_LEN, bytes);
         Ok(())
     }
 
@@ -206,7 +202,7 @@ impl Blob {
     }
 }
 
-/// A copy whose files are open, read where nothing has to be waited for: bytes that have been checked and are in the page
+/// A copy whose files are open, read where nothing has to be waited for: pages that have been proven and are in the page
 /// cache.
 pub(crate) struct AtHand<'a> {
     blob: &'a Blob,
@@ -224,10 +220,10 @@ impl AtHand<'_> {
     /// # Errors
     /// `WouldBlock` where it would have to wait: use [`Blob::read_exact_at`] on the blocking pool then.
     pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let groups = self.blob.groups(buf.len(), offset)?;
+        self.blob.groups(buf.len(), offset)?;
         match buf.len() {
             ..=LOOK_UP_LEN_MAX => self.look_up(buf, offset),
-            _ => self.read(groups, buf, offset),
+            _ => self.read(buf, offset),
         }
     }
 
@@ -240,7 +236,7 @@ impl AtHand<'_> {
         }
         let (mut page, start) = ([0; PAGE_LEN], offset - at as u64);
         let len = (self.len() - start).min(PAGE_LEN as u64) as usize;
-        self.read(self.blob.groups(len, start)?, &mut page[..len], start)?;
+        self.read(&mut page[..len], start)?;
         pages.put(self.opened.number, number, &page);
         match page[..len].get(at..at + buf.len()) {
             Some(wanted) => {
@@ -248,12 +244,12 @@ impl AtHand<'_> {
                 Ok(())
             }
             // They end in the next page.
-            None => self.read(self.blob.groups(buf.len(), offset)?, buf, offset),
+            None => self.read(buf, offset),
         }
     }
 
-    fn read(&self, groups: Range<u64>, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        match self.opened.read_cached(groups, buf, offset) {
+    fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.opened.read_cached(buf, offset) {
             true => Ok(()),
             // Any failure is left to the blocking read, which tells it properly.
             false => Err(io::ErrorKind::WouldBlock.into()),

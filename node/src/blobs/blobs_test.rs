@@ -1,6 +1,11 @@
 use super::*;
+use crate::disk::direct::{self, Memory};
 use microtome_proto::Timestamp;
-use std::{fs, os::unix::fs::FileExt as _};
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    time::{Duration, Instant},
+};
 
 pub(super) const LEN: usize = 100_000;
 
@@ -52,10 +57,12 @@ fn any_range_is_read_right_the_first_time_and_later() {
     let data = data(1);
     let cuts = [0, 1, 16_383, 16_384, 16_385, 40_000, 98_304, 99_999, LEN];
     publish(&blobs, 1);
+    let mut generation = 3;
     for &start in &cuts {
         for &end in cuts.iter().filter(|end| **end >= start) {
             // Opened anew: nothing of it has been checked.
-            let blob = blobs.adopt(&blobs.get(&id(1)).unwrap(), Generation(3)).unwrap();
+            generation += 1;
+            let blob = blobs.adopt(&id(1), Generation(generation)).unwrap();
             for _ in 0..2 {
                 let mut buf = vec![0; end - start];
                 blob.read_exact_at(&mut buf, start as u64).unwrap();
@@ -181,4 +188,59 @@ fn copies_are_there_again_after_a_start() {
     let mut buf = vec![0; LEN];
     again.get(&id(2)).unwrap().read_exact_at(&mut buf, 0).unwrap();
     assert!(buf == data(2));
+}
+
+/// The disk changes bytes past the page cache and puts them right again, while readers of small and large ranges, those that
+/// wait and those that do not, have some groups checked and others not. Each gets the right bytes or an error.
+#[test]
+fn nobody_sees_what_the_disk_changed_whoever_else_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let (blob, data) = (publish(&blobs, 1), data(1));
+    let Some(disk) = direct::open(fs::File::options().write(true), &blob.folder().join(FILE)) else { return };
+    fs::File::open(blob.folder().join(FILE)).unwrap().sync_all().unwrap();
+    let until = Instant::now() + Duration::from_millis(1500);
+    let is_over = || Instant::now() > until;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut memory = Memory::default();
+            for round in 0_usize.. {
+                let start = round * 7 % (LEN / 4096) * 4096;
+                for damage in [1, 0] {
+                    let page = memory.first(4096);
+                    page.copy_from_slice(&data[start..start + 4096]);
+                    page[round % 4096] ^= damage;
+                    disk.write_all_at(page, start as u64).unwrap();
+                }
+                if is_over() {
+                    break;
+                }
+            }
+        });
+        for reader in 0..4_usize {
+            let (blob, data) = (&blob, &data);
+            scope.spawn(move || {
+                let mut seen = 0;
+                for round in 0_usize.. {
+                    let start = (round * 7919 + reader * 104_729) % LEN;
+                    let len = [10, 3000, 40_000][round % 3].min(LEN - start);
+                    let mut buf = vec![0; len];
+                    let read = match (round + reader) % 2 {
+                        0 => blob.read_for_others(&mut buf, start as u64),
+                        _ => blob.at_hand().map_or(Err(io::ErrorKind::WouldBlock.into()), |it| {
+                            it.read_exact_at(&mut buf, start as u64)
+                        }),
+                    };
+                    if read.is_ok() {
+                        assert!(buf == data[start..start + len], "{start} and {len} bytes");
+                        seen += 1;
+                    }
+                    if is_over() {
+                        break;
+                    }
+                }
+                assert!(seen > 0);
+            });
+        }
+    });
 }

@@ -1,73 +1,121 @@
-//! Which groups of an open copy were found right, and are in the page cache still as far as anybody has seen.
+//! What was found right of an open copy: a checksum of each page, which every later read is held against.
 //!
-//! A read without waiting begins the disk's read where the page is gone: from then on the page may come back with other
-//! bytes. So a group is lent to one reader at a time: nobody takes it for right while another one may just have found that
-//! it is gone, and it is given back only where its bytes were there. And what was read before a group was forgotten says
-//! nothing of what is read after it.
+//! What is in the page cache was brought there by somebody, not always by us and not always before the disk changed it; no call
+//! of the system tells. So nothing is trusted for having been right once: a read gives what has the checksum of what was proven
+//! by the hash tree, or proves it anew.
 
-use super::bits::Bits;
-use parking_lot::Mutex;
 use std::{
+    array,
     ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-/// A state of [`Checked`]: it is the same as long as nothing is forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen(u64);
+/// Bytes of a page: reads that are held against checksums begin and end at multiples of it. A part of a group.
+pub(super) const PAGE_LEN: u64 = 4096;
+/// Pages of a block: a mebibyte.
+const BLOCK: u64 = 256;
+/// Blocks of a stretch.
+const STRETCH: u64 = 64;
+/// The checksum of a page of which nothing is known. One that happens to be the same counts as another.
+const UNKNOWN: u32 = 0;
 
-/// The groups.
+type Block = [AtomicU32; BLOCK as usize];
+type Stretch = [OnceLock<Box<Block>>; STRETCH as usize];
+
+/// The checksums. Memory is taken for those stretches alone of which something was read: of a slide of 20 GB mostly little is
+/// looked at.
 #[derive(Debug)]
-pub(super) struct Checked {
-    right: Bits,
-    forgotten: AtomicU64,
-    /// Held while groups are given back, noted and forgotten.
-    changing: Mutex<()>,
-}
+pub(super) struct Checked(Box<[OnceLock<Box<Stretch>>]>);
 
 impl Checked {
-    /// None of `count` groups.
-    pub(super) fn new(count: u64) -> Self {
-        Self { right: Bits::new(count), forgotten: AtomicU64::new(0), changing: Mutex::default() }
+    /// Of a file of `size` bytes nothing is known.
+    pub(super) fn new(size: u64) -> Self {
+        let stretches = usize::try_from(size.div_ceil(PAGE_LEN * BLOCK * STRETCH)).unwrap_or(0);
+        Self((0..stretches).map(|_| OnceLock::new()).collect())
     }
 
-    /// To be taken before bytes are read that are then compared.
-    pub(super) fn now(&self) -> Seen {
-        Seen(self.forgotten.load(Ordering::Acquire))
+    /// Whether something is known of each page of a stretch of bytes.
+    pub(super) fn knows(&self, bytes: &Range<u64>) -> bool {
+        (bytes.start / PAGE_LEN..bytes.end.div_ceil(PAGE_LEN)).all(|page| self.get(page) != UNKNOWN)
     }
 
-    /// Lends `groups`, where all of them were found right and nobody else has one of them.
-    pub(super) fn lend(&self, groups: Range<u64>) -> Option<Seen> {
-        let seen = self.now();
-        for index in groups.clone() {
-            if !self.right.take(index) {
-                self.give_back(groups.start..index, seen);
-                return None;
+    /// Whether the pages from `start` on, of which `parts` are the bytes in order, are what was proven.
+    pub(super) fn are_right(&self, start: u64, parts: [&[u8]; 3]) -> bool {
+        let mut sums = PageSums { page: start / PAGE_LEN, hasher: crc32fast::Hasher::new(), len: 0, are_right: true };
+        for part in parts {
+            sums.update(part, |page, sum| sum == self.get(page));
+        }
+        sums.finish(|page, sum| sum == self.get(page))
+    }
+
+    /// The bytes from `start` on, which begin with a page, were proven.
+    pub(super) fn found_right(&self, start: u64, bytes: &[u8]) {
+        for (page, bytes) in (start / PAGE_LEN..).zip(bytes.chunks(PAGE_LEN as usize)) {
+            if let Some(place) = self.place(page) {
+                place.store(sum_of(crc32fast::hash(bytes)), Ordering::Relaxed);
             }
         }
-        Some(seen)
     }
 
-    /// What was lent is right still; `false` where it was forgotten meanwhile.
-    pub(super) fn give_back(&self, groups: Range<u64>, seen: Seen) -> bool {
-        let _changing = self.changing.lock();
-        let is_right = self.now() == seen;
-        if is_right {
-            groups.for_each(|index| self.right.set(index));
+    fn get(&self, page: u64) -> u32 {
+        let stretch = self.stretch(page).and_then(OnceLock::get);
+        let block = stretch.and_then(|stretch| stretch[(page / BLOCK % STRETCH) as usize].get());
+        block.map_or(UNKNOWN, |block| block[(page % BLOCK) as usize].load(Ordering::Relaxed))
+    }
+
+    fn place(&self, page: u64) -> Option<&AtomicU32> {
+        let stretch = self.stretch(page)?.get_or_init(|| Box::new(array::from_fn(|_| OnceLock::new())));
+        let block = &stretch[(page / BLOCK % STRETCH) as usize];
+        let block = block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(UNKNOWN))));
+        Some(&block[(page % BLOCK) as usize])
+    }
+
+    fn stretch(&self, page: u64) -> Option<&OnceLock<Box<Stretch>>> {
+        usize::try_from(page / BLOCK / STRETCH).ok().and_then(|stretch| self.0.get(stretch))
+    }
+}
+
+const fn sum_of(crc: u32) -> u32 {
+    if crc == UNKNOWN { 1 } else { crc }
+}
+
+/// The checksums of pages whose bytes come in pieces.
+struct PageSums {
+    page: u64,
+    hasher: crc32fast::Hasher,
+    /// Bytes of the page so far.
+    len: usize,
+    are_right: bool,
+}
+
+impl PageSums {
+    fn update(&mut self, mut bytes: &[u8], is_right: impl Fn(u64, u32) -> bool) {
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at((PAGE_LEN as usize - self.len).min(bytes.len()));
+            self.hasher.update(piece);
+            self.len += piece.len();
+            bytes = rest;
+            if self.len == PAGE_LEN as usize {
+                self.end_page(&is_right);
+            }
         }
-        is_right
     }
 
-    /// A group was found right in what was read since `seen`.
-    pub(super) fn found_right(&self, index: u64, seen: Seen) {
-        self.give_back(index..index + 1, seen);
+    /// The last page may be cut short, as the file is.
+    fn finish(mut self, is_right: impl Fn(u64, u32) -> bool) -> bool {
+        if self.len > 0 {
+            self.end_page(&is_right);
+        }
+        self.are_right
     }
 
-    /// Their bytes come from the disk from now on.
-    pub(super) fn forget(&self, groups: Range<u64>) {
-        let _changing = self.changing.lock();
-        self.right.clear(groups);
-        self.forgotten.fetch_add(1, Ordering::Release);
+    fn end_page(&mut self, is_right: &impl Fn(u64, u32) -> bool) {
+        let hasher = std::mem::take(&mut self.hasher);
+        self.are_right &= is_right(self.page, sum_of(hasher.finalize()));
+        (self.page, self.len) = (self.page + 1, 0);
     }
 }
 
@@ -75,29 +123,33 @@ impl Checked {
 mod tests {
     use super::*;
 
+    const LEN: usize = 3 * PAGE_LEN as usize + 100;
+
     #[test]
-    fn a_group_is_one_readers_at_a_time() {
-        let checked = Checked::new(10);
-        (2..5).for_each(|index| checked.found_right(index, checked.now()));
-        let first = checked.lend(2..4).unwrap();
-        assert_eq!(checked.lend(3..5), None, "one of them is lent");
-        let other = checked.lend(4..5).unwrap();
-        assert!(checked.give_back(4..5, other) && checked.give_back(2..4, first));
-        assert!(checked.lend(2..5).is_some());
-        assert_eq!(checked.lend(5..6), None, "nobody has found it right");
+    fn what_was_proven_is_known_again_in_any_pieces_and_nothing_else_is() {
+        let far = BLOCK * STRETCH * PAGE_LEN * 3 + 5 * PAGE_LEN;
+        let checked = Checked::new(far + LEN as u64);
+        let bytes: Vec<u8> = (0..LEN).map(|i| (i * 7 + i / 256) as u8).collect();
+        assert!(!checked.knows(&(far..far + 1)));
+        checked.found_right(far, &bytes);
+        assert!(checked.knows(&(far..far + LEN as u64)) && !checked.knows(&(far - 1..far + 1)));
+        for (first, second) in [(0, 0), (1, 2), (4095, 4097), (4096, 8192), (5000, LEN)] {
+            let parts = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+            assert!(checked.are_right(far, parts), "{first} {second}");
+        }
+        for at in [0, 4096, LEN - 1] {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1;
+            assert!(!checked.are_right(far, [&wrong, &[], &[]]), "{at}");
+        }
+        assert!(!checked.are_right(far + PAGE_LEN, [&bytes, &[], &[]]), "another place");
+        assert!(!checked.are_right(far, [&bytes[..LEN - 1], &[], &[]]), "the last page is shorter");
     }
 
     #[test]
-    fn what_is_forgotten_meanwhile_is_neither_taken_nor_noted() {
-        let checked = Checked::new(10);
-        let compared = checked.now();
-        checked.found_right(3, compared);
-        let lent = checked.lend(3..4).unwrap();
-        checked.forget(3..4);
-        assert!(!checked.give_back(3..4, lent), "the page may have come back with other bytes");
-        checked.found_right(3, compared);
-        assert_eq!(checked.lend(3..4), None, "what was compared was read before");
-        checked.found_right(3, checked.now());
-        assert!(checked.lend(3..4).is_some());
+    fn little_memory_is_taken_for_what_nobody_reads() {
+        let checked = Checked::new(25 << 30);
+        checked.found_right(7 << 30, &[0; 16 << 10]);
+        assert_eq!(checked.0.iter().filter(|stretch| stretch.get().is_some()).count(), 1);
     }
 }

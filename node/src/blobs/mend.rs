@@ -168,7 +168,6 @@ impl Blob {
     /// damaged still is [noted](Self::note_damage).
     pub(crate) fn mend(&self, groups: Range<u64>, rewrite: bool) -> io::Result<()> {
         let _mending = self.noted.mending.lock();
-        self.forget(groups.clone());
         let prepared = self.mended_leaves(groups.clone()).and_then(|leaves| Ok((leaves, self.writable()?)));
         let (leaves, file) = prepared.inspect_err(|_| self.note_damage(groups.clone()))?;
         let mut result = Ok(());
@@ -254,7 +253,6 @@ impl Blob {
 
     /// The leaves that the file has as it is.
     fn leaves_of_file(&self) -> io::Result<Vec<u8>> {
-        self.forget(0..self.group_count());
         let file = File::open(self.folder.join(FILE))?;
         let mut bytes = Vec::new();
         let leaf = |index: u64| {

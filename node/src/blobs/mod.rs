@@ -108,9 +108,14 @@ impl Blobs {
         write_manifest(from, manifest)?;
         if let Some(old) = self.get(&manifest.material) {
             old.close();
-            to_trash(&self.layout, old.folder())?;
         }
-        disk::rename(from, &to)?;
+        if to.try_exists()? {
+            to_trash(&self.layout, &to)?;
+        }
+        disk::rename(from, &to).inspect_err(|_| {
+            // It is tried again from there, also where only making it durable failed.
+            let _ = std::fs::rename(&to, from);
+        })?;
         self.insert(manifest.clone(), &to)
     }
 
@@ -119,9 +124,13 @@ impl Blobs {
         Some(Arc::new(self.blob(manifest, folder).ok()?.arriving(arrived)))
     }
 
-    /// A copy that is here under an older generation is counted under a newer one. Blocks.
-    pub(crate) fn adopt(&self, blob: &Blob, generation: Generation) -> io::Result<Arc<Blob>> {
+    /// The copy of a material that is here under an older generation is counted under a newer one. Blocks.
+    pub(crate) fn adopt(&self, id: &MaterialId, generation: Generation) -> io::Result<Arc<Blob>> {
         let _moving = self.moving.lock();
+        let blob = self.get(id).ok_or(io::ErrorKind::NotFound)?;
+        if blob.manifest().generation >= generation {
+            return Ok(blob);
+        }
         let manifest = Manifest { generation, ..blob.manifest().clone() };
         write_manifest(blob.folder(), &manifest)?;
         blob.close();

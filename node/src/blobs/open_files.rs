@@ -2,7 +2,7 @@
 
 use super::{
     FILE, MANIFEST,
-    checked::Checked,
+    checked::{Checked, PAGE_LEN},
     pages::Pages,
     proof::{Proof, damaged},
     tree,
@@ -13,9 +13,9 @@ use rustix::{
     io::{ReadWriteFlags, preadv2},
 };
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, IoSliceMut},
-    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -23,6 +23,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+thread_local! {
+    /// What lies before and behind the wanted bytes in their pages, and is read for the checksum alone.
+    static EDGES: RefCell<[[u8; PAGE_LEN as usize]; 2]> = const { RefCell::new([[0; PAGE_LEN as usize]; 2]) };
+}
 
 /// A copy's open files, and what of it has been found right since it was opened.
 #[derive(Debug)]
@@ -32,24 +37,24 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) proof: Proof,
     pub(super) checked: Checked,
+    size: u64,
     since: Instant,
 }
 
 impl Opened {
-    /// Fills `buf` from `offset` on, if all of its `groups` were found right and it is in the page cache.
-    ///
-    /// Where it is not there it comes from the disk, from now on or by the next read: its groups are to be checked again. As
-    /// they are not taken for right any more before anybody can have them from the disk, a byte that the disk changed
-    /// after it was checked is not shown either, whoever else reads just now.
-    pub(super) fn read_cached(&self, groups: Range<u64>, buf: &mut [u8], offset: u64) -> bool {
-        let Some(lent) = self.checked.lend(groups.clone()) else { return false };
-        let wanted = buf.len();
-        let read = preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
-        if read.is_ok_and(|read| read == wanted) {
-            return self.checked.give_back(groups, lent);
+    /// Fills `buf` from `offset` on, if its pages are in the page cache and are what was proven of them.
+    pub(super) fn read_cached(&self, buf: &mut [u8], offset: u64) -> bool {
+        let end = offset + buf.len() as u64;
+        let (first, last) = (offset / PAGE_LEN * PAGE_LEN, end.next_multiple_of(PAGE_LEN).min(self.size));
+        if buf.is_empty() || !self.checked.knows(&(first..last)) {
+            return buf.is_empty();
         }
-        self.checked.forget(groups);
-        false
+        EDGES.with_borrow_mut(|[before, behind]| {
+            let (before, behind) = (&mut before[..(offset - first) as usize], &mut behind[..(last - end) as usize]);
+            let parts = &mut [IoSliceMut::new(before), IoSliceMut::new(buf), IoSliceMut::new(behind)];
+            let read = preadv2(&self.file, parts, first, ReadWriteFlags::NOWAIT);
+            read.is_ok_and(|read| read as u64 == last - first) && self.checked.are_right(first, [before, buf, behind])
+        })
     }
 
     fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
@@ -58,10 +63,10 @@ impl Opened {
             io::ErrorKind::NotFound if folder.join(MANIFEST).exists() => damaged("the file is missing"),
             _ => error,
         })?;
-        // Nothing comes into the page cache by itself: what is there was read, and checked, by somebody.
+        // Tiles lie scattered: what is read ahead of one is seldom wanted.
         let _ = fadvise(&file, 0, None, Advice::Random);
-        let checked = Checked::new(tree::group_count(size));
-        Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked, since: Instant::now() })
+        let checked = Checked::new(size);
+        Ok(Self { number, file, proof: Proof::open(folder, size, root)?, checked, size, since: Instant::now() })
     }
 }
 
@@ -73,7 +78,7 @@ pub(super) struct Slot {
 }
 
 /// The open copies, least recently used ones of which are closed when there are too many. What is opened again is
-/// checked again: so a byte that was found right long ago is not trusted for ever.
+/// proven again, and what is known of it takes no memory meanwhile.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     max: usize,

@@ -64,13 +64,23 @@ impl Proof {
         &self.spine
     }
 
-    /// The leaves of `groups`, proven.
+    /// The leaves of `groups`, of blocks that were proven when one of them was first wanted: the disk may have changed them
+    /// since, so that no bytes have them.
     pub(crate) fn leaves(&self, groups: Range<u64>) -> io::Result<Vec<Leaf>> {
+        self.read(groups, true)
+    }
+
+    /// The leaves of `groups`, proven now.
+    pub(crate) fn leaves_anew(&self, groups: Range<u64>) -> io::Result<Vec<Leaf>> {
+        self.read(groups, false)
+    }
+
+    fn read(&self, groups: Range<u64>, trusts: bool) -> io::Result<Vec<Leaf>> {
         let mut wanted = Vec::new();
         for index in groups.start / BLOCK_GROUPS..groups.end.div_ceil(BLOCK_GROUPS) {
             let block = tree::block_range(self.size, index);
             let part = groups.start.max(block.start)..groups.end.min(block.end);
-            if self.proven.get(index) {
+            if trusts && self.proven.get(index) {
                 wanted.extend(read_leaves(&self.leaves, part)?);
                 continue;
             }

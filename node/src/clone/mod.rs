@@ -16,6 +16,7 @@ use crate::{
     blobs::{Arrived, Blob},
     disk::{NoSpace, Promise},
     incoming::{Expected, Incoming},
+    reports::Failing,
     tasks::blocking,
     upload::Uploads,
 };
@@ -120,12 +121,16 @@ impl Clones {
         if let Some(blob) = node.blobs.get(&wanted.material) {
             return already_here(node, &blob, &wanted).await;
         }
+        if node.is_failing(&wanted.material) {
+            // The report that it could not be made may end what is made now.
+            return;
+        }
         let id = wanted.material.clone();
         let generation = wanted.generation;
         let cloning = match Self::admit(node, wanted).await {
             Ok(Some(cloning)) => cloning,
             Ok(None) => return,
-            Err(error) => return refused(node, id, generation, &error),
+            Err(error) => return refused(node.failing(&id), generation, &error),
         };
         cloning.sources.offer(sources.iter().filter(|url| **url != node.url));
         let Ok(_busy) = cloning.busy.try_lock() else { return };
@@ -146,11 +151,12 @@ impl Clones {
                 tracing::warn!(material = %id, %error, "a clone waits");
             }
             Err(error @ (CloneError::NoSpace(_) | CloneError::Disk(_))) => {
+                let failing = node.failing(&id);
                 node.clones.remove(&cloning);
                 let discarded = Arc::clone(&cloning);
                 let _ = blocking(move || discarded.incoming.discard()).await;
                 node.empty_trash();
-                refused(node, id, generation, &error);
+                refused(failing, generation, &error);
             }
         }
     }
@@ -197,6 +203,16 @@ impl Clones {
         let incoming = blocking(move || Incoming::create(&layout, wanted)).await?;
         let none = Ranges::none(incoming.expected().size);
         Ok(Some(node.clones.insert(Cloning::new(node, incoming, promise, &none))))
+    }
+
+    /// Nothing is admitted or ended while this is held.
+    pub(crate) async fn still(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// Whether a clone of a material is under way.
+    pub(crate) fn is_under_way(&self, id: &MaterialId) -> bool {
+        self.clones.lock().contains_key(id)
     }
 
     /// What has come of a clone that is under way.
@@ -292,16 +308,16 @@ async fn already_here(node: &Arc<Node>, blob: &Arc<Blob>, wanted: &Expected) {
         return;
     }
     if held.generation < wanted.generation {
-        let (owner, old, generation) = (Arc::clone(node), Arc::clone(blob), wanted.generation);
-        if let Err(error) = blocking(move || owner.blobs.adopt(&old, generation)).await {
-            return refused(node, held.material, wanted.generation, &error.into());
+        let (owner, id, generation) = (Arc::clone(node), held.material.clone(), wanted.generation);
+        if let Err(error) = blocking(move || owner.blobs.adopt(&id, generation)).await {
+            return refused(node.failing(&held.material), wanted.generation, &error.into());
         }
     }
     let report = ReplicaReport::Verified { generation: wanted.generation, size: held.size, blake3: held.blake3 };
     drop(node.report(held.material, report));
 }
 
-fn refused(node: &Arc<Node>, id: MaterialId, generation: Generation, error: &CloneError) {
-    tracing::warn!(material = %id, %error, "a clone cannot be made here");
-    drop(node.report(id, ReplicaReport::Failed { generation, reason: error.to_string() }));
+fn refused(failing: Failing, generation: Generation, error: &CloneError) {
+    tracing::warn!(material = %failing.material(), %error, "a clone cannot be made here");
+    failing.tell(generation, error.to_string());
 }

@@ -29,9 +29,14 @@ impl Sources {
         sources.retain(|_, source| source.offered || source.active > 0 || source.lied);
     }
 
-    /// A new try begins: who only failed is asked again. Who lied is not.
+    /// A new try begins: who only failed is asked again. Who lied is not, unless there is nobody else: it may have mended
+    /// meanwhile what its disk had changed.
     pub(super) fn begin(&self) {
-        self.0.lock().values_mut().for_each(|source| (source.active, source.failures) = (0, 0));
+        let mut sources = self.0.lock();
+        sources.values_mut().for_each(|source| (source.active, source.failures) = (0, 0));
+        if !sources.values().any(Source::is_able) {
+            sources.values_mut().for_each(|source| source.lied = false);
+        }
     }
 
     /// The source with the least to do; it has one thing more to do then.
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_spread_and_liars_are_left_out_for_good() {
+    fn work_is_spread_and_liars_are_left_out_while_there_are_others() {
         let (a, b) = ("http://a".to_owned(), "http://b".to_owned());
         let sources = Sources::default();
         assert_eq!(sources.take(), None);
@@ -98,5 +103,8 @@ mod tests {
         sources.begin();
         assert_eq!(sources.take(), Some(b));
         assert_eq!(sources.able(), 1);
+        sources.offer([&a]);
+        sources.begin();
+        assert_eq!(sources.take(), Some(a), "nobody else has it");
     }
 }

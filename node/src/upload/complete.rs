@@ -4,6 +4,7 @@ use super::{State, Upload, disk_problem};
 use crate::{
     Node,
     blobs::{self, tree},
+    reports::Heard,
     tasks::blocking,
 };
 use microtome_proto::{Code, Problem, internal::ReplicaReport};
@@ -24,19 +25,6 @@ enum Whole {
 }
 
 impl Upload {
-    /// Tells that it has ended without becoming a copy. Until that is heard nothing is taken under its assignment: the report
-    /// would end that, too.
-    pub(super) fn tell_failed(self: &Arc<Self>, node: &Arc<Node>, reason: String) {
-        let (material, generation) = (self.expected().material.clone(), self.expected().generation);
-        node.uploads.failing.lock().insert(material.clone());
-        let told = node.report(material.clone(), ReplicaReport::Failed { generation, reason });
-        let owner = Arc::clone(node);
-        node.tasks.spawn(async move {
-            let _ = told.await;
-            owner.uploads.failing.lock().remove(&material);
-        });
-    }
-
     /// Makes the whole, durable file a copy and reports it.
     pub(super) async fn complete(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) -> Result<(), Problem> {
         let (upload, owner) = (Arc::clone(self), Arc::clone(node));
@@ -59,16 +47,22 @@ impl Upload {
                 self.leave(node);
                 tracing::info!(material = %id, size, %blake3, "an upload is whole and durable");
                 let told = node.report(id, ReplicaReport::Verified { generation, size, blake3 });
-                let _ = tokio::time::timeout(REPORT_WITHIN, told).await;
-                Ok(())
+                match tokio::time::timeout(REPORT_WITHIN, told).await {
+                    Ok(Ok(Heard::Refused(why))) => {
+                        let detail = format!("the cluster does not count the copy of {}: {why}", expected.material);
+                        Err(Problem::new(Code::Gone, detail))
+                    }
+                    _ => Ok(()),
+                }
             }
             Whole::Other { blake3 } => {
                 let announced = expected.blake3.clone().unwrap_or_default();
                 let reason =
                     format!("the bytes that arrived have the BLAKE3 hash {blake3}, and {announced} was announced");
                 tracing::warn!(material = %id, reason, "an upload is refused");
+                let failing = node.failing(&id);
                 self.clear(node, state).await.map_err(|error| disk_problem(&error))?;
-                self.tell_failed(node, reason.clone());
+                failing.tell(generation, reason.clone());
                 Err(Problem::new(Code::HashMismatch, reason))
             }
         }

@@ -75,12 +75,13 @@ impl Upload {
             return self.complete(node, &mut state).await;
         }
         let offset = writer.offset();
+        let failing = node.failing(&self.expected().material);
         self.clear(node, &mut state).await.map_err(|error| disk_problem(&error))?;
         let expected = self.expected();
         let of = if self.lacks_size() { String::new() } else { format!("of {} ", self.size()) };
         let reason = format!("nothing came for {} s, after {offset} {of}bytes", after.as_secs());
         tracing::info!(material = %expected.material, reason, "an upload has expired");
-        self.tell_failed(node, reason);
+        failing.tell(expected.generation, reason);
         Ok(())
     }
 }

@@ -30,9 +30,9 @@ use microtome_proto::{
     internal::{self, Reserve, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io,
     sync::{
         Arc,
@@ -57,8 +57,6 @@ pub(crate) struct Uploads {
     uploads: RwLock<HashMap<MaterialId, Arc<Upload>>>,
     /// One that gets nothing for so long ends; never, where this is missing.
     expire_after: Option<Duration>,
-    /// Materials whose uploads have failed, while the coordinators have not heard of it.
-    failing: Mutex<HashSet<MaterialId>>,
     /// Held while one is admitted: an order that comes twice makes one folder.
     admitting: tokio::sync::Mutex<()>,
 }
@@ -127,8 +125,19 @@ impl Uploads {
     /// `no_space`, `stale_generation`, `not_ready` while the coordinators are told what is here, or that the disk fails.
     pub(crate) async fn reserve(node: &Arc<Node>, reserve: Reserve) -> Result<(), Problem> {
         let _admitting = node.uploads.admitting.lock().await;
-        if node.blobs.get(&reserve.material).is_some() {
-            return Ok(());
+        let _still = node.clones.still().await;
+        if node.clones.is_under_way(&reserve.material) {
+            let detail = format!("{} is being copied here under a newer assignment", reserve.material);
+            return Err(Problem::new(Code::StaleGeneration, detail));
+        }
+        if let Some(blob) = node.blobs.get(&reserve.material) {
+            return match blob.manifest().generation == reserve.generation {
+                true => Ok(()),
+                false => Err(Problem::new(
+                    Code::NotReady,
+                    format!("a copy of {} is here under another assignment", reserve.material),
+                )),
+            };
         }
         if let Some(upload) = node.uploads.get(&reserve.material) {
             let expected = upload.expected();
@@ -151,7 +160,7 @@ impl Uploads {
                 "this node still tells the coordinators what it holds: ask again, or another one",
             )
         })?;
-        if node.uploads.failing.lock().contains(&reserve.material) {
+        if node.is_failing(&reserve.material) {
             let detail =
                 format!("an upload of {} has failed here, which the coordinators have not heard yet", reserve.material);
             return Err(Problem::new(Code::NotReady, detail));

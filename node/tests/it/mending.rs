@@ -140,6 +140,10 @@ async fn a_copy_whose_file_is_gone_is_given_up_and_reported() {
     assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
     assert!(answer.headers()["location"].to_str().unwrap().starts_with(&other.url));
     let is_failed = |report: &ReplicaReport| matches!(report, ReplicaReport::Failed { generation: Generation(1), .. });
+    // As long as the books count it the other one may be dropped on its word.
+    wait_for_damaged(&one, &[(id.clone(), Generation(1))]).await;
+    assert!(one.path(&id, "manifest.json").exists());
+    one.coordinator.locate(&id, &[&other.url]);
     one.coordinator.wait_for_report(&id, is_failed).await;
     assert!(!one.path(&id, "manifest.json").exists());
     assert_eq!(fs::read_dir(one.folder.path().join("set-aside")).unwrap().count(), 1);

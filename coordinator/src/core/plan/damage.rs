@@ -6,7 +6,7 @@ use crate::core::{
     tables::{Damaged, Materials},
     view::{Typed, ViewError},
 };
-use microtome_proto::{Generation, MaterialId, NodeId, material::ReplicaState};
+use microtome_proto::{Generation, MaterialId, NodeId, limits::DAMAGED_MAX, material::ReplicaState};
 use std::collections::BTreeMap;
 
 pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
@@ -38,7 +38,13 @@ fn told<'a>(scene: &Scene<'a>, node: &NodeId) -> Option<&'a BTreeMap<MaterialId,
 fn mended(scene: &Scene<'_>, commands: &mut Vec<Command>) -> Result<(), ViewError> {
     for entry in scene.view.scan_records::<Damaged>(&[], None) {
         let ((node, material), generation) = entry?;
-        if told(scene, &node).is_none_or(|told| told.contains_key(&material)) {
+        let is_told = |told: &BTreeMap<MaterialId, Generation>| {
+            // A node tells of so many at most, the first ones: of what comes behind them nothing is known.
+            let is_beyond =
+                || told.len() >= DAMAGED_MAX && told.last_key_value().is_some_and(|(last, _)| material > *last);
+            told.contains_key(&material) || is_beyond()
+        };
+        if told(scene, &node).is_none_or(is_told) {
             continue;
         }
         let Some(record) = scene.view.get_record::<Materials>(&material)? else { continue };

@@ -112,8 +112,8 @@ impl Look<'_> {
         }
     }
 
-    /// Copies beyond the population. Only those on nodes that answer are counted for it and dropped: a short silence
-    /// must not cost a copy. One that is on its way in another's place is none too many while the balance is wanted.
+    /// Copies beyond the population. Only those on nodes that answer, and have told what they hold, are counted for it and
+    /// dropped: neither a short silence nor a start must cost a copy. One that is on its way in another's place is none too many while the balance is wanted.
     /// One that a run on its node works on stays as long as the run.
     fn trim(&mut self) -> Result<(), ViewError> {
         let (record, standing) = (self.record, self.standing);
@@ -130,8 +130,9 @@ impl Look<'_> {
         }
         let mut surplus: Vec<_> = record.replicas.iter().filter(|it| it.state == ReplicaState::Damaged).collect();
         let roster = self.scene.roster;
+        let sure = standing.up.iter().filter(|replica| roster.is(&replica.node, |peer| peer.is_settled()));
         let (draining, mut kept): (Vec<&ReplicaRecord>, Vec<&ReplicaRecord>) =
-            standing.up.iter().partition(|replica| roster.is(&replica.node, |peer| peer.is_draining()));
+            sure.partition(|replica| roster.is(&replica.node, |peer| peer.is_draining()));
         surplus.extend(draining);
         while kept.len() > population
             && let Some(worst) = self.least_wanted(&kept)
