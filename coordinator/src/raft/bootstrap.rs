@@ -35,7 +35,7 @@ pub(crate) struct Standing {
     pub(crate) is_member: bool,
     /// Whether anything was written in that group since it began.
     pub(crate) has_history: bool,
-    /// Whether it leads.
+    /// Whether it leads, and a majority has agreed on something since.
     pub(crate) leads: bool,
     /// For a leader: whether the asker has confirmed entries to it.
     pub(crate) knows_asker: bool,
@@ -50,13 +50,16 @@ impl Group {
         let is_member = self.raft().is_initialized().await.unwrap_or(false);
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
+        // Before a majority has agreed on an entry of its own term a leader does not know what was agreed on before: the one who
+        // asks may have been among those who did.
+        let agreed_in = metrics.last_applied.as_ref().map(|applied| applied.leader_id.term);
         let matched = metrics.replication.as_ref().and_then(|all| all.get(&asker));
         Standing {
             id: self.id(),
             cluster: self.peers().cluster(),
             is_member,
             has_history: metrics.last_log_index.is_some_and(|index| index > 0),
-            leads: metrics.state.is_leader(),
+            leads: metrics.state.is_leader() && agreed_in == Some(metrics.current_term),
             knows_asker: matched.is_some_and(Option::is_some),
             protocol: self.peers().protocol,
         }
