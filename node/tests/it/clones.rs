@@ -303,3 +303,58 @@ async fn a_copy_that_the_books_do_not_know_is_told_with_all_others_and_dropped()
     .await
     .expect("it is dropped");
 }
+
+/// A clone fails while no coordinator hears of it, and is ordered again: it is made once that is heard, since the report would
+/// end what is made before.
+#[tokio::test]
+async fn a_late_report_of_failure_ends_no_newer_copy() {
+    let (id, data) = (material(2), bytes(100_000, 2));
+    let real = source(&id, &data).await;
+    let node = TestNode::start().await;
+    let without_room = match copy(&id, 1, &data, &[&real.url]) {
+        Order::Copy { material, generation, blake3, name, media_type, sources, .. } => {
+            Order::Copy { material, generation, size: 1 << 60, blake3, name, media_type, sources }
+        }
+        other => other,
+    };
+    {
+        let mut seen = node.coordinator.seen();
+        seen.refuses_reports = Some(Code::NoLeader);
+        seen.orders = vec![without_room];
+    }
+    let is_failed = |report: &ReplicaReport| matches!(report, ReplicaReport::Failed { .. });
+    node.coordinator.wait_for_report(&id, is_failed).await;
+    node.coordinator.seen().orders = vec![copy(&id, 1, &data, &[&real.url])];
+    node.coordinator.wait_for_beats(5).await;
+    let beat = node.coordinator.seen().last_beat.clone().unwrap();
+    assert_eq!((beat.incoming.len(), beat.report.materials), (0, 0));
+    node.coordinator.seen().refuses_reports = None;
+    node.coordinator.wait_for_report(&id, is_verified(1)).await;
+    assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}
+
+/// It was on its way for long: the material has arrived elsewhere meanwhile, and is being copied here.
+#[tokio::test]
+async fn a_late_reservation_does_not_work_in_the_folder_of_a_clone() {
+    let (id, data) = (material(3), bytes(6 * RANGE, 3));
+    let (real, _holder, node) = four_ranges_have_come(&id, &data).await;
+    let late = node.reserve(&reserve(&id, data.len() as u64)).await;
+    assert_eq!(late.status(), StatusCode::CONFLICT);
+    assert_eq!(crate::support::code(late).await, "stale_generation");
+    node.coordinator.seen().orders = vec![copy(&id, 1, &data, &[&real.url])];
+    node.coordinator.wait_for_report(&id, is_verified(1)).await;
+    assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}
+
+/// The only holder's hash tree was changed by its disk after it had been proven. It is made anew, and the clone goes on.
+#[tokio::test]
+async fn a_clone_waits_for_its_only_source_to_mend_its_tree() {
+    let (id, data) = (material(4), bytes(3 * RANGE, 4));
+    let real = source(&id, &data).await;
+    assert!(real.file(&id).await.bytes().await.unwrap() == data);
+    flip(&real.path(&id, "leaves"), 1000);
+    let node = TestNode::start().await;
+    node.coordinator.order(copy(&id, 1, &data, &[&real.url]));
+    node.coordinator.wait_for_report(&id, is_verified(1)).await;
+    assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}

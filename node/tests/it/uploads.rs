@@ -2,7 +2,7 @@
 
 use crate::support::{HANGS_AFTER, TestNode, bytes, code, hash, material, number, reserve};
 use futures_util::StreamExt as _;
-use microtome_proto::{Generation, MaterialId, internal::ReplicaReport, internal::Reserve};
+use microtome_proto::{Code, Generation, MaterialId, internal::ReplicaReport, internal::Reserve};
 use reqwest::{Body, StatusCode};
 use std::{convert::Infallible, time::Duration};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc};
@@ -318,4 +318,20 @@ async fn an_upload_is_acknowledged_without_a_coordinator() {
     let response = node.patch(&id, 0, data.clone()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(node.file(&id).await.bytes().await.unwrap(), data);
+}
+
+/// Its assignment ended while it was on its way: what nobody counts is not acknowledged.
+#[tokio::test]
+async fn an_upload_that_the_coordinators_do_not_take_is_not_acknowledged() {
+    let node = TestNode::start().await;
+    let id = material(12);
+    node.reserve(&reserve(&id, 10)).await;
+    {
+        let mut seen = node.coordinator.seen();
+        seen.refuses_reports = Some(Code::StaleGeneration);
+        seen.to_be_dropped = vec![id.clone()];
+    }
+    let last = node.patch(&id, 0, "0123456789").send().await.unwrap();
+    assert_eq!(last.status(), StatusCode::GONE);
+    assert_eq!(code(last).await, "gone");
 }
