@@ -39,6 +39,8 @@ pub(crate) struct Upload {
 }
 
 const COPY: &str = "copy with fsync";
+/// What a clone does, too: the node that holds a large file has it on its disk, not in memory.
+const COLD_COPY: &str = "copy of a cold file";
 const PUT: &str = "nginx, PUT with fsync";
 const UPLOAD: &str = "upload";
 const CLONE: &str = "clone";
@@ -54,7 +56,7 @@ struct Measurement {
     resident_mb: f64,
 }
 
-/// By the copy's figure of the same round.
+/// By the figure of the copy of the same round: of the cold one for a clone.
 #[derive(Debug, Serialize)]
 struct Ratio {
     what: &'static str,
@@ -87,7 +89,7 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
         stamp(&original, round)?;
         // Who is first changes from round to round.
         if round % 2 == 0 {
-            bench.copy(&original, &folder.join("copy"))?;
+            bench.copies(&original, &folder.join("copy"))?;
         }
         if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 0) {
             bench.put(nginx, &original)?;
@@ -99,7 +101,7 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
             bench.put(nginx, &original)?;
         }
         if round % 2 == 1 {
-            bench.copy(&original, &folder.join("copy"))?;
+            bench.copies(&original, &folder.join("copy"))?;
         }
     }
     let ratios = [PUT, UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
@@ -124,8 +126,15 @@ impl Bench {
         });
     }
 
+    /// A cold copy, and then one of what that has left in memory: what is sent to servers lies there, too.
+    fn copies(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        rustix::fs::fadvise(File::open(from)?, 0, None, rustix::fs::Advice::DontNeed)?;
+        self.copy(COLD_COPY, from, to)?;
+        self.copy(COPY, from, to)
+    }
+
     /// As `dd bs=1M conv=fsync` does it: copying within the kernel would let some file systems share the blocks.
-    fn copy(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+    fn copy(&mut self, what: &'static str, from: &Path, to: &Path) -> anyhow::Result<()> {
         let before = Usage::own()?;
         let started = Instant::now();
         let (mut source, mut target) = (File::open(from)?, File::create(to)?);
@@ -139,7 +148,7 @@ impl Bench {
         }
         target.sync_all()?;
         let seconds = started.elapsed().as_secs_f64();
-        self.record(COPY, seconds, before, Usage::own()?);
+        self.record(what, seconds, before, Usage::own()?);
         fs::remove_file(to)?;
         Ok(())
     }
@@ -197,7 +206,7 @@ impl Bench {
     fn ratio(&self, what: &'static str) -> Ratio {
         let spread = |figure: fn(&Measurement) -> f64| {
             let of = |what: &'static str| self.measurements.iter().filter(move |m| m.what == what).map(figure);
-            Spread::of_ratios(of(what).zip(of(COPY)))
+            Spread::of_ratios(of(what).zip(of(if what == CLONE { COLD_COPY } else { COPY })))
         };
         Ratio { what, mb_per_s: spread(|m| m.mb_per_s), cpu_s_per_gb: spread(|m| m.cpu_s_per_gb) }
     }
@@ -256,7 +265,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<()> {
         "A file of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
         report.size_bytes as f64 / 1e6
     ))?;
-    let rows = [COPY, PUT, UPLOAD, CLONE].into_iter().map(|what| {
+    let rows = [COPY, COLD_COPY, PUT, UPLOAD, CLONE].into_iter().map(|what| {
         let spread = |figure: fn(&Measurement) -> f64, digits| {
             let mine = report.measurements.iter().filter(|m| m.what == what).map(figure);
             Spread::of(mine).map_or_else(String::new, |spread| spread.show(digits))
@@ -271,7 +280,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<()> {
             ratio(|r| r.mb_per_s),
             spread(|m| m.cpu_s_per_gb, 2),
             ratio(|r| r.cpu_s_per_gb),
-            if what == COPY { String::new() } else { spread(|m| m.resident_mb, 0) },
+            if [COPY, COLD_COPY].contains(&what) { String::new() } else { spread(|m| m.resident_mb, 0) },
         ]
     });
     report::table(&["what", "MB/s", "of the copy's", "CPU s/GB", "of the copy's", "memory MB"], rows.collect())
