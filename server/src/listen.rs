@@ -8,10 +8,10 @@ use crate::{
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::{Either, Full};
 use hyper::{
-    body::Incoming,
+    body::{Body as _, Incoming},
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -44,6 +44,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 const STILL_MS_MAX: u32 = 120_000;
 /// Largest head of a request, in bytes.
 const HEAD_LEN_MAX: usize = 64 << 10;
+/// Bodies of so many bytes are read to their end also where they are refused.
+const DRAINED_LEN: u64 = 4096;
 /// Time that requests under way get to end when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -154,14 +156,25 @@ impl Answers {
         match self.at_hand.as_ref().and_then(|at_hand| at_hand(&mut request)) {
             Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
             None => {
+                let is_large = is_large(request.body());
                 let (runtime, routed) = (self.runtime.clone(), self.router.call(request));
                 let routed = Within::new(self.runtime.clone(), Box::pin(routed));
-                routed
-                    .map(|routed| routed.map(|routed| routed.map(|body| Either::Right(Within::new(runtime, body)))))
-                    .right_future()
+                let answered = move |mut response: Response<Body>| {
+                    if is_large && (response.status().is_client_error() || response.status().is_server_error()) {
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    response.map(|body| Either::Right(Within::new(runtime, body)))
+                };
+                routed.map(|routed| routed.map(answered)).right_future()
             }
         }
     }
+}
+
+/// Whether a body is so large that a refusal may leave some of it unread: the connection ends then, and the client has to know
+/// before it sends its next request there.
+fn is_large(body: &Incoming) -> bool {
+    body.size_hint().upper().is_none_or(|len| len > DRAINED_LEN)
 }
 
 #[cfg(test)]
@@ -249,6 +262,7 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+        assert!(answer.contains("connection: close"), "the client must not send its next request there: {answer}");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use reqwest::{RequestBuilder, Response, StatusCode as Status};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -220,7 +220,11 @@ impl Cluster {
 }
 
 pub fn configs(root: &Path, count: u64, change: impl Fn(&mut Config)) -> Vec<Config> {
-    let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
+    // All different.
+    let mut ports = BTreeSet::new();
+    while (ports.len() as u64) < count {
+        ports.insert(free_port());
+    }
     let all: BTreeMap<u64, String> =
         (1..=count).zip(&ports).map(|(id, port)| (id, format!("http://127.0.0.1:{port}"))).collect();
     (1..=count)
