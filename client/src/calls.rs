@@ -9,7 +9,7 @@ use microtome_proto::{
     node::{Candidate, Node},
     operation::{How, Operated, Operation, Rebalanced},
     page::{Page, PageQuery},
-    run::{CreateRun, Pipeline, Run},
+    run::{CreateRun, Run},
     slide::SlideInfo,
 };
 use reqwest::{Method, header::HeaderValue};
@@ -147,14 +147,6 @@ impl Cluster {
     /// `conflict` where the others could not go on without it.
     pub async fn remove_coordinator(&self, id: CoordinatorId, how: How) -> Result<Vec<Coordinator>, ClientError> {
         self.ask(&Call::new(Method::DELETE, format!("/v1/coordinators/{id}")).how(how)).await
-    }
-
-    /// A page of `GET /v1/pipelines`.
-    ///
-    /// # Errors
-    /// Where nobody answers.
-    pub async fn pipelines(&self, query: &PageQuery) -> Result<Page<Pipeline>, ClientError> {
-        self.page("/v1/pipelines", query).await
     }
 
     /// `POST /v1/runs`.

@@ -37,13 +37,14 @@ impl Cluster {
     /// Answers with the number of bytes. The hash is checked where the whole is fetched, after the last byte.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`], or that no replica answers.
+    /// `conflict` where the bytes have not all arrived, [`ClientError::Damaged`], or that no replica answers.
     pub async fn fetch(
         &self,
         material: &Material,
         range: Option<Range<u64>>,
         writer: &mut (impl AsyncWrite + Unpin + Send),
     ) -> Result<u64, ClientError> {
+        has_arrived(material)?;
         let whole = range.is_none();
         let range = range.map_or(0..material.size, |range| range.start..range.end.min(material.size));
         let mut pull = Pull::new(self, material, range.clone(), replicas(material), 0);
@@ -64,17 +65,15 @@ impl Cluster {
     /// download goes on with; `progress` is told how many bytes there are.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`], [`ClientError::Io`], or that no replica answers.
+    /// `conflict` where the bytes have not all arrived, [`ClientError::Damaged`], [`ClientError::Io`], or that no replica
+    /// answers.
     pub async fn download(
         &self,
         material: &Material,
         to: &Path,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Downloaded, ClientError> {
-        if material.blake3.is_none() {
-            let detail = format!("the bytes of {} are still arriving", material.id);
-            return Err(ClientError::Problem(Problem::new(Code::Conflict, detail)));
-        }
+        has_arrived(material)?;
         let part_path = part_path(to, material);
         let size = material.size;
         let mut part = blocking(move || Part::open(part_path, size)).await?;
@@ -99,6 +98,15 @@ impl Cluster {
         blocking(move || part.publish(&to)).await?;
         Ok(Downloaded { size, resumed_from })
     }
+}
+
+/// Before that nobody knows the hash, nor always the length, which is then told as 0.
+fn has_arrived(material: &Material) -> Result<(), ClientError> {
+    if material.blake3.is_some() {
+        return Ok(());
+    }
+    let detail = format!("the bytes of {} are still arriving", material.id);
+    Err(ClientError::Problem(Problem::new(Code::Conflict, detail)))
 }
 
 fn check(material: &Material, hasher: &blake3::Hasher) -> Result<(), ClientError> {

@@ -4,8 +4,8 @@ use crate::{ByteStream, ClientError, Cluster, calls::with_range, transport::Call
 use microtome_proto::{
     MaterialId, NodeId, RunId,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, Reserve,
-        RunReport, Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport,
+        Settled,
     },
 };
 use std::ops::Range;
@@ -71,14 +71,6 @@ impl Cluster {
     /// `not_found` among the problems.
     pub async fn locate(&self, material: &MaterialId) -> Result<Located, ClientError> {
         self.ask(&Call::get(format!("/internal/v1/materials/{material}"))).await
-    }
-
-    /// Reserves room for an upload on the node with the base URL `node`.
-    ///
-    /// # Errors
-    /// `no_space` among the problems.
-    pub async fn reserve(&self, node: &str, reserve: &Reserve) -> Result<(), ClientError> {
-        self.send(&Call::post("/internal/v1/uploads", reserve)?.at(node)).await.map(|_| ())
     }
 
     /// The leaves of a material's hash tree, from the node with the base URL `node`.

@@ -7,6 +7,7 @@ use clap::Args;
 use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
 use microtome_proto::{
     Code,
+    limits::POPULATION_MAX,
     material::{CreateMaterial, Material, MaterialState},
 };
 use std::{
@@ -22,7 +23,7 @@ pub(crate) struct Put {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Copies wanted; the cluster's own number otherwise
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(POPULATION_MAX)))]
     population: Option<u32>,
     /// The files' media type, told from their names otherwise
     #[arg(long, value_name = "TYPE")]

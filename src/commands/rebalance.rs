@@ -32,6 +32,10 @@ pub(crate) struct Rebalance {
 pub(crate) async fn run(context: &Context, options: Rebalance) -> anyhow::Result<()> {
     if options.cancel {
         context.cluster.stop_rebalance().await?;
+        if context.terminal.json {
+            // The answer has no body: this is what `goes_on` would tell.
+            return context.terminal.document(&serde_json::json!({ "goes_on": false }));
+        }
         note("copies are not moved for the balance's sake any more; those that were moved stay");
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `microtome coordinator` and `microtome node`: one server each, until it is told to stop.
 
 use crate::{
-    config::{ConfigError, Flags, Layers, parse_pair},
+    config::{ConfigError, Flags, Layers, only_here, parse_pair},
     terminal::Terminal,
 };
 use anyhow::Context as _;
@@ -106,6 +106,14 @@ pub(crate) async fn node(terminal: Terminal, options: Node) -> anyhow::Result<()
         ..options.common.into_flags()
     };
     let config = layers.node(&flags)?;
+    if let Some((address, coordinator)) = only_here(&config) {
+        tracing::warn!(
+            address,
+            coordinator,
+            "other machines do not reach this node at its address: 'listen' says where it listens (0.0.0.0:7500), 'url' how \
+             they reach it (http://HOST:7500)"
+        );
+    }
     let url = config.url.clone();
     let (ready, listening) = oneshot::channel();
     let served = microtome_node::run(config, stop_on_signal()?, ready);

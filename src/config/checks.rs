@@ -1,12 +1,12 @@
 //! What a value must be, beyond its form.
 
-use super::{ConfigError, Listed, Setting};
+use super::{ConfigError, Listed, NodeConfig, Setting};
 use microtome_proto::{
     CoordinatorId,
     limits::{COORDINATORS_MAX, LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
     token::SECRET_LEN_MIN,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Shortest time between heartbeats, in milliseconds.
 const HEARTBEAT_MS_MIN: u64 = 50;
@@ -37,6 +37,39 @@ pub(super) fn listen(listen: Setting<String>) -> Result<String, ConfigError> {
 
 pub(super) fn url(url: &Setting<String>) -> Result<String, ConfigError> {
     microtome_client::check_address(&url.value).map_err(|error| url.wrong(error))
+}
+
+/// Where a coordinator is reached: what the list says, where it is listed. Everybody else goes by the list.
+pub(super) fn own_url(
+    said: Option<&Setting<String>>,
+    id: CoordinatorId,
+    listed: Option<&str>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(said) = said else { return Ok(listed.map(str::to_owned)) };
+    let address = url(said)?;
+    match listed {
+        Some(listed) if listed != address => Err(said.wrong(format!(
+            "coordinator {id} is listed with the url {listed}, and all others go by that: leave {address} out, or list it \
+             in every server's 'coordinators' instead"
+        ))),
+        _ => Ok(Some(address)),
+    }
+}
+
+/// The node's address where only its own machine reaches it, and a coordinator that others reach: it would send them there.
+pub(crate) fn only_here(node: &NodeConfig) -> Option<(&str, &str)> {
+    let address = node.url.as_ref().unwrap_or(&node.listen);
+    let told = node.coordinators.iter().find(|coordinator| !is_loopback(coordinator))?;
+    is_loopback(address).then_some((address, told))
+}
+
+fn is_loopback(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    // What stands in brackets has colons of its own.
+    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The host and port in a URL, to listen on.

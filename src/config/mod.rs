@@ -7,6 +7,7 @@ mod file;
 mod size;
 mod text;
 
+pub(crate) use checks::only_here;
 use file::{File, Value};
 use microtome_coordinator::Config as CoordinatorConfig;
 use microtome_node::Config as NodeConfig;
@@ -90,7 +91,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 26] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -100,6 +101,7 @@ const VARIABLES: [&str; 25] = [
     "CLUSTER_DOWN_AFTER_MS",
     "AUTH_SECRET",
     "AUTH_SECRET_FILE",
+    "COORDINATORS",
     "COORDINATOR_ID",
     "COORDINATOR_LISTEN",
     "COORDINATOR_URL",
@@ -157,7 +159,8 @@ impl Layers {
 
     /// Variables that look like settings and are none: misspelt, perhaps, or put there by others.
     pub(crate) fn unknown_variables(&self) -> Vec<String> {
-        let sections = ["CLUSTER_", "AUTH_", "COORDINATOR_", "NODE_"];
+        // A coordinator's own keys are singular, though it stands below [[coordinators]]: who writes the plural is told.
+        let sections = ["CLUSTER_", "AUTH_", "COORDINATOR", "NODE_"];
         let unknown = self.variables.keys().filter(|name| {
             let name = name.strip_prefix("MICROTOME_").unwrap_or(name);
             sections.iter().any(|section| name.starts_with(section)) && !VARIABLES.contains(&name)
@@ -194,13 +197,13 @@ impl Layers {
         let all = checks::coordinators(self.all_coordinators(&flags.coordinators)?)?;
         let id = self.own_id(flags.id, &all)?;
         let own = self.file.coordinators.iter().find(|one| *one.id.get_ref() == id);
-        let own_url = all.get(&id).cloned();
+        let listed = all.get(&id).map(String::as_str);
         let listen =
             self.get_or_else(own.map(|own| &own.listen), flags.listen.as_deref(), "COORDINATOR_LISTEN", || {
-                own_url.as_deref().and_then(checks::authority).unwrap_or_else(|| "127.0.0.1:7400".to_owned())
+                listed.and_then(checks::authority).unwrap_or_else(|| "127.0.0.1:7400".to_owned())
             })?;
-        let url =
-            self.over(own_url.map(|value| Setting { value, place: None }), flags.url.as_deref(), "COORDINATOR_URL")?;
+        let url = self.over(None, flags.url.as_deref(), "COORDINATOR_URL")?;
+        let url = checks::own_url(url.as_ref(), id, listed)?;
         let data_dir =
             self.get_or_else(own.map(|own| &own.data_dir), flags.data_dir.as_deref(), "COORDINATOR_DATA_DIR", || {
                 format!("microtome-data/coordinator-{id}")
@@ -217,7 +220,7 @@ impl Layers {
         Ok(CoordinatorConfig {
             id,
             listen: checks::listen(listen)?,
-            url: url.as_ref().map(checks::url).transpose()?,
+            url,
             data_dir: PathBuf::from(data_dir.value),
             coordinators: all,
             cluster_name: checks::name(name)?,

@@ -64,6 +64,7 @@ fn a_wrong_variable_is_named() {
         ("MICROTOME_NODE_LISTEN", "here"),
         ("MICROTOME_AUTH_SECRET", "short"),
         ("MICROTOME_COORDINATORS", "http://a:1"),
+        ("MICROTOME_COORDINATOR_URL", "nonsense here"),
     ];
     for (variable, value) in wrong {
         let message = refused("", &[(variable, value)]);
@@ -137,6 +138,57 @@ fn a_group_can_be_named_without_a_file() {
     assert_eq!(config.listen, "b:7400");
     let flags = Flags { coordinators: vec!["7=http://x:1".to_owned()], ..Flags::default() };
     assert_eq!(layers.coordinator(&flags).unwrap().id, 7);
+}
+
+/// The url of one that is listed was announced and used by nobody: the others go by the list.
+#[test]
+fn a_listed_coordinator_has_no_other_url() {
+    let text = "[[coordinators]]\nid = 1\nurl = 'http://a:7400'\n";
+    let layers = Layers::of(text, &[]).unwrap();
+    let with = |url: &str| layers.coordinator(&Flags { url: Some(url.to_owned()), ..Flags::default() });
+    let message = with("http://b:7400").unwrap_err().to_string();
+    let expected = "'http://b:7400' on the command line: coordinator 1 is listed with the url http://a:7400";
+    assert!(message.starts_with(expected) && message.contains("leave"), "{message}");
+    assert_eq!(with("a:7400/").unwrap().url.as_deref(), Some("http://a:7400"));
+    let message = refused(text, &[("MICROTOME_COORDINATOR_URL", "http://b:7400")]);
+    assert!(message.starts_with("MICROTOME_COORDINATOR_URL: coordinator 1 is listed"), "{message}");
+
+    let alone = Layers::of("", &[("MICROTOME_COORDINATOR_URL", "http://b:7400")]).unwrap();
+    assert_eq!(alone.coordinator(&Flags::default()).unwrap().url.as_deref(), Some("http://b:7400"));
+}
+
+/// 'listen' stands below [[coordinators]], and its variable is singular: the plural changed nothing, and nobody said so.
+#[test]
+fn variables_that_are_no_settings_are_told() {
+    let known = ["MICROTOME_COORDINATORS", "MICROTOME_COORDINATOR_LISTEN", "MICROTOME_NODE_ZONE", "MICROTOME_SERVER"];
+    let unknown = ["MICROTOME_CLUSTER_POPULACE", "MICROTOME_COORDINATOR", "MICROTOME_COORDINATORS_LISTEN"];
+    let all: Vec<_> = known.iter().chain(&unknown).map(|name| (*name, "x")).collect();
+    assert_eq!(Layers::of("", &all).unwrap().unknown_variables(), unknown);
+}
+
+/// A node with the defaults told a coordinator on another machine that it is at 127.0.0.1.
+#[test]
+fn an_address_that_no_other_machine_reaches_is_noticed() {
+    let noticed = |listen: &str, url: Option<&str>, coordinators: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let flags = Flags {
+            listen: Some(listen.to_owned()),
+            url: url.map(str::to_owned),
+            coordinators: owned(coordinators),
+            ..Flags::default()
+        };
+        let node = Layers::of("", &[]).unwrap().node(&flags).unwrap();
+        only_here(&node).map(|(address, coordinator)| (address.to_owned(), coordinator.to_owned()))
+    };
+    let (here, there) = ("http://127.0.0.1:7400", "http://lab.example:7400");
+    assert_eq!(noticed("127.0.0.1:7500", None, &[here]), None);
+    assert_eq!(noticed("127.0.0.1:7500", None, &["localhost", "http://[::1]", "http://[::1]:7400/"]), None);
+    assert_eq!(noticed("0.0.0.0:7500", Some("http://storage.example:7500"), &[there]), None);
+    assert_eq!(noticed("127.0.0.1:7500", Some("http://storage.example:7500"), &[there]), None);
+    let found = |address: &str| Some((address.to_owned(), there.to_owned()));
+    assert_eq!(noticed("127.0.0.1:7500", None, &[here, there]), found("127.0.0.1:7500"));
+    assert_eq!(noticed("[::1]:7500", None, &[there]), found("[::1]:7500"));
+    assert_eq!(noticed("0.0.0.0:7500", Some("http://localhost:7500"), &[there]), found("http://localhost:7500"));
 }
 
 #[test]

@@ -120,6 +120,7 @@ async fn a_node_is_emptied_under_a_viewer_removed_and_joins_anew() {
     // All nodes lie on one disk here, so they are equally full.
     assert!(done(&cluster, &["rebalance", "--wait"]).contains("equally full"));
     assert!(done(&cluster, &["rebalance", "--cancel"]).contains("not moved"));
+    assert!(done(&cluster, &["rebalance", "--cancel", "--json"]).contains(r#""goes_on": false"#));
 }
 
 /// A disk died and was replaced: the machine comes back under its old name and address, as another node. The old one's

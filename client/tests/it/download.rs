@@ -1,7 +1,8 @@
 //! Download: verified, resumed, from whichever replica has the right bytes.
 
-use crate::fake::{Ask, Fake, id, nobody, noise, ready};
+use crate::fake::{Ask, Fake, id, nobody, noise, ready, receiving};
 use microtome_client::{ClientError, Cluster};
+use microtome_proto::{Code, material::Material};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -110,11 +111,31 @@ async fn an_empty_material_is_an_empty_file() {
     assert_eq!(fs::read(&to).unwrap(), b"");
 }
 
+/// The length of an upload may be told at its end: until then the material has 0 bytes and no hash, and what was written
+/// to standard output was nothing, and no error.
+#[tokio::test]
+async fn what_still_arrives_is_refused() {
+    let node = Fake::start(|ask| serve(ask, &noise(SIZE), SIZE));
+    let deferred = Material { size_unknown: true, ..receiving(0, &node.url) };
+    let folder = tempfile::tempdir().unwrap();
+    for material in [deferred, receiving(SIZE, &node.url)] {
+        for range in [None, Some(0..1000)] {
+            let mut out = Vec::new();
+            let error = client(&node.url).fetch(&material, range, &mut out).await.unwrap_err();
+            assert_eq!(error.code(), Some(Code::Conflict), "{error}");
+            assert!(out.is_empty());
+        }
+        let error = client(&node.url).download(&material, &folder.path().join("slide.svs"), &|_| ()).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::Conflict), "{error}");
+    }
+    assert!(node.asked().is_empty() && files(folder.path()).is_empty());
+}
+
 #[tokio::test]
 async fn a_missing_material_is_told_at_once() {
-    let fake = Fake::start(|ask| ask.refuse(microtome_proto::Code::NotFound));
+    let fake = Fake::start(|ask| ask.refuse(Code::NotFound));
     let mut out = Vec::new();
     let error = client(&fake.url).fetch(&ready(b"xyz", &[]), None, &mut out).await.unwrap_err();
-    assert_eq!(error.code(), Some(microtome_proto::Code::NotFound));
+    assert_eq!(error.code(), Some(Code::NotFound));
     assert_eq!(fake.asked(), [format!("GET /v1/materials/{}/file", id())]);
 }

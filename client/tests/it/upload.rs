@@ -200,6 +200,7 @@ async fn a_node_that_stays_away_ends_the_upload_with_a_way_out() {
     let error = sent.unwrap_err();
     assert!(matches!(error, ClientError::UploadStopped { offset: 0, .. }), "{error}");
     assert!(error.to_string().contains("repeat the command"), "{error}");
+    assert!(error.to_string().contains("microtome rm"), "{error}");
 }
 
 #[tokio::test]
