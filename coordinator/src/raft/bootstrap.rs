@@ -144,6 +144,81 @@ fn decide(own: CoordinatorId, members: usize, standings: &BTreeMap<CoordinatorId
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        raft::{
+            Tuning,
+            network::Peers,
+            open,
+            types::{TypeConfig, Vote},
+        },
+        store::folder::Folder,
+    };
+    use axum::{Json, Router, http::StatusCode, routing::post};
+    use microtome_server::Auth;
+    use openraft::{
+        RaftMetrics,
+        raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
+    };
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    /// Everything that is awaited has come by then, also on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(240);
+
+    /// Another coordinator: it votes for whoever asks, and takes entries while it `agrees`. Its base URL.
+    async fn voter(agrees: &Arc<AtomicBool>) -> String {
+        let agrees = Arc::clone(agrees);
+        let vote = |Json(asked): Json<VoteRequest<TypeConfig>>| async move {
+            Json(VoteResponse::<TypeConfig>::new(asked.vote, asked.last_log_id, true))
+        };
+        let append = move || async move {
+            let taken = Json(AppendEntriesResponse::<TypeConfig>::Success);
+            if agrees.load(Ordering::Acquire) { Ok(taken) } else { Err(StatusCode::SERVICE_UNAVAILABLE) }
+        };
+        let router = Router::new()
+            .route("/internal/v1/raft/vote", post(vote))
+            .route("/internal/v1/raft/pre-vote", post(vote))
+            .route("/internal/v1/raft/append", post(append));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        url
+    }
+
+    async fn until(group: &Group, is_so: impl Fn(&RaftMetrics<TypeConfig>) -> bool + Send) {
+        group.raft().wait(Some(PATIENCE)).metrics(is_so, "in time").await.unwrap();
+    }
+
+    /// One that was just elected did not know that the asker had confirmed entries before: its lost folder was let in.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_that_was_elected_leads_only_when_something_was_agreed_on_in_its_term() {
+        let agrees = Arc::new(AtomicBool::new(false));
+        let members = BTreeMap::from([(1, "http://127.0.0.1:1".to_owned()), (2, voter(&agrees).await)]);
+        let root = tempfile::tempdir().unwrap();
+        let (folder, _lock) = Folder::open(root.path(), 1, "lab").unwrap();
+        let peers = Peers::new(1, members.clone(), None, protocol::PROTOCOL, Auth::new(None)).unwrap();
+        let group = open(Arc::new(folder), Arc::new(peers), Tuning::default()).await.unwrap();
+        let nodes: BTreeMap<_, _> = members.into_iter().map(|(id, url)| (id, BasicNode { addr: url })).collect();
+        group.raft().initialize(nodes).await.unwrap();
+        until(&group, |metrics| metrics.state.is_leader()).await;
+        assert!(!group.standing(2).await.leads);
+        agrees.store(true, Ordering::Release);
+        until(&group, |metrics| metrics.last_applied.is_some_and(|applied| applied.leader_id.term > 0)).await;
+        let standing = group.standing(2).await;
+        assert!(standing.leads && standing.knows_asker);
+
+        // Another one leads and falls silent: when this one leads again all that it has applied is of an earlier term.
+        agrees.store(false, Ordering::Release);
+        let term = group.position().0 + 1;
+        let (vote, prev_log_id, entries, leader_commit) = (Vote::new_committed(term, 2), None, Vec::new(), None);
+        group.append(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }).await.unwrap();
+        until(&group, |metrics| metrics.state.is_leader() && metrics.current_term > term).await;
+        let standing = group.standing(2).await;
+        assert!(!standing.leads && !standing.knows_asker);
+        group.stop().await;
+    }
 
     fn standing(id: u64, is_member: bool, has_history: bool, leads: bool, knows_asker: bool) -> (u64, Standing) {
         (id, Standing { id, cluster: None, is_member, has_history, leads, knows_asker, protocol: 1 })

@@ -15,7 +15,7 @@ use crate::core::{
     tables::{MaterialRecord, Materials, OnNode},
     view::{Change, Table, Typed, ViewError},
 };
-use microtome_proto::{MaterialId, NodeId, node::Availability};
+use microtome_proto::{MaterialId, NodeId, cluster::Healing, node::Availability};
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
@@ -77,6 +77,7 @@ struct Posture {
     is_draining: bool,
     availability: Availability,
     up_since_ms: Option<u64>,
+    is_settled: bool,
     takes_work: bool,
 }
 
@@ -87,6 +88,7 @@ impl Posture {
             is_draining: peer.is_draining(),
             availability: peer.availability,
             up_since_ms: peer.seen.map(|seen| seen.up_since_ms),
+            is_settled: peer.is_settled(),
             takes_work: peer.takes_work(),
         }
     }
@@ -97,6 +99,14 @@ impl Posture {
     }
 }
 
+/// A material that may want something.
+#[derive(Debug, Clone)]
+struct Entry {
+    dues: Vec<Due>,
+    /// The bytes that it still needs, where it has fewer copies than wanted.
+    lacks_bytes: Option<u64>,
+}
+
 /// Materials that may want something, with what was last known of the nodes.
 #[derive(Debug, Clone, Default)]
 pub struct Agenda {
@@ -104,8 +114,10 @@ pub struct Agenda {
     is_complete: bool,
     postures: BTreeMap<NodeId, Posture>,
     touched: BTreeSet<MaterialId>,
-    entries: BTreeMap<MaterialId, Vec<Due>>,
+    entries: BTreeMap<MaterialId, Entry>,
     queue: BTreeMap<Due, BTreeSet<MaterialId>>,
+    /// What all entries lack, and the copies under way as the last round found them.
+    healing: Healing,
 }
 
 impl Agenda {
@@ -121,18 +133,27 @@ impl Agenda {
         if mem::replace(&mut self.is_complete, true) {
             self.node_changes(scene, &mut again)?;
         } else {
-            (self.entries, self.queue) = (BTreeMap::new(), BTreeMap::new());
+            (self.entries, self.queue, self.healing) = Default::default();
             self.postures = scene.roster.iter().map(|(id, peer)| (id.clone(), Posture::of(peer))).collect();
             again = troubled(scene.view, scene.roster)?;
         }
         again.extend(self.due(Due::Copying).cloned());
         again
             .extend(self.queue.range(Due::At(0)..=Due::At(scene.now_ms)).flat_map(|(_, materials)| materials).cloned());
+        // Whatever has copies under way is looked at below.
+        (self.healing.copies, self.healing.bytes_per_s) = (0, 0.0);
         let mut copying = 0;
         for material in again {
             copying += self.examine(scene, material)?;
         }
         Ok(copying)
+    }
+
+    /// What was being made whole in the last round.
+    pub fn healing(&self) -> Healing {
+        let Healing { bytes_left, bytes_per_s, .. } = self.healing;
+        let seconds_left = (bytes_per_s > 0.0).then(|| bytes_left as f64 / bytes_per_s);
+        Healing { seconds_left, ..self.healing.clone() }
     }
 
     /// What stands here for that reason, in the order of ids.
@@ -148,10 +169,10 @@ impl Agenda {
     /// No node that takes work can ever have a copy that these lack.
     pub(super) fn stick(&mut self, materials: Vec<MaterialId>) {
         for material in materials {
-            let mut dues = self.remove(&material);
-            dues.retain(|due| !matches!(due, Due::Lacks(_)));
-            dues.push(Due::Stuck);
-            self.insert(material, dues);
+            let Some(mut entry) = self.remove(&material) else { continue };
+            entry.dues.retain(|due| !matches!(due, Due::Lacks(_)));
+            entry.dues.push(Due::Stuck);
+            self.insert(material, entry);
         }
     }
 
@@ -162,7 +183,12 @@ impl Agenda {
             return Ok(0);
         }
         let findings = examine(scene, &material, &record)?;
-        self.insert(material, findings.dues());
+        if let Some(share) = &findings.share {
+            self.healing.copies += share.copies;
+            self.healing.bytes_per_s += share.bytes_per_s;
+        }
+        let lacks_bytes = findings.share.as_ref().map(|share| share.bytes_left);
+        self.insert(material, Entry { dues: findings.dues(), lacks_bytes });
         Ok(findings.copying)
     }
 
@@ -207,16 +233,20 @@ impl Agenda {
         Ok(())
     }
 
-    fn insert(&mut self, material: MaterialId, dues: Vec<Due>) {
-        for due in &dues {
+    fn insert(&mut self, material: MaterialId, entry: Entry) {
+        for due in &entry.dues {
             self.queue.entry(*due).or_default().insert(material.clone());
         }
-        self.entries.insert(material, dues);
+        if let Some(bytes) = entry.lacks_bytes {
+            self.healing.materials += 1;
+            self.healing.bytes_left += bytes;
+        }
+        self.entries.insert(material, entry);
     }
 
-    fn remove(&mut self, material: &MaterialId) -> Vec<Due> {
-        let dues = self.entries.remove(material).unwrap_or_default();
-        for due in &dues {
+    fn remove(&mut self, material: &MaterialId) -> Option<Entry> {
+        let entry = self.entries.remove(material)?;
+        for due in &entry.dues {
             if let Some(materials) = self.queue.get_mut(due)
                 && materials.remove(material)
                 && materials.is_empty()
@@ -224,6 +254,10 @@ impl Agenda {
                 self.queue.remove(due);
             }
         }
-        dues
+        if let Some(bytes) = entry.lacks_bytes {
+            self.healing.materials -= 1;
+            self.healing.bytes_left -= bytes;
+        }
+        Some(entry)
     }
 }

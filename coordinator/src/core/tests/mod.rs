@@ -14,6 +14,7 @@ mod stories_draining;
 mod stories_healing;
 mod stories_inventory;
 mod stories_materials;
+mod stories_orders;
 mod stories_present;
 mod stories_runs;
 mod stories_upgrade;

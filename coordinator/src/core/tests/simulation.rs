@@ -333,8 +333,8 @@ impl Simulation {
         let world = &mut self.world;
         assert_eq!(world.accept(register(&name, None)), Outcome::Node { node: id.clone() });
         world.observed.registered(&id, world.now_ms, world.at(), &report, &world.timing);
-        let (command, answer) = settle(&world.view, &id, &inventory).unwrap();
-        if let Some(command) = command {
+        let (commands, answer) = settle(&world.view, &id, &inventory).unwrap();
+        for command in commands {
             world.accept(command);
         }
         world.observed.inventory_settled(&id);

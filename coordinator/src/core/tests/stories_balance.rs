@@ -44,7 +44,7 @@ fn few_copies_are_moved_and_then_it_ends() {
     world.accept(START);
     let planned = world.plan_and_apply();
     assert_eq!((planned.len(), moves(&planned)), (2, 2), "no more at once than the knobs allow: {planned:?}");
-    let shown = world.scene().overview().unwrap().rebalance.unwrap();
+    let shown = world.scene().rebalance().unwrap().unwrap();
     assert_eq!((shown.copies, shown.bytes_left), (2, 28 * GIB), "two under way, and 18 GiB that are too much");
     for command in planned {
         let Command::MoveReplica { material, from, node } = command else { panic!() };
@@ -58,7 +58,7 @@ fn few_copies_are_moved_and_then_it_ends() {
     assert_eq!(n.iter().map(|node| stored(&world, node) / GIB).collect::<Vec<_>>(), [30, 30, 30]);
     assert_eq!(planned.last(), Some(&END));
     assert!(!is_wanted(&world) && world.plan().is_empty());
-    assert!(world.scene().overview().unwrap().rebalance.is_none());
+    assert!(world.scene().rebalance().unwrap().is_none());
 }
 
 #[test]

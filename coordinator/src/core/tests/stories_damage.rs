@@ -5,6 +5,7 @@ use crate::core::{command::Command, settle::settle};
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId,
     internal::{Inventory, Order},
+    limits::DAMAGED_MAX,
     material::{MaterialState, ReplicaState::*},
 };
 
@@ -131,8 +132,8 @@ fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
     world.accept(register("node-1", None));
     world.observed.registered(&n[0], world.now_ms, world.at(), &report(GIB), &world.timing);
     let page = Inventory { after: None, held: vec![held(&m, own, 5)], last: true, incoming: Vec::new(), count: None };
-    let (command, answer) = settle(&world.view, &n[0], &page).unwrap();
-    assert_eq!((command, answer.drop), (None, vec![]));
+    let (commands, answer) = settle(&world.view, &n[0], &page).unwrap();
+    assert_eq!((commands, answer.drop), (vec![], vec![]));
     world.observed.inventory_settled(&n[0]);
     assert_eq!(world.plan(), [], "it has not said anything of it yet");
     world.beat(&n[0]);
@@ -144,8 +145,8 @@ fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
     damage(&mut world, &m, &n[0]);
     world.plan_and_apply();
     let empty = Inventory { held: Vec::new(), ..page };
-    let (command, _) = settle(&world.view, &n[0], &empty).unwrap();
-    world.accept(command.unwrap());
+    let (mut commands, _) = settle(&world.view, &n[0], &empty).unwrap();
+    world.accept(commands.remove(0));
     assert_eq!(world.replica(&m, &n[0]), None);
 }
 
@@ -177,4 +178,33 @@ fn a_damaged_copy_that_is_told_with_another_hash_stays_damaged() {
     let wrong = Command::ReplicaVerified { material: m.clone(), node: n[0].clone(), generation: g, size: 5, blake3 };
     assert_eq!(world.refused(wrong), Code::HashMismatch);
     assert_eq!(world.replica(&m, &n[0]), Some((Damaged, g)));
+}
+
+/// A disk had damaged more copies than a heartbeat names: those that were left out counted as mended.
+#[test]
+fn a_copy_that_its_node_has_no_room_to_name_stays_damaged() {
+    let mut world = World::new();
+    world.knobs.commands_max = 2 * DAMAGED_MAX;
+    let n = world.nodes(2);
+    n.iter().for_each(|node| world.beat(node));
+    let mut all: Vec<_> = (0..DAMAGED_MAX + 2).map(|_| world.stored(5, 2, &[&n[0], &n[1]])).collect();
+    all.sort_unstable();
+    let own = |world: &World, i: usize| generation(world, &all[i], &n[0]);
+    let (first, last) = (0, DAMAGED_MAX + 1);
+    for i in [first, last] {
+        world.accept(damaged(&all[i], &n[0], own(&world, i)));
+    }
+    let mut told: Vec<_> = (1..last).map(|i| (all[i].clone(), own(&world, i))).collect();
+    world.damaged.insert(n[0].clone(), told.clone());
+    world.beat(&n[0]);
+    let mut expected: Vec<_> = (1..last).map(|i| damaged(&all[i], &n[0], own(&world, i))).collect();
+    expected.push(verified(&all[first], &n[0], own(&world, first), 5));
+    assert_eq!(world.plan_and_apply(), expected, "the first one would have been named");
+    assert_eq!(world.replica(&all[last], &n[0]).unwrap().0, Damaged);
+    // One is mended, and there is room in the list for the last one if it were damaged.
+    told.remove(0);
+    world.damaged.insert(n[0].clone(), told);
+    world.beat(&n[0]);
+    let whole = [1, last].map(|i| verified(&all[i], &n[0], own(&world, i), 5));
+    assert_eq!(world.plan_and_apply(), whole);
 }

@@ -48,6 +48,37 @@ fn a_node_is_emptied_only_as_copies_stand_elsewhere() {
 }
 
 #[test]
+fn a_node_is_not_emptied_on_the_word_of_one_that_has_just_started() {
+    let mut world = World::new();
+    world.knobs.trim_after_ms = 0;
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
+    let old = world.replica(&m, &n[0]).unwrap().1;
+    schedule(&mut world, &n[0], Scheduling::Draining);
+    world.restart(&n[2]);
+    assert_eq!(world.plan(), []);
+    world.observed.inventory_settled(&n[2]);
+    assert_eq!(world.plan(), [free(&m, &n[0], old)]);
+}
+
+/// Nobody looked again at what a node that was being emptied holds once it had told of it: the drain never ended.
+#[test]
+fn a_drain_goes_on_when_its_node_was_started_again() {
+    let mut world = World::new();
+    world.knobs.trim_after_ms = 0;
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
+    let old = world.replica(&m, &n[0]).unwrap().1;
+    for scheduling in [Scheduling::Draining, Scheduling::Cordoned] {
+        schedule(&mut world, &n[0], scheduling);
+        world.restart(&n[0]);
+        assert_eq!(world.plan(), []);
+        world.observed.inventory_settled(&n[0]);
+        assert_eq!(world.plan(), [free(&m, &n[0], old)]);
+    }
+}
+
+#[test]
 fn a_removed_node_is_replaced_and_forgotten_but_not_as_the_only_holder() {
     let mut world = World::new();
     let n = world.nodes(3);

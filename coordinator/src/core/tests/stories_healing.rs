@@ -84,6 +84,36 @@ fn a_copy_that_is_not_needed_any_more_is_dropped_at_once() {
     assert_eq!(world.replica(&m, &n[2]), Some((Dropping, generation)));
 }
 
+/// A node was started again with an empty disk, and its copies in the books cost those that others had.
+#[test]
+fn no_copy_is_dropped_for_one_on_a_node_that_has_not_told_what_it_holds() {
+    let mut world = World::new();
+    world.knobs.trim_after_ms = 0;
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
+    let first = world.replica(&m, &n[0]).unwrap().1;
+    world.beat_with(&n[0], report(GIB), Vec::new(), Vec::new());
+    world.restart(&n[2]);
+    assert_eq!(world.plan(), []);
+    world.observed.inventory_settled(&n[2]);
+    assert_eq!(world.plan(), [free(&m, &n[0], first)]);
+}
+
+#[test]
+fn a_copy_under_way_goes_on_until_the_node_that_is_back_has_told_what_it_holds() {
+    let mut world = World::new();
+    let n = world.nodes(3);
+    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    world.pass(10, &[&n[1], &n[2]]);
+    world.plan_and_apply();
+    let generation = world.replica(&m, &n[2]).unwrap().1;
+    world.restart(&n[0]);
+    world.pass(1, &[&n[0], &n[1], &n[2]]);
+    assert_eq!(world.plan(), []);
+    world.observed.inventory_settled(&n[0]);
+    assert_eq!(world.plan(), [free(&m, &n[2], generation)]);
+}
+
 #[test]
 fn the_lowest_population_comes_first() {
     let mut world = World::new();

@@ -3,12 +3,14 @@
 use super::support::*;
 use crate::core::{
     command::Command,
+    orders::misses_upload,
     placement::{NoCandidate, candidates},
     settle::settle,
 };
 use microtome_proto::{
     Generation, MaterialId, NodeId,
-    internal::{Held, Inventory},
+    internal::{Held, Incoming, Inventory},
+    limits::INVENTORY_PAGE_MAX,
     material::ReplicaState::*,
 };
 
@@ -18,12 +20,12 @@ fn page(held: Vec<Held>) -> Inventory {
 
 /// Settles a page and says what the node is to drop.
 fn settled(world: &mut World, node: &NodeId, inventory: &Inventory) -> Vec<MaterialId> {
-    let (command, answer) = settle(&world.view, node, inventory).unwrap();
-    if let Some(command) = command {
+    let (commands, answer) = settle(&world.view, node, inventory).unwrap();
+    for command in commands {
         world.accept(command);
     }
-    let (command, again) = settle(&world.view, node, inventory).unwrap();
-    assert_eq!((command, &again), (None, &answer), "settling again changes nothing");
+    let (commands, again) = settle(&world.view, node, inventory).unwrap();
+    assert_eq!((commands, &again), (Vec::new(), &answer), "settling again changes nothing");
     answer.drop
 }
 
@@ -145,6 +147,47 @@ fn an_upload_that_was_moved_away_does_not_count_at_its_old_place() {
     assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), [m]);
 }
 
+/// The coordinator went down between writing an upload down and asking its node for room: the books waited for ever.
+#[test]
+fn an_upload_that_its_node_does_not_tell_of_is_missed_after_a_minute() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let misses = |world: &World, i: usize| misses_upload(&world.view, &n[i], &world.observed, world.at()).unwrap();
+    let (m, generation) = world.upload(5, 2, &n[0]);
+    let other = world.stored(5, 2, &[&n[0]]);
+    world.assign(&other, &n[1]);
+    world.pass(59, &[&n[0], &n[1]]);
+    assert!(!misses(&world, 0), "it may yet hear of it");
+    world.pass(1, &[&n[0], &n[1]]);
+    assert!(misses(&world, 0));
+    assert!(!misses(&world, 1), "a copy is ordered again until it is there");
+    for (told, missed) in [(generation, false), (Generation(generation.0 - 1), true)] {
+        let incoming = vec![Incoming { material: m.clone(), generation: told, offset: 0 }];
+        world.beat_with(&n[0], report(GIB), incoming, Vec::new());
+        assert_eq!(misses(&world, 0), missed);
+    }
+    // It tells of all that it holds, and the sender begins anew.
+    let whole = held(&other, world.replica(&other, &n[0]).unwrap().1, 5);
+    settled(&mut world, &n[0], &page(vec![whole]));
+    assert!(!world.exists(&m) && !misses(&world, 0));
+}
+
+/// The minute counted from the upload's creation: a node that was given an old one was asked at once, before it was told to
+/// receive it, and the upload was taken for lost.
+#[test]
+fn an_upload_that_was_moved_is_not_missed_at_once() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let (m, generation) = world.upload(5, 2, &n[0]);
+    world.pass(100, &[&n[0], &n[1]]);
+    world.observed.upload_moved(&m, world.now_ms);
+    world.accept(Command::MoveUpload { material: m, generation, node: n[1].clone() });
+    for (seconds, missed) in [(59, false), (1, true)] {
+        world.pass(seconds, &[&n[0], &n[1]]);
+        assert_eq!(misses_upload(&world.view, &n[1], &world.observed, world.at()).unwrap(), missed);
+    }
+}
+
 #[test]
 fn a_copy_from_a_future_generation_is_left_alone() {
     // The coordinators were restored from an old backup. What they do not know they must not delete.
@@ -188,14 +231,34 @@ fn each_page_speaks_for_its_own_part() {
         },
     ];
     for (page, missing) in pages.iter().zip([1, 99, 5]) {
-        let (command, answer) = settle(&world.view, &n[0], page).unwrap();
+        let (commands, answer) = settle(&world.view, &n[0], page).unwrap();
         assert_eq!(answer.drop, []);
-        match command {
-            Some(Command::SettleNode { lost, held, .. }) => {
-                assert_eq!((lost[0].0.clone(), held), (materials[missing].clone(), vec![]));
+        match &commands[..] {
+            [Command::SettleNode { lost, held, .. }] => {
+                assert_eq!((lost[0].0.clone(), held), (materials[missing].clone(), &vec![]));
                 assert_eq!(lost.len(), if page.last { 2 } else { 1 });
             }
-            other => assert_eq!((other, missing), (None, 99)),
+            other => assert_eq!((other, missing), (&[][..], 99)),
         }
     }
+}
+
+/// An emptied disk has one page, which speaks for all that the books have there: the command that took a million copies out
+/// was too large to be sent to the other coordinators, and nothing that came behind it was, either.
+#[test]
+fn an_emptied_disk_is_settled_in_parts() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let all = INVENTORY_PAGE_MAX + 3;
+    (0..all).for_each(|_| drop(world.upload(5, 1, &n[0])));
+    let kept = world.stored(5, 1, &[&n[0]]);
+    let one = page(vec![held(&kept, world.replica(&kept, &n[0]).unwrap().1, 5)]);
+    let (commands, _) = settle(&world.view, &n[0], &one).unwrap();
+    let parts = commands.iter().map(|command| match command {
+        Command::SettleNode { lost, .. } => lost.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(parts.collect::<Vec<_>>(), [INVENTORY_PAGE_MAX, 3]);
+    settled(&mut world, &n[0], &one);
+    assert!(world.exists(&kept) && world.view.len() < all, "{} records are left", world.view.len());
 }

@@ -6,7 +6,7 @@ use crate::core::{
     tables::{Instances, Meta},
     view::Typed,
 };
-use microtome_proto::{Code, Generation, material::ReplicaState::*, node::Scheduling};
+use microtome_proto::{Code, Generation, MaterialId, material::ReplicaState::*, node::Scheduling};
 
 #[test]
 fn an_upload_arrives_and_its_first_verified_copy_gives_the_hash() {
@@ -225,6 +225,26 @@ fn an_upload_that_loses_its_only_place_is_deleted() {
     let (m, generation) = world.upload(5, 2, &n[0]);
     world.accept(free(&m, &n[0], generation));
     assert!(world.material(&m).is_deleted());
+}
+
+/// No node had taken an upload, and it was deleted while a repeated request, answered meanwhile, completed it.
+#[test]
+fn an_upload_that_is_given_up_goes_unless_it_has_arrived() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let again = |material: &MaterialId, generation| Command::MoveUpload {
+        material: material.clone(),
+        generation,
+        node: n[0].clone(),
+    };
+    let (arrived, generation) = world.upload(5, 1, &n[0]);
+    world.verify(&arrived, &n[0], generation);
+    assert_eq!(world.refused(again(&arrived, generation)), Code::StaleGeneration);
+    let (m, old) = world.upload(5, 1, &n[0]);
+    let Outcome::Assigned { generation } = world.accept(again(&m, old)) else { panic!() };
+    assert_eq!(world.refused(verified(&m, &n[0], old, 5)), Code::StaleGeneration);
+    world.accept(gone(&m, &n[0], generation));
+    assert!(!world.exists(&m));
 }
 
 #[test]

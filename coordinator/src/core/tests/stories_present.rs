@@ -154,10 +154,10 @@ fn healing_tells_what_lacks_and_how_long_it_still_takes() {
     world.upload(77, 2, &n[1]);
     let calm = world.scene().overview().unwrap();
     assert_eq!((calm.nodes, calm.nodes_up, calm.materials, calm.bytes), (3, 3, 3, 1127));
-    assert_eq!(calm.healing, Default::default());
+    assert_eq!(world.healing(), Default::default());
 
     world.pass(10, &[&n[1], &n[2]]);
-    let healing = world.scene().overview().unwrap().healing;
+    let healing = world.healing();
     assert_eq!((healing.materials, healing.copies, healing.bytes_left), (1, 0, 1000));
     assert_eq!(healing.seconds_left, None);
     let generation = world.assign(&m, &n[2]);
@@ -166,11 +166,11 @@ fn healing_tells_what_lacks_and_how_long_it_still_takes() {
         world.beat_with(&n[2], report(GIB), vec![Incoming { material: m.clone(), generation, offset }], Vec::new());
         world.beat(&n[1]);
     }
-    let healing = world.scene().overview().unwrap().healing;
+    let healing = world.healing();
     assert_eq!((healing.materials, healing.copies, healing.bytes_left), (1, 1, 800));
     assert_eq!((healing.bytes_per_s, healing.seconds_left), (100.0, Some(8.0)));
     world.verify(&m, &n[2], generation);
-    assert_eq!(world.scene().overview().unwrap().healing, Default::default());
+    assert_eq!(world.healing(), Default::default());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, RunId,
     internal::Order,
+    node::NodeReport,
     run::{Output, RunState},
 };
 
@@ -183,6 +184,43 @@ fn runs_wait_for_inputs_slots_and_better_luck() {
     assert_eq!(world.plan_and_apply(), [Command::AssignRun { run: second, node }]);
 }
 
+/// Each round looked at all that waited, up to the first input that lacked.
+#[test]
+fn runs_that_cannot_begin_hold_up_no_others() {
+    let mut world = World::new();
+    world.knobs.waiting_runs_max = 4;
+    let n = world.nodes(1);
+    let (coming, _) = world.upload(5, 1, &n[0]);
+    let m = world.stored(5, 1, &[&n[0]]);
+    let blocked: Vec<_> = (0..11).map(|_| world.submit(&[&coming])).collect();
+    let last = world.submit(&[&m]);
+    // Two are the oldest in each round, two are others, of which there are ten.
+    let rounds = (0..5).filter(|_| {
+        world.pass(1, &[&n[0]]);
+        !world.plan().is_empty()
+    });
+    assert_eq!(rounds.count(), 1);
+    while world.plan().is_empty() {
+        world.pass(1, &[&n[0]]);
+    }
+    assert_eq!(world.plan(), [Command::AssignRun { run: last.clone(), node: n[0].clone() }]);
+    // Where all can begin the oldest do.
+    for command in [Command::CancelRun { run: last }, Command::DeleteMaterial { material: coming }] {
+        world.accept(command);
+    }
+    world.pass(1, &[&n[0]]);
+    let ended: Vec<_> =
+        world.plan().into_iter().filter(|command| matches!(command, Command::RunFailed { .. })).collect();
+    assert!(
+        ended.len() == 4
+            && blocked[..2]
+                .iter()
+                .zip(&ended)
+                .all(|(run, command)| { matches!(command, Command::RunFailed { run: failed, .. } if failed == run) }),
+        "{ended:?}"
+    );
+}
+
 #[test]
 fn a_waiting_run_whose_input_is_deleted_fails_and_says_so() {
     let mut world = World::new();
@@ -204,4 +242,33 @@ fn inputs_on_several_nodes_are_run_where_most_bytes_are() {
     let large = world.stored(50, 1, &[&n[1]]);
     let run = world.submit(&[&small, &large]);
     assert_eq!(world.plan(), [Command::AssignRun { run, node: n[1].clone() }]);
+}
+
+/// A node's own number did nothing: each was given two runs at once, also one that was to have none.
+#[test]
+fn a_node_is_given_as_many_runs_at_once_as_it_takes() {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    let takes = |runs_max| NodeReport { runs_max, ..report(GIB) };
+    for (node, runs_max) in n.iter().zip([None, Some(0), Some(1), Some(5)]) {
+        world.beat_with(node, takes(runs_max), Vec::new(), Vec::new());
+        let m = world.stored(5, 1, &[node]);
+        (0..9).for_each(|_| drop(world.submit(&[&m])));
+    }
+    let planned = world.plan_and_apply();
+    let given = |node: &NodeId| planned.iter().filter(|command| command.doer() == Some(node)).count();
+    assert_eq!(n.iter().map(given).collect::<Vec<_>>(), [2, 0, 1, 5]);
+    assert_eq!(planned.len(), 8);
+}
+
+#[test]
+fn no_run_waits_for_a_node_that_takes_none() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let none = NodeReport { runs_max: Some(0), ..report(GIB) };
+    world.beat_with(&n[0], none, Vec::new(), Vec::new());
+    let both = world.stored(5, 2, &[&n[0], &n[1]]);
+    let there = world.stored(5, 1, &[&n[0]]);
+    let run = world.submit(&[&both, &there]);
+    assert_eq!(world.plan(), [Command::AssignRun { run, node: n[1].clone() }], "the other one holds one of the inputs");
 }

@@ -12,6 +12,7 @@ use crate::core::{
 };
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
+    cluster::Healing,
     internal::{Heartbeat, Held, Incoming, Order, RunBeat},
     material::{Origin, ReplicaState},
     node::{NodeReport, Scheduling},
@@ -99,6 +100,11 @@ impl World {
 
     pub(super) fn nodes(&mut self, count: usize) -> Vec<NodeId> {
         (1..=count).map(|nth| self.node(&format!("node-{nth}"), None)).collect()
+    }
+
+    /// The node starts again: it owes its inventory.
+    pub(super) fn restart(&mut self, node: &NodeId) {
+        self.observed.registered(node, self.now_ms, self.at(), &report(100 * GIB), &self.timing);
     }
 
     pub(super) fn beat(&mut self, node: &NodeId) {
@@ -197,8 +203,16 @@ impl World {
         let (agenda, touched) = &mut *self.agenda.borrow_mut();
         agenda.note(std::mem::take(touched));
         let planned = self.plan_with(&self.view, agenda);
-        assert_eq!(planned, self.plan_with(&self.view, &mut Agenda::default()), "the agenda has missed something");
+        let mut anew = Agenda::default();
+        assert_eq!(planned, self.plan_with(&self.view, &mut anew), "the agenda has missed something");
+        assert_eq!(agenda.healing(), anew.healing(), "the agenda has not added up what lacks");
         planned
+    }
+
+    /// What the planner tells of what is being made whole.
+    pub(super) fn healing(&self) -> Healing {
+        self.plan();
+        self.agenda.borrow().0.healing()
     }
 
     pub(super) fn plan_with(&self, view: &dyn View, agenda: &mut Agenda) -> Vec<Command> {
