@@ -30,7 +30,7 @@ pub struct Config {
     pub reserve_bytes: Option<u64>,
     /// An upload that gets no bytes for so long ends and gives back its room; never, if left out.
     pub uploads_expire_after: Option<Duration>,
-    /// Runs carried out at once.
+    /// Runs carried out at once; 0 for none.
     pub runs_max: usize,
     /// Bytes a second that are read to find what the disk changed; 0 for none.
     pub scrub_bytes_per_s: u64,

@@ -5,7 +5,7 @@
 
 use crate::{
     Node,
-    blobs::{Blob, Piece, Supply},
+    blobs::{Blob, Piece, Supply, Walk},
     tasks::blocking,
 };
 use microtome_client::{ByteStream, ClientError};
@@ -17,10 +17,15 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// Pause before damage that could not be mended is tried again; doubles up to the second.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(60);
+/// Groups of a copy that could not be mended after which others have their turn.
+const FAILURES_MAX: usize = 8;
+/// Groups that are read at once: 1 MiB.
+const GROUPS_AT_ONCE: u64 = 64;
 /// How long a node has to begin its answer, and to give the whole piece. A reader waits for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
@@ -94,11 +99,11 @@ async fn gathered(mut stream: ByteStream, len: u64) -> Result<Vec<u8>, ClientErr
 /// Mends what is known to be damaged until the node stops.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut pause = PAUSE_FIRST;
-    loop {
+    for round in 0.. {
         let damaged = node.blobs.damaged();
         let is_any = !damaged.is_empty();
         for blob in damaged {
-            mend(&node, blob).await;
+            mend(&node, blob, round).await;
         }
         tokio::select! {
             () = node.stop.cancelled() => return,
@@ -108,16 +113,51 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-async fn mend(node: &Arc<Node>, blob: Arc<Blob>) {
-    let mending = Arc::clone(&blob);
+async fn mend(node: &Arc<Node>, blob: Arc<Blob>, round: usize) {
+    let (mending, stop) = (Arc::clone(&blob), node.stop.clone());
     let mended = blocking(move || {
-        let mend = |group: u64| mending.mend(group..group + 1, false);
-        mending.damaged_groups().into_iter().map(mend).fold(Ok(()), io::Result::and)
+        mend_noted(&mending, round)?;
+        if mending.knows_a_part() { survey(&mending, &stop) } else { Ok(()) }
     });
     match mended.await {
         Ok(()) => tracing::info!(material = %blob.manifest().material, "a damaged copy is whole again"),
         Err(error) => unmended(node, blob, &error).await,
     }
+}
+
+/// Mends what is noted, beginning elsewhere each round: where holders do not answer other copies wait, too, and it is left
+/// after some failures.
+fn mend_noted(blob: &Blob, round: usize) -> io::Result<()> {
+    let mut groups = blob.damaged_groups();
+    let first = round * FAILURES_MAX % groups.len().max(1);
+    groups.rotate_left(first);
+    let (mut result, mut failures) = (Ok(()), 0);
+    for group in groups {
+        if let Err(error) = blob.mend(group..group + 1, false) {
+            (result, failures) = (Err(error), failures + 1);
+        }
+        if failures == FAILURES_MAX {
+            break;
+        }
+    }
+    result
+}
+
+/// Walks over a copy of which more is damaged than could be noted, and mends what it finds.
+fn survey(blob: &Arc<Blob>, stop: &CancellationToken) -> io::Result<()> {
+    blob.survey_begins();
+    let mut walk = Walk::open(Arc::clone(blob))?;
+    let count = blob.group_count();
+    for start in (0..count).step_by(GROUPS_AT_ONCE as usize) {
+        if stop.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        for group in walk.wrong(start..(start + GROUPS_AT_ONCE).min(count))? {
+            blob.mend(group..group + 1, true)?;
+        }
+    }
+    blob.survey_ends();
+    Ok(())
 }
 
 /// What becomes of a copy that could not be mended. It stays, damaged as it is, and is tried again, unless its disk says that

@@ -23,6 +23,7 @@ use std::{
     },
     time::Instant,
 };
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A running node.
@@ -39,9 +40,11 @@ pub(crate) struct Node {
     pub(crate) blobs: Blobs,
     /// Whether something is here that the coordinators do not know what to do with: they are to be told all once more.
     pub(crate) differs: AtomicBool,
+    /// Notified when a coordinator says that it has orders.
+    pub(crate) orders_due: Notify,
     /// Uploads under way.
     pub(crate) uploads: Uploads,
-    /// Whether the coordinators have heard all that is here. Written while they are told, and read while anything new is
+    /// Whether the coordinators have heard all that is here. Written while they are told, and read while an upload is
     /// admitted: what came in between would be taken for lost.
     pub(crate) has_told: tokio::sync::RwLock<bool>,
     /// Materials whose copies have ended without being one, while the coordinators have not heard of it.

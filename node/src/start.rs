@@ -27,7 +27,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Open files that one open copy takes: its file and its leaves.
@@ -129,6 +132,7 @@ fn open(
         space,
         blobs,
         differs: AtomicBool::new(false),
+        orders_due: Notify::new(),
         uploads: Uploads::new(config.uploads_expire_after),
         has_told: tokio::sync::RwLock::new(false),
         failing: Mutex::default(),

@@ -13,7 +13,7 @@
 //! | coordinator `POST /internal/v1/nodes/{id}/replicas/{material}` | [`ReplicaReport`] | 204 |
 //! | coordinator `POST /internal/v1/nodes/{id}/runs/{run}` | [`RunReport`] | 204 |
 //! | coordinator `GET /internal/v1/materials/{id}` | – | [`Located`] |
-//! | node `POST /internal/v1/uploads` | [`Reserve`] | 204, or 507 `no_space` |
+//! | node `POST /internal/v1/uploads` | [`Reserve`] | 204, or 507 `no_space` where nothing of it is there |
 //! | node `GET /internal/v1/blobs/{id}/leaves` | – | the leaves of the hash tree, 32 bytes a group |
 //! | node `GET /internal/v1/blobs/{id}/data` with `Range` | – | bytes of the file |
 
@@ -312,4 +312,37 @@ pub struct Located {
     /// Base URL of the node that receives its upload, while it does.
     #[serde(default)]
     pub receiving: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{CONTROL_BODY_LEN_MAX, DAMAGED_MAX, INVENTORY_PAGE_MAX, ORDERS_MAX, UPLOADS_MAX};
+
+    /// A body of which a coordinator takes too little would silence the node that sends it.
+    #[test]
+    fn the_most_that_a_node_tells_is_taken() {
+        let (material, generation) = ("m-0123456789".parse::<MaterialId>().unwrap(), Generation(u64::MAX >> 16));
+        let incoming = Incoming { material: material.clone(), generation, offset: 1 << 40 };
+        let progress = Progress { value: 0.123_456_789, label: "x".repeat(100) };
+        let run = RunBeat { run: "r-0123456789".parse().unwrap(), attempt: generation, progress, bytes_moved: 1 << 40 };
+        let beat = Heartbeat {
+            instance: "f".repeat(32),
+            report: NodeReport::default(),
+            incoming: vec![incoming; UPLOADS_MAX + ORDERS_MAX],
+            damaged: vec![(material.clone(), generation); DAMAGED_MAX],
+            runs: vec![run; ORDERS_MAX],
+        };
+        let held = Held { material: material.clone(), generation, size: 1 << 40, blake3: "f".repeat(64) };
+        let page = Inventory {
+            after: Some(material.clone()),
+            held: vec![held; INVENTORY_PAGE_MAX],
+            last: true,
+            incoming: vec![(material, generation); UPLOADS_MAX + ORDERS_MAX],
+            count: Some(u64::MAX),
+        };
+        for bytes in [serde_json::to_vec(&beat).unwrap(), serde_json::to_vec(&page).unwrap()] {
+            assert!(bytes.len() < CONTROL_BODY_LEN_MAX, "{}", bytes.len());
+        }
+    }
 }

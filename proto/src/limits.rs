@@ -20,6 +20,8 @@ pub const COORDINATORS_MAX: usize = 9;
 pub const LABELS_MAX: usize = 32;
 /// Most inputs of a run.
 pub const RUN_INPUTS_MAX: usize = 1000;
+/// Most runs that wait for a node.
+pub const RUNS_WAITING_MAX: usize = 10_000;
 /// Most materials that one attempt of a run may make.
 pub const RUN_OUTPUTS_MAX: usize = 1000;
 /// Largest parameters of a run as JSON, in bytes.
@@ -30,8 +32,11 @@ pub const RUN_PARAMETERS_DEPTH_MAX: usize = 32;
 pub const INVENTORY_PAGE_MAX: usize = 5_000;
 /// Most orders in one answer to a heartbeat; the rest follow with the next one.
 pub const ORDERS_MAX: usize = 256;
-/// Most damaged copies that a heartbeat tells of; those of later materials count as whole.
+/// Most damaged copies that a heartbeat tells of; those of later materials stand in the books
+/// as they stood.
 pub const DAMAGED_MAX: usize = 1_000;
+/// Most uploads under way on a node: each is named in each heartbeat.
+pub const UPLOADS_MAX: usize = 4_096;
 /// Most materials that are named where copies would be lost.
 pub const MATERIALS_TOLD_MAX: usize = 100;
 /// Largest region that is cut in one request, in pixels.

@@ -117,6 +117,7 @@ impl CutFiles {
     ) -> anyhow::Result<Self> {
         let name = slide.path.file_name().unwrap_or_default().to_string_lossy();
         // Not another slide's tiles.
+        fs::create_dir_all(cut)?;
         let root = cut.canonicalize()?.join(format!("cut-{name}-{}", slide.bytes));
         note(&format!("cutting {} tiles", tiles.len()));
         write_tiles(slide, tiles, &root).await?;

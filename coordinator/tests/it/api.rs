@@ -1,11 +1,22 @@
 //! The API against nodes that are a few lines: uploads, copies, runs, redirects, refusals.
 
-use crate::common::{FakeNode, Server, alone, code, create, created, created_on, eventually, http, read, ready, send};
+use crate::common::{
+    FakeNode, Server, alone, code, create, created, created_on, eventually, http, read, ready, send, tell,
+};
 use axum::http::StatusCode as Answer;
-use microtome_coordinator::Tuning;
+use microtome_coordinator::{
+    Tuning,
+    core::{
+        apply::apply,
+        command::{Command, Outcome, Proposal},
+        view::Memory,
+    },
+    seed,
+};
 use microtome_proto::{
-    Generation, RunId,
-    internal::{Incoming, Order, RunBeat},
+    ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
+    internal::{Heartbeat, HeartbeatAnswer, Incoming, Order, RunBeat},
+    limits::RUNS_WAITING_MAX,
     material::{Material, MaterialState},
     node::{Candidate, Node},
     page::Page,
@@ -62,6 +73,49 @@ async fn copies_are_ordered_until_they_are_there_and_freed_when_it_is_deleted() 
     server.stop().await;
 }
 
+/// Nodes heard of an order with their next heartbeat only: each short copy and each short run waited for up to a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_told_at_once_that_there_is_an_order_for_it() {
+    let (mut server, _root) = server().await;
+    let first = FakeNode::join(&server, "first").await;
+    let material = ready(&server, &first, "slide.svs").await;
+    let second = FakeNode::join(&server, "second").await;
+    let copying = second.prompted(0).await;
+    let orders = second.beat(&server).await.orders;
+    assert!(matches!(&orders[..], [Order::Copy { material: ordered, .. }] if *ordered == material.id), "{orders:?}");
+    let run = json!({ "pipeline": "tissue", "inputs": [material.id] });
+    let _: Run = read(send(http().post(format!("{}/v1/runs", server.url)).json(&run)).await, StatusCode::CREATED).await;
+    let running = first.prompted(0).await;
+    let orders = first.beat(&server).await.orders;
+    assert!(matches!(&orders[..], [Order::Run { .. }]), "{orders:?}");
+    let deleted = http().delete(format!("{}/v1/materials/{}", server.url, material.id)).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::ACCEPTED);
+    for (node, before) in [(&first, running), (&second, copying)] {
+        node.prompted(before).await;
+        let orders = node.beat(&server).await.orders;
+        assert!(orders.iter().any(|order| matches!(order, Order::Drop { .. })), "{orders:?}");
+    }
+    server.stop().await;
+}
+
+/// Planning adds up what lacks; who asks just behind a write is told what the write has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lacks_is_told_with_the_latest_writes() {
+    let (mut server, _root) = server().await;
+    let node = FakeNode::join(&server, "first").await;
+    let material = ready(&server, &node, "slide.svs").await;
+    let url = format!("{}/v1/materials/{}", server.url, material.id);
+    for population in [4, 1, 3] {
+        let patch = json!({ "population": population });
+        let _: Material = read(send(http().patch(&url).json(&patch)).await, StatusCode::OK).await;
+        let cluster: Cluster = server.get("/v1/cluster").await;
+        let lacking = population - 1;
+        assert_eq!((cluster.healing.materials, cluster.healing.bytes_left), (lacking.min(1), lacking * 1000));
+        assert_eq!(server.metric("healing_bytes_left").await, Some(lacking * 1000));
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_moves_on_when_a_node_refuses_it() {
     let (mut server, _root) = server().await;
@@ -88,6 +142,63 @@ async fn an_upload_moves_on_when_a_node_refuses_it() {
     assert!(["no_space", "not_ready"].contains(&code(answer).await.as_str()));
     let all: Page<Material> = server.get("/v1/materials").await;
     assert!(all.items.iter().all(|one| one.id == material.id || one.state == MaterialState::Deleting));
+    server.stop().await;
+}
+
+/// A node that no coordinator heard took the last byte and said so to the sender. The sender's creation was repeated, the upload
+/// moved to another node, and what was acknowledged was dropped when the first node was heard again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_stays_with_its_node_until_that_refuses_it_for_want_of_room() {
+    let (mut server, _root) = server().await;
+    let mut nodes = [FakeNode::join(&server, "first").await, FakeNode::join(&server, "second").await];
+    let place = |made: &Material| (made.replicas[0].node.clone(), made.replicas[0].generation);
+    let made: Material = read(create(&server, "slide", "k").await, StatusCode::CREATED).await;
+    if made.replicas[0].node == nodes[1].id {
+        nodes.swap(0, 1);
+    }
+    let [first, second] = &mut nodes;
+    // It does not tell of the upload: it has all of it.
+    first.beat(&server).await;
+    for code_of_refusal in [Code::NotReady, Code::StaleGeneration, Code::Internal] {
+        first.refuse(code_of_refusal);
+        let answer = create(&server, "slide", "k").await;
+        assert_eq!(code(answer).await, "not_ready", "it is asked again");
+    }
+    let shown: Material = server.get(&format!("/v1/materials/{}", made.id)).await;
+    assert_eq!(place(&shown), place(&made));
+    first.refuse(Code::NoSpace);
+    let moved: Material = read(create(&server, "slide", "k").await, StatusCode::OK).await;
+    assert_eq!((&moved.id, &moved.replicas[0].node, moved.replicas.len()), (&made.id, &second.id, 1));
+
+    second.go_away().await;
+    for _ in 0..2 {
+        second.beat(&server).await;
+        let kept: Material = read(create(&server, "slide", "k").await, StatusCode::OK).await;
+        assert_eq!(place(&kept), place(&moved));
+        assert_eq!(kept.upload_url, moved.upload_url);
+    }
+    second.verified(&server, &made.id, moved.replicas[0].generation, 1000).await;
+    let whole: Material = server.get(&format!("/v1/materials/{}", made.id)).await;
+    assert_eq!(whole.population_live, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_leaves_a_node_that_was_removed() {
+    let (mut server, _root) = server().await;
+    let mut nodes = [FakeNode::join(&server, "first").await, FakeNode::join(&server, "second").await];
+    let made: Material = read(create(&server, "slide", "k").await, StatusCode::CREATED).await;
+    if made.replicas[0].node == nodes[1].id {
+        nodes.swap(0, 1);
+    }
+    let [first, second] = &mut nodes;
+    first.go_away().await;
+    let remove = format!("{}/v1/nodes/{}/remove?force=true", server.url, first.id);
+    assert_eq!(send(http().post(remove)).await.status(), StatusCode::OK);
+    // The same material, or another where the planner was faster.
+    second.beat(&server).await;
+    let again: Material = created(&server, "slide", "k").await;
+    assert_eq!(again.upload_url, Some(format!("{}/v1/uploads/{}", second.url, again.id)));
     server.stop().await;
 }
 
@@ -177,6 +288,7 @@ async fn a_run_is_handed_out_started_and_done() {
     assert_eq!(pipelines.items[0].id, "tissue");
     let node = FakeNode::join(&server, "first").await;
     let material = ready(&server, &node, "slide.svs").await;
+    let other = ready(&server, &node, "other.svs").await;
     let submit = |body: serde_json::Value| http().post(format!("{}/v1/runs", server.url)).json(&body).send();
     let run: Run =
         read(submit(json!({ "pipeline": "tissue", "inputs": [material.id] })).await.unwrap(), StatusCode::CREATED)
@@ -208,7 +320,100 @@ async fn a_run_is_handed_out_started_and_done() {
             .await;
     let canceled: Run = read(cancel(&second.id).await.unwrap(), StatusCode::OK).await;
     assert_eq!(canceled.state, RunState::Canceled);
-    assert_eq!(code(submit(json!({ "pipeline": "other", "inputs": [material.id] })).await.unwrap()).await, "bad_run");
+    for (pipeline, inputs) in
+        [("other", vec![&material.id]), ("tissue", vec![]), ("tissue", vec![&material.id, &other.id])]
+    {
+        let refused = submit(json!({ "pipeline": pipeline, "inputs": inputs })).await.unwrap();
+        assert_eq!(code(refused).await, "bad_run", "{pipeline} {inputs:?}");
+    }
+    server.stop().await;
+}
+
+/// Books in which no node has been heard of for a while, as a coordinator finds them at its start.
+struct Books {
+    view: Memory,
+    at: Timestamp,
+}
+
+impl Books {
+    fn new(at: Timestamp) -> Self {
+        let mut books = Self { view: Memory::new(), at };
+        books.write(Command::Found { cluster: ClusterId::from_random(1), name: "lab".to_owned() });
+        books
+    }
+
+    fn write(&mut self, command: Command) -> Outcome {
+        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at, command }).unwrap();
+        for (key, record) in changes {
+            match record {
+                Some(record) => self.view.insert(key, record),
+                None => self.view.remove(&key),
+            };
+        }
+        outcome
+    }
+
+    /// A node, and an upload to it.
+    fn write_upload(&mut self, instance: &str) -> (NodeId, MaterialId, Generation) {
+        let registered = self.write(Command::RegisterNode {
+            instance: instance.to_owned(),
+            name: "first".to_owned(),
+            url: "http://127.0.0.1:1".to_owned(),
+            zone: None,
+            labels: Default::default(),
+            version: "0.1.0".to_owned(),
+        });
+        let Outcome::Node { node } = registered else { panic!("{registered:?}") };
+        let made = self.write(Command::CreateMaterial {
+            request: None,
+            name: "slide".to_owned(),
+            size: 1000,
+            size_deferred: false,
+            media_type: "image/tiff".to_owned(),
+            blake3: None,
+            population: 1,
+            origin: None,
+            node: node.clone(),
+        });
+        let Outcome::Material { material, generation, .. } = made else { panic!("{made:?}") };
+        (node, material, generation)
+    }
+
+    async fn serve(&self) -> (Server, tempfile::TempDir) {
+        let root = tempfile::tempdir().unwrap();
+        let config = alone(root.path().join("one"));
+        seed(&config, &self.view).unwrap();
+        let server = Server::start(config, Tuning::default()).await.unwrap();
+        server.ready().await;
+        (server, root)
+    }
+}
+
+/// A script submitted runs without end: each round looked at all of them, and none was ever refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_do_not_wait_without_bound() {
+    let mut books = Books::new(Timestamp::now());
+    let (_, material, _) = books.write_upload(&"0".repeat(32));
+    for nth in 0..RUNS_WAITING_MAX {
+        books.write(Command::CreateRun {
+            request: Some(format!("key {nth}")),
+            pipeline: "tissue".to_owned(),
+            name: "tissue".to_owned(),
+            inputs: vec![material.clone()],
+            parameters: json!({}),
+        });
+    }
+    let (mut server, _root) = books.serve().await;
+    let submit = |key: &str| {
+        let run = json!({ "pipeline": "tissue", "inputs": [material], "parameters": {} });
+        send(http().post(format!("{}/v1/runs", server.url)).header("idempotency-key", key).json(&run))
+    };
+    let refused = submit("one more").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(code(refused).await, "too_many_requests");
+    let known: Run = read(submit("key 7").await, StatusCode::CREATED).await;
+    assert_eq!(send(http().post(format!("{}/v1/runs/{}/cancel", server.url, known.id))).await.status(), StatusCode::OK);
+    assert_eq!(submit("one more").await.status(), StatusCode::CREATED);
     server.stop().await;
 }
 
@@ -291,5 +496,22 @@ async fn an_inventory_that_a_report_has_overtaken_is_not_settled() {
     let tell = || send(http().post(format!("{}/internal/v1/nodes/{}/inventory", server.url, node.id)).json(&page));
     assert_eq!(tell().await.status(), StatusCode::OK);
     assert_eq!(code(tell().await).await, "conflict");
+    server.stop().await;
+}
+
+/// The coordinator went down between writing an upload down and asking its node for room: the books waited for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_tell_of_an_upload_for_a_minute_is_asked_what_it_holds() {
+    let mut books = Books::new(Timestamp::from_millis(Timestamp::now().as_millis() - 60_000));
+    let instance = "0".repeat(32);
+    let (node, material, generation) = books.write_upload(&instance);
+    let (mut server, _root) = books.serve().await;
+    let half = Incoming { material, generation, offset: 500 };
+    for (incoming, wanted) in [(vec![], true), (vec![half], false)] {
+        let report = crate::common::report();
+        let beat = Heartbeat { instance: instance.clone(), report, incoming, damaged: vec![], runs: vec![] };
+        let answer: HeartbeatAnswer = tell(&server, &format!("/internal/v1/nodes/{node}/heartbeat"), &beat).await;
+        assert_eq!(answer.inventory_wanted, wanted);
+    }
     server.stop().await;
 }

@@ -21,14 +21,14 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a call is tried before it counts as failed; the loop around it goes on for ever.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after a failed registration: first, and at most.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
-/// Bounds on the rhythm that a coordinator may ask for.
+/// Bounds on the rhythm that a coordinator may ask for; the first holds also where it has orders.
 const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
 
 /// What a node says of itself when it registers.
@@ -183,8 +183,17 @@ impl Agent {
         let every = Duration::from_millis(registered.heartbeat_ms).clamp(shortest, longest);
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
         loop {
-            ticks.tick().await;
+            let node = Arc::clone(&self.node);
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = node.orders_due.notified() => {
+                    tokio::time::sleep_until(last + HEARTBEAT_RANGE.0).await;
+                    ticks.reset();
+                }
+            }
+            last = Instant::now();
             match self.tell(&registered.node).await {
                 Err(error) if error.code() == Some(Code::NotFound) => {
                     tracing::warn!(%error, "the coordinator does not know this node; registering again");
@@ -199,19 +208,22 @@ impl Agent {
 
     async fn tell(&mut self, id: &NodeId) -> Result<(), ClientError> {
         self.inventory_due |= self.node.differs.swap(false, Ordering::Relaxed);
+        let mut told = Ok(());
         if self.inventory_due {
             let node = Arc::clone(&self.node);
-            // Nothing new is admitted meanwhile.
+            // No upload is admitted meanwhile.
             let mut has_told = node.has_told.write().await;
-            *has_told = false;
-            match self.tell_inventory(id).await {
-                Ok(()) => *has_told = true,
-                // A copy came or went meanwhile: all is told with the next heartbeat.
-                Err(error) if error.code() == Some(Code::Conflict) => tracing::debug!(%error, "counting again"),
-                Err(error) => return Err(error),
-            }
+            told = self.tell_inventory(id).await;
+            *has_told = told.is_ok();
         }
-        self.beat_once(id).await
+        // Whatever keeps it from being heard, the node is there.
+        self.beat_once(id).await?;
+        match told {
+            // A copy came or went meanwhile: all is told with the next heartbeat.
+            Err(error) if error.code() == Some(Code::Conflict) => tracing::debug!(%error, "counting again"),
+            told => return told,
+        }
+        Ok(())
     }
 
     async fn beat_once(&mut self, id: &NodeId) -> Result<(), ClientError> {

@@ -85,6 +85,7 @@ fn look(node: &Node, system: &mut System) -> NodeReport {
         memory_free: system.available_memory(),
         load: System::load_average().one,
         requests_active: node.requests_active.load(Ordering::Relaxed),
+        runs_max: u32::try_from(node.runs.most()).ok(),
         tiles_served: node.tiles_served.load(Ordering::Relaxed),
         uptime_s: node.started.elapsed().as_secs(),
     }

@@ -91,7 +91,7 @@ impl Blob {
         if !read.as_ref().is_err_and(is_damage) {
             return read;
         }
-        self.mend(self.groups(buf.len(), offset)?, false).map_err(|error| match error.kind() {
+        self.mend_to_read(self.groups(buf.len(), offset)?).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => damaged("the file is missing"),
             _ => error,
         })?;
@@ -142,7 +142,7 @@ impl Blob {
     }
 
     /// The groups that have bytes of a stretch, which must be there.
-    fn groups(&self, len: usize, offset: u64) -> io::Result<Range<u64>> {
+    pub(super) fn groups(&self, len: usize, offset: u64) -> io::Result<Range<u64>> {
         let range = match offset.checked_add(len as u64) {
             Some(end) if end <= self.len() => offset..end,
             _ => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::disk::direct::{self, Memory};
+use crate::disk::{direct, memory::Memory};
 use microtome_proto::Timestamp;
 use std::{
     fs,
@@ -8,6 +8,7 @@ use std::{
 };
 
 pub(super) const LEN: usize = 100_000;
+const GROUP: usize = tree::GROUP_LEN as usize;
 
 pub(super) fn data(number: u8) -> Vec<u8> {
     (0..LEN).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0] ^ number).collect()
@@ -218,15 +219,23 @@ fn nobody_sees_what_the_disk_changed_whoever_else_reads() {
             }
         });
         for reader in 0..4_usize {
-            let (blob, data) = (&blob, &data);
+            let (blob, data, passing) = (&blob, &data, Passing::open(Arc::clone(&blob)));
             scope.spawn(move || {
                 let mut seen = 0;
                 for round in 0_usize.. {
                     let start = (round * 7919 + reader * 104_729) % LEN;
-                    let len = [10, 3000, 40_000][round % 3].min(LEN - start);
+                    // Every fourth one reads whole groups.
+                    let start = if round % 4 == 0 { start / GROUP * GROUP } else { start };
+                    let len = [10, 3000, 40_000, 2 * GROUP][round % 4].min(LEN - start);
                     let mut buf = vec![0; len];
-                    let read = match (round + reader) % 2 {
+                    let read = match (round + reader) % 3 {
                         0 => blob.read_for_others(&mut buf, start as u64),
+                        1 => {
+                            let mut memory = Memory::default();
+                            let read = passing.read(&mut memory, len, start as u64);
+                            buf.copy_from_slice(memory.filled(len));
+                            read
+                        }
                         _ => blob.at_hand().map_or(Err(io::ErrorKind::WouldBlock.into()), |it| {
                             it.read_exact_at(&mut buf, start as u64)
                         }),

@@ -7,7 +7,7 @@
 use super::{
     Blob, FILE, LEAVES, SPINE,
     proof::{Proof, damaged, is_damage},
-    tree::{self, LEAF_LEN, Leaf, SpineBuilder},
+    tree::{self, GROUP_LEN, LEAF_LEN, Leaf, SpineBuilder},
 };
 use crate::disk;
 use microtome_proto::MaterialId;
@@ -21,14 +21,24 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// The damaged groups of a copy, in a file beside it while there are any.
 const DAMAGED: &str = "damaged.json";
-/// Most damaged groups that are written down of a copy; a scrub finds the others again.
+/// Most damaged groups that are written down of a copy. Where there are more, a walk over all of it finds the others again.
 const NOTED_MAX: usize = 1024;
+/// How long a reader waits for those who mend the same copy.
+const READER_WAITS_MAX: Duration = Duration::from_secs(2);
+/// How long what could not be mended is not tried again for a reader.
+const HOPELESS_FOR: Duration = Duration::from_secs(5);
+/// The same of a hash tree, also for a scrub: all of the file would be read for each of its groups.
+const TREE_HOPELESS_FOR: Duration = Duration::from_secs(60);
 
 /// A part of another copy.
 #[derive(Debug, Clone)]
@@ -92,6 +102,11 @@ impl Damage {
         self.0.noticed.notified().await;
     }
 
+    /// Damage is there that was not mended on the spot.
+    pub(super) fn notice(&self) {
+        self.0.noticed.notify_one();
+    }
+
     fn fetch(&self, material: &MaterialId, piece: Piece, is_right: &(dyn Fn(&[u8]) -> bool + Sync)) -> Fetched {
         match self.0.supply.get() {
             Some(supply) => supply.fetch(material, piece, is_right),
@@ -106,31 +121,59 @@ type Fetched = Result<Vec<u8>, String>;
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     groups: Mutex<BTreeSet<u64>>,
+    /// Others may be damaged, too: the copy is not whole before all of it has been walked over.
+    is_cut: AtomicBool,
+    /// The same, found out since the walk began.
+    is_cut_anew: AtomicBool,
+    is_any: AtomicBool,
     /// Held while groups are mended, so that each is fetched once.
-    mending: Mutex<()>,
+    mending: Mutex<Hopeless>,
+}
+
+/// When it was last found that nothing mends…
+#[derive(Debug, Default)]
+struct Hopeless {
+    /// …these groups, which are noted.
+    groups: Option<(Range<u64>, Instant)>,
+    /// …the hash tree.
+    tree: Option<Instant>,
 }
 
 impl Noted {
     /// What was written down in a copy's folder.
     pub(super) fn read(folder: &Path) -> Self {
-        let groups = fs::read(folder.join(DAMAGED)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Self { groups: Mutex::new(groups.unwrap_or_default()), ..Self::default() }
+        let read = match fs::read(folder.join(DAMAGED)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+            Err(error) => (error.kind() == io::ErrorKind::NotFound).then(BTreeSet::new),
+        };
+        let is_cut = read.as_ref().is_none_or(|groups| groups.len() >= NOTED_MAX);
+        let groups = read.unwrap_or_default();
+        let is_any = AtomicBool::new(!groups.is_empty());
+        Self { groups: Mutex::new(groups), is_cut: AtomicBool::new(is_cut), is_any, ..Self::default() }
     }
 
-    fn change(&self, folder: &Path, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+    fn cut(&self) {
+        self.is_cut_anew.store(true, Ordering::Relaxed);
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything changed. It is seen by all when this returns.
+    fn change(&self, folder: &Path, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) -> bool {
         let mut groups = self.groups.lock();
         if !change(&mut groups) {
-            return;
+            return false;
         }
+        self.is_any.store(!groups.is_empty(), Ordering::Relaxed);
         let path = folder.join(DAMAGED);
         let written = match groups.is_empty() {
             true => fs::remove_file(&path),
             false => serde_json::to_vec(&*groups).map_err(io::Error::other).and_then(|json| disk::write(&path, &json)),
         };
-        // A scrub finds them again.
         if let Err(error) = written {
+            self.cut();
             tracing::warn!(path = %path.display(), %error, "damaged groups cannot be written down");
         }
+        true
     }
 }
 
@@ -140,24 +183,50 @@ impl Blob {
         self.noted.groups.lock().iter().copied().collect()
     }
 
-    /// Whether any group is known to be damaged.
+    /// Whether any group is known to be damaged, or not all are known that may be.
     pub(crate) fn is_damaged(&self) -> bool {
-        !self.noted.groups.lock().is_empty()
+        self.noted.is_any.load(Ordering::Relaxed) || self.knows_a_part()
+    }
+
+    /// Whether more groups may be damaged than are known to be.
+    pub(crate) fn knows_a_part(&self) -> bool {
+        self.noted.is_cut.load(Ordering::Relaxed)
+    }
+
+    /// A walk over all of the copy begins.
+    pub(crate) fn survey_begins(&self) {
+        self.noted.is_cut_anew.store(false, Ordering::Relaxed);
+    }
+
+    /// The walk has found everything right: what is not noted is.
+    pub(crate) fn survey_ends(&self) {
+        self.noted.is_cut.store(self.noted.is_cut_anew.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Some of `groups` are damaged; which of them shows when they are mended. Blocks.
     pub(crate) fn note_damage(&self, groups: Range<u64>) {
-        self.noted.change(&self.folder, |noted| {
+        let is_more = self.noted.change(&self.folder, |noted| {
             let before = noted.len();
             let room = NOTED_MAX.saturating_sub(before);
-            let more: Vec<_> = groups.filter(|group| !noted.contains(group)).take(room).collect();
-            noted.extend(more);
-            let is_more = noted.len() > before;
-            if is_more {
-                self.damage.0.noticed.notify_one();
+            let mut more: Vec<_> = groups.filter(|group| !noted.contains(group)).take(room + 1).collect();
+            if more.len() > room {
+                more.truncate(room);
+                self.noted.cut();
             }
-            is_more
+            noted.extend(more);
+            noted.len() > before
         });
+        if is_more {
+            self.damage.notice();
+        }
+    }
+
+    /// Of its file only the first `len` bytes are there.
+    pub(super) fn note_missing(&self, len: u64) {
+        if len < self.len() {
+            tracing::error!(material = %self.manifest.material, len, size = self.len(), "a copy has lost bytes");
+            self.note_damage(len / GROUP_LEN..self.group_count());
+        }
     }
 
     /// Makes the damaged ones of `groups` right again. With `rewrite` also those are written that only the page cache
@@ -167,19 +236,47 @@ impl Blob {
     /// `InvalidData` where there is nothing to mend them with, the disk's own where it does not take them. What is
     /// damaged still is [noted](Self::note_damage).
     pub(crate) fn mend(&self, groups: Range<u64>, rewrite: bool) -> io::Result<()> {
-        let _mending = self.noted.mending.lock();
-        let prepared = self.mended_leaves(groups.clone()).and_then(|leaves| Ok((leaves, self.writable()?)));
-        let (leaves, file) = prepared.inspect_err(|_| self.note_damage(groups.clone()))?;
+        let mut hopeless = self.noted.mending.lock();
+        if !rewrite {
+            hopeless.tree = None;
+        }
+        self.mend_alone(&mut hopeless, groups, rewrite)
+    }
+
+    /// The same for a reader, who is not held up for long: where a mend failed a moment ago it is not tried again.
+    ///
+    /// # Errors
+    /// Those of [`mend`](Self::mend).
+    pub(super) fn mend_to_read(&self, groups: Range<u64>) -> io::Result<()> {
+        let Some(mut hopeless) = self.noted.mending.try_lock_for(READER_WAITS_MAX) else {
+            return Err(damaged("the copy is being mended"));
+        };
+        let is_hopeless = |(failed, when): &(Range<u64>, Instant)| {
+            failed.start <= groups.start && groups.end <= failed.end && when.elapsed() < HOPELESS_FOR
+        };
+        if hopeless.groups.as_ref().is_some_and(is_hopeless) {
+            return Err(damaged("it could not be mended a moment ago"));
+        }
+        self.mend_alone(&mut hopeless, groups, false)
+    }
+
+    fn mend_alone(&self, hopeless: &mut Hopeless, groups: Range<u64>, rewrite: bool) -> io::Result<()> {
+        let prepared = self.mended_leaves(hopeless, groups.clone()).and_then(|leaves| Ok((leaves, self.writable()?)));
+        let (leaves, file) = prepared.inspect_err(|_| {
+            self.note_damage(groups.clone());
+            hopeless.groups = Some((groups.clone(), Instant::now()));
+        })?;
         let mut result = Ok(());
-        for (index, leaf) in groups.zip(leaves) {
+        for (index, leaf) in groups.clone().zip(leaves) {
             match self.mend_group(&file, index, &leaf, rewrite) {
-                Ok(()) => self.noted.change(&self.folder, |noted| noted.remove(&index)),
+                Ok(()) => drop(self.noted.change(&self.folder, |noted| noted.remove(&index))),
                 Err(error) => {
                     self.note_damage(index..index + 1);
                     result = Err(error);
                 }
             }
         }
+        hopeless.groups = result.is_err().then(|| (groups, Instant::now()));
         result
     }
 
@@ -208,7 +305,7 @@ impl Blob {
                 .fetch(&self.manifest.material, Piece::Bytes(range), &is_right)
                 .map_err(|reason| damaged(format!("bytes {start} to {end} are damaged, and {reason}")))?;
         }
-        file.write_all_at(&bytes, index * tree::GROUP_LEN)?;
+        file.write_all_at(&bytes, index * GROUP_LEN)?;
         file.sync_data()?;
         self.damage.0.mended.inc();
         tracing::warn!(material = %self.manifest.material, group = index, "a damaged group of a copy is mended");
@@ -216,11 +313,14 @@ impl Blob {
     }
 
     /// The leaves of `groups`, proven anew, from a mended tree where it was damaged.
-    fn mended_leaves(&self, groups: Range<u64>) -> io::Result<Vec<Leaf>> {
+    fn mended_leaves(&self, hopeless: &mut Hopeless, groups: Range<u64>) -> io::Result<Vec<Leaf>> {
         let proven = || Proof::open(&self.folder, self.len(), &self.root)?.leaves(groups.clone());
         match proven() {
             Err(error) if is_damage(&error) => {
-                self.mend_tree()?;
+                if hopeless.tree.is_some_and(|failed| failed.elapsed() < TREE_HOPELESS_FOR) {
+                    return Err(error);
+                }
+                self.mend_tree().inspect_err(|_| hopeless.tree = Some(Instant::now()))?;
                 proven()
             }
             leaves => leaves,

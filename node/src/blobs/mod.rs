@@ -11,6 +11,7 @@ mod manifest;
 mod mend;
 mod open_files;
 mod pages;
+mod passing;
 mod proof;
 mod scan;
 pub(crate) mod tree;
@@ -21,8 +22,9 @@ pub(crate) use blob::{AtHand, Blob, not_arrived};
 pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
 pub(crate) use manifest::{format_hash, parse_hash};
 pub(crate) use mend::{Damage, Piece, Supply};
+pub(crate) use passing::Passing;
 pub(crate) use proof::{LEAVES, Proof, SPINE};
-pub(crate) use scan::{empty_trash, entries, set_aside, to_trash};
+pub(crate) use scan::{empty_trash, entries, is_lost, set_aside, to_trash};
 pub(crate) use walk::Walk;
 
 use crate::disk::{self, Layout};
@@ -59,8 +61,8 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// Reads all manifests, no contents. What cannot be understood is set aside. At most `open_max` copies are kept
-    /// open at once.
+    /// Reads all manifests, no contents. What cannot be understood is set aside; a copy that has lost bytes is damaged. At most
+    /// `open_max` copies are kept open at once.
     ///
     /// # Errors
     /// Where the folder cannot be read or changed.
@@ -75,8 +77,12 @@ impl Blobs {
         // A rename that a former life did not live to sync is shown, and the disk may not have it: what is told of is there.
         disk::sync_folder(&blobs.layout.materials())?;
         for (id, folder) in entries(&blobs.layout, &blobs.layout.materials())? {
-            match scan::manifest(&id, &folder).and_then(|manifest| blobs.blob(manifest, &folder)) {
-                Ok(blob) => drop(blobs.held.write().insert(id, Arc::new(blob))),
+            let copy = scan::copy(&id, &folder)?;
+            match copy.and_then(|(manifest, len)| Ok((blobs.blob(manifest, &folder)?, len))) {
+                Ok((blob, len)) => {
+                    blob.note_missing(len);
+                    blobs.held.write().insert(id, Arc::new(blob));
+                }
                 Err(reason) => set_aside(&blobs.layout, &folder, &reason)?,
             }
         }
@@ -200,6 +206,10 @@ impl Blobs {
         let id = manifest.material.clone();
         let blob = Arc::new(self.blob(manifest, folder).map_err(io::Error::other)?);
         self.held.write().insert(id, Arc::clone(&blob));
+        if blob.is_damaged() {
+            // Readers met it while the copy was being made.
+            self.damage.notice();
+        }
         Ok(blob)
     }
 

@@ -57,6 +57,11 @@ impl Opened {
         })
     }
 
+    /// Reads what is in the page cache of the bytes from `offset` on, unproven; how many that are.
+    pub(super) fn cached(&self, buf: &mut [u8], offset: u64) -> usize {
+        preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
+    }
+
     fn open(number: u64, folder: &Path, size: u64, root: &tree::Leaf) -> io::Result<Self> {
         let file = File::open(folder.join(FILE)).map_err(|error| match error.kind() {
             // It is the file that is not there, not the copy.
@@ -92,9 +97,9 @@ impl OpenFiles {
         Self { max: max.max(1), clock: AtomicU64::new(1), open: Mutex::default(), pages: Pages::default() }
     }
 
-    /// The slot's files if they are open.
+    /// The slot's files if they are open. Never waits for those who open or close them.
     pub(super) fn get(&self, slot: &Slot) -> Option<Arc<Opened>> {
-        let opened = slot.opened.read().clone()?;
+        let opened = slot.opened.try_read()?.clone()?;
         // Written only when it changes: a tile's thread should not take this line of memory from the others.
         let now = self.clock.load(Ordering::Relaxed);
         if slot.used.load(Ordering::Relaxed) != now {

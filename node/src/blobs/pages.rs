@@ -3,6 +3,7 @@
 //! One table for all files, with a bound; a page takes memory when it is first kept. Readers write nothing and wait for
 //! nobody, so that processors do not take memory from one another. It must never be given bytes that were not checked.
 
+use super::checked;
 use std::{
     array,
     sync::{
@@ -11,8 +12,8 @@ use std::{
     },
 };
 
-/// Bytes of a page, a part of a group.
-pub(super) const PAGE_LEN: usize = 4096;
+/// Bytes of a page.
+pub(super) const PAGE_LEN: usize = checked::PAGE_LEN as usize;
 /// Pages kept: 16 MiB, the tables of a million tiles.
 const PAGES: usize = 4096;
 /// Places among which a page has its own.

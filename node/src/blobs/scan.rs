@@ -3,11 +3,15 @@
 use super::{FILE, MANIFEST, Manifest};
 use crate::disk::{self, Layout};
 use microtome_proto::{MaterialId, Timestamp};
+use rustix::io::Errno;
 use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
+
+/// How often more what the disk cannot read is tried.
+const READ_AGAIN: usize = 2;
 
 /// The folders in `parent` that are named like a material. Anything else there is set aside.
 pub(crate) fn entries(layout: &Layout, parent: &Path) -> io::Result<Vec<(MaterialId, PathBuf)>> {
@@ -23,18 +27,42 @@ pub(crate) fn entries(layout: &Layout, parent: &Path) -> io::Result<Vec<(Materia
     Ok(found)
 }
 
-/// The manifest in a copy's folder, if it fits the folder.
-pub(super) fn manifest(id: &MaterialId, folder: &Path) -> Result<Manifest, String> {
-    let bytes = fs::read(folder.join(MANIFEST)).map_err(|error| format!("its manifest cannot be read: {error}"))?;
-    let manifest = Manifest::read(&bytes).map_err(|reason| format!("its manifest cannot be read: {reason}"))?;
-    if manifest.material != *id {
-        return Err(format!("its manifest speaks of {}", manifest.material));
+/// The manifest in a copy's folder and how many of its bytes are there, or why it is no copy.
+///
+/// # Errors
+/// What may pass, as too few open files do: nothing is said of the copy then.
+pub(super) fn copy(id: &MaterialId, folder: &Path) -> io::Result<Result<(Manifest, u64), String>> {
+    let bytes = match read_again(&folder.join(MANIFEST)) {
+        Err(error) if is_lost(&error) => return Ok(Err(format!("its manifest cannot be read: {error}"))),
+        bytes => bytes?,
+    };
+    let manifest = match Manifest::read(&bytes) {
+        Ok(manifest) if manifest.material == *id => manifest,
+        Ok(manifest) => return Ok(Err(format!("its manifest speaks of {}", manifest.material))),
+        Err(reason) => return Ok(Err(format!("its manifest cannot be read: {reason}"))),
+    };
+    let len = match fs::metadata(folder.join(FILE)) {
+        Err(error) if is_lost(&error) => 0,
+        metadata => metadata?.len(),
+    };
+    Ok(Ok((manifest, len)))
+}
+
+/// Whether it says that something is not there, or that the disk cannot read it.
+pub(crate) fn is_lost(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::IO.raw_os_error())
+}
+
+/// What a disk cannot read at first it may read after all.
+fn read_again(path: &Path) -> io::Result<Vec<u8>> {
+    let mut read = fs::read(path);
+    for _ in 0..READ_AGAIN {
+        match &read {
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => read = fs::read(path),
+            _ => break,
+        }
     }
-    let len = fs::metadata(folder.join(FILE)).map_err(|error| format!("its file cannot be read: {error}"))?.len();
-    if len != manifest.size {
-        return Err(format!("its file has {len} bytes, and its manifest says {}", manifest.size));
-    }
-    Ok(manifest)
+    read
 }
 
 /// Moves what is not understood where an operator can look at it. The cluster makes a new copy meanwhile.

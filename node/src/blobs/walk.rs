@@ -6,7 +6,10 @@ use super::{
     proof::Proof,
     tree::{self, GROUP_LEN},
 };
-use crate::disk::direct::{self, ALIGNMENT, Memory};
+use crate::disk::{
+    direct::{self, ALIGNMENT},
+    memory::Memory,
+};
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, sync::Arc};
 
 /// A copy that is walked over.

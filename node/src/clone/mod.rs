@@ -151,6 +151,9 @@ impl Clones {
                 tracing::warn!(material = %id, %error, "a clone waits");
             }
             Err(error @ (CloneError::NoSpace(_) | CloneError::Disk(_))) => {
+                if matches!(&error, CloneError::Disk(cause) if cause.kind() == io::ErrorKind::StorageFull) {
+                    node.space.met_full();
+                }
                 let failing = node.failing(&id);
                 node.clones.remove(&cloning);
                 let discarded = Arc::clone(&cloning);
@@ -194,6 +197,9 @@ impl Clones {
                 return Ok(Some(node.clones.insert(Cloning::new(node, incoming, promise, &durable))));
             }
             blocking(move || present.incoming.discard()).await?;
+        }
+        if node.uploads.is_newer(&wanted.material, wanted.generation) {
+            return Ok(None);
         }
         if Uploads::end(node, &wanted.material, wanted.generation).await? {
             tracing::info!(material = %wanted.material, "an upload gives way to a clone");

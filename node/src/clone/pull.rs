@@ -7,7 +7,10 @@ use super::{
 use crate::{
     Node,
     blobs::{self, Blob, FILE, Proof, tree},
-    disk::direct::{Memory, Writing},
+    disk::{
+        direct::Writing,
+        memory::{Memory, PIECE_BYTES},
+    },
     tasks::blocking,
 };
 use bytes::Bytes;
@@ -19,16 +22,18 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Ranges fetched at once.
+/// Ranges fetched at once. Each has up to two pieces in memory: one that comes and one that is written.
 const FETCHED_AT_ONCE: usize = 4;
-/// Bytes proven and written at once.
-const BUFFER_BYTES: u64 = 1 << 20;
 /// A checkpoint follows so many bytes after the one before, or so much time.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// A source has to begin its answer within this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// And has to bring a range within this: one whose disk is dying would hold up the others, and the clones that wait.
+const RANGE_WITHIN: Duration = Duration::from_secs(120);
 
 /// What the workers of one clone share.
 struct Pull {
@@ -96,14 +101,17 @@ pub(super) async fn pull(node: &Arc<Node>, cloning: &Arc<Cloning>) -> Result<Arc
 impl Pull {
     /// Fetches range after range until none is left, or one cannot be had.
     async fn work(&self) -> Result<(), CloneError> {
-        let mut memory = Memory::default();
         loop {
+            if self.cloning.promise.space().is_full() {
+                self.queue.lock().clear();
+                return Err(CloneError::Disk(io::ErrorKind::StorageFull.into()));
+            }
             let Some(index) = self.queue.lock().pop_front() else { return Ok(()) };
             // A checkpoint is never cut off, only the fetching is.
             tokio::select! {
                 () = self.cloning.over.cancelled() => return Err(CloneError::Over),
                 () = self.node.stop.cancelled() => return Err(CloneError::Over),
-                brought = self.bring(index, &mut memory) => brought.inspect_err(|_| self.queue.lock().clear())?,
+                brought = self.bring(index) => brought.inspect_err(|_| self.queue.lock().clear())?,
             }
             self.written(index);
             if self.is_checkpoint_due()
@@ -115,13 +123,15 @@ impl Pull {
     }
 
     /// Fetches one range from whoever can serve it.
-    async fn bring(&self, index: u64, memory: &mut Memory) -> Result<(), CloneError> {
+    async fn bring(&self, index: u64) -> Result<(), CloneError> {
         let sources = &self.cloning.sources;
         let mut last = "none is left".to_owned();
         loop {
             let Some(source) = sources.take() else { return Err(CloneError::Sources(last)) };
             let id = &self.cloning.expected().material;
-            match self.fetch(&source, index, memory).await {
+            let fetched = tokio::time::timeout(RANGE_WITHIN, self.fetch(&source, index)).await;
+            let late = || Failure::Network(format!("no range within {} s", RANGE_WITHIN.as_secs()));
+            match fetched.unwrap_or_else(|_| Err(late())) {
                 Ok(()) => {
                     sources.served(&source);
                     return Ok(());
@@ -145,7 +155,8 @@ impl Pull {
         }
     }
 
-    async fn fetch(&self, source: &str, index: u64, memory: &mut Memory) -> Result<(), Failure> {
+    /// While a piece is proven and written the next one comes.
+    async fn fetch(&self, source: &str, index: u64) -> Result<(), Failure> {
         let network = |error: microtome_client::ClientError| Failure::Network(error.to_string());
         let wanted = ranges::range(self.cloning.expected().size, index);
         let cluster = self.node.cluster.with_deadline(ANSWER_WITHIN);
@@ -155,42 +166,42 @@ impl Pull {
             return Err(Failure::Network("it answered another range".to_owned()));
         }
         let mut at = wanted.start;
-        let mut piece = Bytes::new();
+        let mut came = Bytes::new();
+        let mut writing = None;
         while at < wanted.end {
-            let len = BUFFER_BYTES.min(wanted.end - at) as usize;
-            let buffer = memory.first(len);
+            let len = PIECE_BYTES.min(wanted.end - at) as usize;
+            let mut memory = Memory::default();
+            let piece = memory.first(len);
             let mut filled = 0;
             while filled < len {
-                if piece.is_empty() {
+                if came.is_empty() {
                     let next = stream.chunk().await.map_err(network)?;
-                    piece = next.ok_or_else(|| Failure::Network("its answer ended early".to_owned()))?;
+                    came = next.ok_or_else(|| Failure::Network("its answer ended early".to_owned()))?;
                 }
-                let part = piece.split_to(piece.len().min(len - filled));
-                buffer[filled..filled + part.len()].copy_from_slice(&part);
+                let part = came.split_to(came.len().min(len - filled));
+                piece[filled..filled + part.len()].copy_from_slice(&part);
                 filled += part.len();
             }
-            *memory = self.write(mem::take(memory), len, at).await?;
+            written(writing.replace(self.write(memory, len, at))).await?;
             at += len as u64;
         }
-        Ok(())
+        written(writing).await
     }
 
-    /// Proves the first `len` bytes, which begin with a group, and writes them.
-    async fn write(&self, mut memory: Memory, len: usize, at: u64) -> Result<Memory, Failure> {
+    /// Begins to prove the first `len` bytes, which begin with a group, and to write them.
+    fn write(&self, memory: Memory, len: usize, at: u64) -> JoinHandle<Result<(), Failure>> {
         let (file, proof, size) = (Arc::clone(&self.file), Arc::clone(&self.proof), self.cloning.expected().size);
-        let written = tokio::task::spawn_blocking(move || {
-            let (buffer, first) = (&*memory.first(len), at / tree::GROUP_LEN);
-            let groups = buffer.chunks(tree::GROUP_LEN as usize);
+        spawn_blocking(move || {
+            let (piece, first) = (memory.filled(len), at / tree::GROUP_LEN);
+            let groups = piece.chunks(tree::GROUP_LEN as usize);
             let leaves = proof.leaves(first..first + groups.len() as u64).map_err(Failure::Disk)?;
             for ((index, leaf), group) in (first..).zip(&leaves).zip(groups) {
                 if tree::leaf(size, index, group) != *leaf {
                     return Err(Failure::Lied(tree::group_range(size, index).start));
                 }
             }
-            file.write_at(buffer, at).map_err(Failure::Disk)?;
-            Ok(memory)
-        });
-        written.await.map_err(|error| Failure::Disk(io::Error::other(error)))?
+            file.write_at(piece, at).map_err(Failure::Disk)
+        })
     }
 
     fn written(&self, index: u64) {
@@ -233,5 +244,13 @@ impl Pull {
         })
         .await?;
         Ok(())
+    }
+}
+
+/// Waits for a piece, if one is being written.
+async fn written(writing: Option<JoinHandle<Result<(), Failure>>>) -> Result<(), Failure> {
+    match writing {
+        Some(writing) => writing.await.map_err(|error| Failure::Disk(io::Error::other(error)))?,
+        None => Ok(()),
     }
 }

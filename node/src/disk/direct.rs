@@ -17,25 +17,6 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> Option<File> {
     options.clone().custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path).ok()
 }
 
-/// Memory that begins at a multiple of the alignment.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Memory {
-    /// The first `len` bytes, whatever they are; more memory is taken where there is less.
-    pub(crate) fn first(&mut self, len: usize) -> &mut [u8] {
-        if self.bytes.len() < self.start + len {
-            // Taken anew: memory that grows may move, and its beginning with it.
-            self.bytes = vec![0; len + ALIGNMENT];
-            self.start = self.bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        }
-        &mut self.bytes[self.start..self.start + len]
-    }
-}
-
 /// A file that is written past the page cache, but for what does not begin and end at multiples of the alignment: its end,
 /// say.
 #[derive(Debug)]
@@ -60,7 +41,7 @@ impl Writing {
         &self.file
     }
 
-    /// Writes `bytes`, which begin in a [`Memory`], at `offset`.
+    /// Writes `bytes`, which begin in a [`Memory`](super::memory::Memory), at `offset`.
     ///
     /// # Errors
     /// The disk's.
@@ -83,17 +64,7 @@ impl Writing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_begins_where_direct_access_wants_it() {
-        let mut memory = Memory::default();
-        for len in [1, 5000, 10, 1 << 20] {
-            let bytes = memory.first(len);
-            assert_eq!((bytes.len(), bytes.as_ptr().align_offset(ALIGNMENT)), (len, 0));
-            bytes.fill(7);
-        }
-    }
+    use super::{super::memory::Memory, *};
 
     #[test]
     fn what_is_written_in_any_order_is_read_and_the_end_too() {

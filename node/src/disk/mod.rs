@@ -7,6 +7,7 @@ pub(crate) mod direct;
 mod layout;
 mod limits;
 mod lock;
+pub(crate) mod memory;
 mod space;
 mod steady;
 

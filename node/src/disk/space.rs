@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Without another setting the reserve is this part of the file system, within the bounds below.
@@ -22,6 +23,9 @@ const RESERVE_MIN: u64 = 64 << 20;
 const RESERVE_MAX: u64 = 10 << 30;
 /// Least that must be free where a disk was full, whatever is kept back.
 const ROOM_AGAIN: u64 = 1 << 20;
+
+/// How long a disk is taken for full after a write failed, whatever it says.
+const MET_FULL_FOR: Duration = Duration::from_secs(10);
 
 /// What a file system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub(crate) struct Space {
     reserve: u64,
     promised: Mutex<u64>,
     full: AtomicBool,
+    /// When a write failed for want of room.
+    met: Mutex<Option<Instant>>,
 }
 
 impl Space {
@@ -71,7 +77,8 @@ impl Space {
     /// # Errors
     /// Where the file system does not tell its size.
     pub(crate) fn new(folder: PathBuf, reserve: Option<u64>) -> io::Result<Arc<Self>> {
-        let mut space = Self { folder, reserve: 0, promised: Mutex::new(0), full: AtomicBool::new(false) };
+        let mut space =
+            Self { folder, reserve: 0, promised: Mutex::new(0), full: AtomicBool::new(false), met: Mutex::default() };
         let total = space.usage()?.total;
         space.reserve = reserve.unwrap_or_else(|| (total / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX));
         Ok(Arc::new(space))
@@ -83,16 +90,18 @@ impl Space {
     /// Where the file system does not tell.
     pub(crate) fn look(&self) -> io::Result<Usage> {
         let usage = self.usage()?;
+        let was_met = || self.met.lock().is_some_and(|met| met.elapsed() < MET_FULL_FOR);
         if usage.free < self.reserve / 2 {
             self.set_full(true, usage.free);
-        } else if usage.free >= self.reserve.max(ROOM_AGAIN) {
+        } else if usage.free >= self.reserve.max(ROOM_AGAIN) && !was_met() {
             self.set_full(false, usage.free);
         }
         Ok(usage)
     }
 
-    /// A write failed for want of room, whatever the file system says is free.
+    /// A write failed for want of room, whatever the file system says is free: its inodes may be used up, or a quota.
     pub(crate) fn met_full(&self) {
+        *self.met.lock() = Some(Instant::now());
         self.set_full(true, self.usage().map_or(0, |usage| usage.free));
     }
 
@@ -150,7 +159,7 @@ impl Space {
     fn take(&self, bytes: u64) -> Result<(), NoSpace> {
         let mut promised = self.promised.lock();
         let free = self.look().map_err(|error| NoSpace::Unknown(self.folder.clone(), error))?.free;
-        let room = free.saturating_sub(self.reserve).saturating_sub(*promised);
+        let room = if self.is_full() { 0 } else { free.saturating_sub(self.reserve).saturating_sub(*promised) };
         if bytes > room {
             let (promised, reserve) = (*promised, self.reserve);
             return Err(NoSpace::Full { wanted: bytes, room, free, promised, reserve });
@@ -260,7 +269,8 @@ mod tests {
         assert!(full_with(&mut space, free / 2 * 3), "it is not all there again");
         assert!(!full_with(&mut space, free / 2));
         space.met_full();
-        assert!(space.is_full());
+        space.look().unwrap();
+        assert!(space.is_full(), "whatever it says of its free bytes");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What nodes and coordinators ask of a node: `/internal/v1`.
 
-use super::{file, uploads::expires};
+use super::{file, stream::Reader, uploads::expires};
 use crate::{
     Node,
     blobs::{Blob, tree},
@@ -61,7 +61,7 @@ pub(super) async fn data(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let blob = held(&node, &id)?;
-    file::part(&blob, &method, &headers, Blob::read_for_others).await.map_err(|error| disk_problem(&error))
+    file::part(&blob, &method, &headers, Reader::Node).await.map_err(|error| disk_problem(&error))
 }
 
 fn held(node: &Node, id: &MaterialId) -> Result<Arc<Blob>, Problem> {

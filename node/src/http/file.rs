@@ -1,6 +1,10 @@
 //! `/v1/materials/{id}/file`: the original, whole or in part.
 
-use super::{elsewhere, range, range::Wanted, stream};
+use super::{
+    elsewhere, range,
+    range::Wanted,
+    stream::{self, Reader},
+};
 use crate::{
     Node,
     blobs::{Blob, not_arrived},
@@ -26,7 +30,7 @@ pub(super) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let Some(blob) = node.readable(&id) else { return elsewhere(&node, &id, &uri).await };
-    match part(&blob, &method, &headers, Blob::read_exact_at).await {
+    match part(&blob, &method, &headers, Reader::User).await {
         Ok(mut response) => {
             if response.status().is_success() {
                 describe(&mut response, &blob);
@@ -47,7 +51,7 @@ pub(super) async fn part(
     blob: &Arc<Blob>,
     method: &Method,
     headers: &HeaderMap,
-    by: stream::Read,
+    reader: Reader,
 ) -> io::Result<Response> {
     let len = blob.len();
     let etag = format!("\"{}\"", blob.manifest().blake3);
@@ -78,7 +82,7 @@ pub(super) async fn part(
         own.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(io::Error::other)?);
     }
     if method == Method::GET {
-        *response.body_mut() = stream::body(Arc::clone(blob), range, by).await?;
+        *response.body_mut() = stream::body(Arc::clone(blob), range, reader).await?;
     }
     Ok(response)
 }

@@ -16,6 +16,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{Request, State},
+    http::StatusCode,
     middleware::{self, Next},
     response::Response,
     routing::{any, get, post},
@@ -40,6 +41,7 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
         .with_state(Arc::clone(node));
     let servers = Router::new()
         .route("/internal/v1/uploads", post(blobs::reserve))
+        .route("/internal/v1/orders/due", post(orders_due))
         .route("/internal/v1/blobs/{id}/leaves", get(blobs::leaves))
         .route("/internal/v1/blobs/{id}/data", get(blobs::data))
         .layer(middleware::from_fn_with_state(Arc::clone(node), count_active))
@@ -55,6 +57,12 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
         Some(_) => Ok(()),
     });
     assemble(&node.auth, &node.metrics, ready, users, servers, open)
+}
+
+/// There is something to do: the next heartbeat, which brings it, need not wait for its time.
+async fn orders_due(State(node): State<Arc<Node>>) -> StatusCode {
+    node.orders_due.notify_one();
+    StatusCode::NO_CONTENT
 }
 
 /// Counts the requests being answered: the coordinators send readers to the nodes that have less to do.

@@ -1,41 +1,124 @@
 //! A copy's bytes as a body: read in pieces on the blocking pool, two of them ahead of the network.
 
-use crate::{blobs::Blob, tasks::blocking};
+use crate::{
+    blobs::{Blob, Passing},
+    disk::memory::{Memory, PIECE_BYTES},
+    tasks::blocking,
+};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use std::{io, ops::Range, sync::Arc};
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes read at once. Reads begin at multiples of it, so that whole groups are checked where they land.
-const PIECE_BYTES: u64 = 1 << 20;
 /// Pieces read ahead.
 const AHEAD: usize = 2;
 
-/// How a copy is read: [`Blob::read_exact_at`] or [`Blob::read_for_others`].
-pub(super) type Read = fn(&Blob, &mut [u8], u64) -> io::Result<()>;
+/// Memory for bodies under way, in pieces of so many bytes: each body takes as much as it reads ahead.
+const ROOM_UNIT: u64 = 64 << 10;
+/// Of such pieces there are as many for users, and as many for other nodes: half a GiB.
+const ROOM: usize = (512 << 20) / ROOM_UNIT as usize;
+/// How long a body may wait for room.
+const ROOM_WITHIN: Duration = Duration::from_secs(20);
+
+static ROOM_FOR_USERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(ROOM)));
+static ROOM_FOR_NODES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(ROOM)));
+
+/// Who reads a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Somebody who looks at it, perhaps not alone and not for the last time. Damage is mended first.
+    User,
+    /// Another node, which makes a copy or mends its own: never waits for a mend, which may wait for that very node.
+    Node,
+}
+
+struct Source {
+    by: By,
+    _room: OwnedSemaphorePermit,
+}
+
+enum By {
+    Blob(Arc<Blob>),
+    Passing(Passing),
+}
 
 /// The bytes of `range`. The first piece is read before this returns: what fails at once can still be answered
 /// otherwise. What fails later breaks the connection, so that nobody takes a part for the whole.
-pub(super) async fn body(blob: Arc<Blob>, range: Range<u64>, by: Read) -> io::Result<Body> {
+pub(super) async fn body(blob: Arc<Blob>, range: Range<u64>, reader: Reader) -> io::Result<Body> {
+    let room = reader.room(range.end - range.start).await?;
     let mut pieces = pieces(range);
     let Some(first) = pieces.next() else { return Ok(Body::empty()) };
-    let first = read(Arc::clone(&blob), first, by).await?;
-    let Some(second) = pieces.next() else { return Ok(Body::from(first)) };
-    let rest = std::iter::once(second).chain(pieces);
-    let rest = stream::iter(rest.map(move |piece| read(Arc::clone(&blob), piece, by))).buffered(AHEAD);
-    Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest)))
-}
-
-/// Starts to read when it is polled first.
-async fn read(blob: Arc<Blob>, piece: Range<u64>, by: Read) -> io::Result<Bytes> {
-    blocking(move || {
-        let mut bytes = vec![0; (piece.end - piece.start) as usize];
-        by(&blob, &mut bytes, piece.start)?;
-        Ok(bytes.into())
+    let (source, first) = blocking(move || {
+        let source = Arc::new(Source::open(blob, reader, room));
+        let first = source.read(&first)?;
+        Ok((source, first))
     })
-    .await
+    .await?;
+    let Some(second) = pieces.next() else { return Ok(Body::from(first)) };
+    let rest = std::iter::once(second).chain(pieces).map(move |piece| {
+        let source = Arc::clone(&source);
+        blocking(move || source.read(&piece))
+    });
+    Ok(Body::from_stream(stream::iter([Ok(first)]).chain(stream::iter(rest).buffered(AHEAD))))
 }
 
+impl Reader {
+    /// Room for what is in memory at once of a body of `len` bytes.
+    async fn room(self, len: u64) -> io::Result<OwnedSemaphorePermit> {
+        let room = match self {
+            Self::User => &*ROOM_FOR_USERS,
+            Self::Node => &*ROOM_FOR_NODES,
+        };
+        let units = len.min((AHEAD as u64 + 1) * PIECE_BYTES).div_ceil(ROOM_UNIT) as u32;
+        let wait = tokio::time::timeout(ROOM_WITHIN, Arc::clone(room).acquire_many_owned(units));
+        match wait.await {
+            Ok(room) => room.map_err(io::Error::other),
+            Err(_) => Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many downloads are under way here")),
+        }
+    }
+}
+
+impl Source {
+    fn open(blob: Arc<Blob>, reader: Reader, room: OwnedSemaphorePermit) -> Self {
+        let by = match reader {
+            Reader::User => By::Blob(blob),
+            Reader::Node => By::Passing(Passing::open(blob)),
+        };
+        Self { by, _room: room }
+    }
+
+    fn read(self: &Arc<Self>, piece: &Range<u64>) -> io::Result<Bytes> {
+        let mut memory = Memory::default();
+        let len = (piece.end - piece.start) as usize;
+        match &self.by {
+            By::Blob(blob) => blob.read_exact_at(memory.first(len), piece.start),
+            By::Passing(passing) => passing.read(&mut memory, len, piece.start),
+        }?;
+        Ok(Bytes::from_owner(Read { memory, len, _source: Arc::clone(self) }))
+    }
+}
+
+/// Bytes whose memory is used again when they are sent.
+struct Read {
+    memory: Memory,
+    len: usize,
+    /// Keeps the room until they are sent.
+    _source: Arc<Source>,
+}
+
+impl AsRef<[u8]> for Read {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.filled(self.len)
+    }
+}
+
+/// They begin at multiples of a piece's length, so that whole groups are checked where they land.
 fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
     let mut start = range.start;
     std::iter::from_fn(move || {

@@ -46,9 +46,8 @@ impl Incoming {
     }
 
     /// Reads the note of a folder that a former start left behind.
-    fn load(layout: &Layout, id: &MaterialId, folder: PathBuf) -> Result<Self, String> {
-        let bytes = std::fs::read(folder.join(NOTE)).map_err(|error| format!("its note cannot be read: {error}"))?;
-        let expected = Expected::read(&bytes).map_err(|reason| format!("its note cannot be read: {reason}"))?;
+    fn load(layout: &Layout, id: &MaterialId, folder: PathBuf, note: &[u8]) -> Result<Self, String> {
+        let expected = Expected::read(note).map_err(|reason| format!("its note cannot be read: {reason}"))?;
         if expected.material != *id {
             return Err(format!("its note speaks of {}", expected.material));
         }
@@ -65,7 +64,12 @@ impl Incoming {
                 blobs::to_trash(layout, &folder)?;
                 continue;
             }
-            match Self::load(layout, &id, folder.clone()) {
+            let loaded = match std::fs::read(folder.join(NOTE)) {
+                Ok(note) => Self::load(layout, &id, folder.clone(), &note),
+                Err(error) if blobs::is_lost(&error) => Err(format!("its note cannot be read: {error}")),
+                Err(error) => return Err(error),
+            };
+            match loaded {
                 Ok(incoming) => found.push(incoming),
                 Err(reason) => blobs::set_aside(layout, &folder, &reason)?,
             }

@@ -1,14 +1,15 @@
 //! Pixels of the slides on this node.
 //!
 //! Three roads, cheapest first: a *native* tile is the file's own bytes behind a prefix, read straight from the page
-//! cache on the asking thread; a *rendered* picture is decoded, resampled and encoded on a bounded pool and kept in a
-//! bounded cache; what is large, or raw, is cut for its asker alone. It owns the opened slides and those bounds. It must
-//! never know where a copy came from, nor speak HTTP.
+//! cache on the asking thread, or from what that thread keeps of those that it is asked for again and again; a *rendered*
+//! picture is decoded, resampled and encoded on a bounded pool and kept in a bounded cache; what is large, or raw, is cut for
+//! its asker alone. It owns the opened slides and those bounds. It must never know where a copy came from, nor speak HTTP.
 
 mod colours;
 #[cfg(test)]
 pub(crate) mod drawn;
 mod failure;
+mod hot;
 mod pool;
 mod ready;
 mod recent;
@@ -185,9 +186,13 @@ impl Pixels {
     ) -> Option<(Bytes, Arc<str>)> {
         let read = |opened: &Opened| {
             let (level, column, row) = place(opened)?;
-            let mut tile = spare::take();
-            let native = opened.slide.native_tile(&opened.blob().at_hand()?, level, column, row, &mut tile).ok()?;
-            native.then(|| (spare::lend(tile), opened.content()))
+            let at_hand = opened.blob().at_hand()?;
+            let tile = hot::get(hot::Tile { slide: opened.number, level, column, row }, || {
+                let mut tile = spare::take();
+                let native = opened.slide.native_tile(&at_hand, level, column, row, &mut tile).ok()?;
+                native.then(|| spare::lend(tile))
+            })?;
+            Some((tile, opened.content()))
         };
         let found = recent::with(self.number, id, read).or_else(|| {
             let opened = self.slides.at_hand(&blob()?)?;

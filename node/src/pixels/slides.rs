@@ -14,15 +14,22 @@ use prometheus_client::{
 use std::{
     borrow::Cow,
     fmt, io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 /// How long a file that is no slide is not looked at again.
 const FAILURE_KEPT: Duration = Duration::from_secs(60);
 
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 /// An opened slide.
 pub(crate) struct Opened {
+    /// No other one in the process has it; not 0.
+    pub(super) number: u64,
     pub(crate) slide: Slide,
     /// Its Deep Zoom form in the file's own tiles.
     pub(crate) zoom: DeepZoom,
@@ -35,7 +42,8 @@ impl Opened {
         let source = Arc::new(Waiting(Arc::clone(blob)));
         let slide = Slide::open(Arc::clone(&source) as Arc<dyn ReadAt>)?;
         let zoom = DeepZoom::new(&slide, None, 0);
-        Ok(Self { slide, zoom, source, content: blob.manifest().blake3.as_str().into() })
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { number, slide, zoom, source, content: blob.manifest().blake3.as_str().into() })
     }
 
     pub(crate) fn blob(&self) -> &Arc<Blob> {

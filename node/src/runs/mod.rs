@@ -42,6 +42,7 @@ pub(crate) struct Job {
 /// The runs on this node.
 pub(crate) struct Runs {
     folder: PathBuf,
+    most: usize,
     slots: Semaphore,
     attempts: Mutex<Attempts>,
 }
@@ -53,17 +54,19 @@ struct Attempts {
 }
 
 impl Runs {
-    /// Works in `folder`, which is emptied, with at most `slots` runs at once. Blocks.
+    /// Works in `folder`, which is emptied, with at most `most` runs at once. With 0 none is to come; what was handed out
+    /// before, or by coordinators of 0.1.0, is carried out one at a time all the same. Blocks.
     ///
     /// # Errors
     /// Where the folder cannot be emptied or made.
-    pub(crate) fn new(folder: &Path, slots: usize) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path, most: usize) -> io::Result<Self> {
         match std::fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => std::fs::create_dir_all(folder)?,
         }
-        let slots = Semaphore::new(slots.clamp(1, WAITING_MAX));
-        Ok(Self { folder: folder.to_owned(), slots, attempts: Mutex::default() })
+        let most = most.min(WAITING_MAX);
+        let slots = Semaphore::new(most.max(1));
+        Ok(Self { folder: folder.to_owned(), most, slots, attempts: Mutex::default() })
     }
 
     /// Carries out an order to run, unless it is under way already or has ended. An older attempt of the same run
@@ -87,6 +90,11 @@ impl Runs {
         {
             handle.stop();
         }
+    }
+
+    /// How many may be handed out to this node at once.
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
 
     /// How far each attempt is.

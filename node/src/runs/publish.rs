@@ -15,7 +15,8 @@ use std::{io, sync::Arc, time::Duration};
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Tries after which an upload that is lost again and again is left to another node.
+/// Tries after which an upload that is lost or stands still again and again is left to another node: the one that it goes to
+/// may be dead for good.
 const LOST_MAX: u32 = 5;
 
 /// Creates the material and sends its bytes. The key makes a second try, also after a restart of the node, find the
@@ -37,10 +38,13 @@ pub(super) async fn publish(node: &Node, job: &Job, file: &MadeFile) -> Result<M
             Ok(material) => return Ok(material),
             Err(error) => error,
         };
-        if matches!(error, ClientError::UploadGone { .. }) {
+        let goes_on = if matches!(error, ClientError::UploadGone { .. } | ClientError::UploadStopped { .. }) {
             lost += 1;
-        }
-        if !is_transient(&error) && (lost == 0 || lost > LOST_MAX) {
+            lost <= LOST_MAX
+        } else {
+            is_transient(&error)
+        };
+        if !goes_on {
             return Err(given_up(&error, file.output));
         }
         tracing::debug!(run = %job.run, output = file.output, %error, "an output could not be published yet");

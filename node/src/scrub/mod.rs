@@ -26,7 +26,7 @@ use std::{
 const GROUPS_AT_ONCE: u64 = 64;
 /// How often progress is written down.
 const SAVED_EVERY: Duration = Duration::from_secs(30);
-/// How long a group that was found right is taken for right while its copy stays open.
+/// How long the checksums of what was found right are kept while a copy stays open.
 const RIGHT_FOR: Duration = Duration::from_secs(15 * 60);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -71,7 +71,15 @@ pub(crate) async fn forget(node: Arc<Node>) {
     loop {
         tokio::select! {
             () = node.stop.cancelled() => return,
-            _ = ticks.tick() => node.blobs.close_opened_before(RIGHT_FOR),
+            _ = ticks.tick() => {}
+        }
+        let owner = Arc::clone(&node);
+        let closed = blocking(move || {
+            owner.blobs.close_opened_before(RIGHT_FOR);
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "open copies cannot be closed");
         }
     }
 }
@@ -160,12 +168,14 @@ async fn walk(node: &Arc<Node>, blob: &Arc<Blob>, from: u64, pace: &mut Pace) ->
 /// Looks at groups, mends the wrong ones, and says how many they were. What cannot be mended is noted; the walk goes on.
 fn look(mut walk: Walk, blob: &Arc<Blob>, groups: Range<u64>) -> io::Result<(Walk, u64)> {
     let (wrong, is_tree_damaged) = match walk.wrong(groups.clone()) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => (groups.collect(), true),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => (groups.clone().collect(), true),
         wrong => (wrong?, false),
     };
     let damaged = wrong.len() as u64;
-    for group in wrong {
-        match blob.mend(group..group + 1, true) {
+    // A tree is mended once for all of them.
+    let parts = if is_tree_damaged { vec![groups] } else { wrong.iter().map(|&group| group..group + 1).collect() };
+    for part in parts {
+        match blob.mend(part, true) {
             Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
             _ => {}
         }

@@ -11,6 +11,8 @@ use std::{
 
 /// How often is looked for them, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
+/// After so long the files of an upload are closed: many may wait for their senders.
+const CLOSED_AFTER: Duration = Duration::from_secs(60);
 
 /// The part of the time that every upload gets once more after a start: its sender could not go on before, and the machine's
 /// clock may not have been right yet.
@@ -37,19 +39,20 @@ impl Idle {
     }
 }
 
-/// Ends uploads that have been idle for too long, until the node stops.
+/// Closes the files of uploads that are idle, and ends those that have been for too long, until the node stops.
 pub(super) async fn run(node: &Arc<Node>) {
-    let Some(after) = node.uploads.expire_after else { return };
+    let after = node.uploads.expire_after;
     let started = Instant::now();
     let (least, most) = LOOK_EVERY;
     loop {
-        let all = if started.elapsed() < after / GRACE { Vec::new() } else { node.uploads.all() };
-        for upload in all {
+        for upload in node.uploads.all() {
+            upload.close_idle();
+            let Some(after) = after.filter(|after| started.elapsed() >= *after / GRACE) else { continue };
             if let Err(problem) = upload.expire(node, after).await {
                 tracing::warn!(material = %upload.expected().material, %problem, "an idle upload cannot be ended");
             }
         }
-        let pause = tokio::time::sleep((after / 10).clamp(least, most));
+        let pause = tokio::time::sleep(after.map_or(most, |after| (after / 10).clamp(least, most)));
         if node.stop.run_until_cancelled(pause).await.is_none() {
             return;
         }
@@ -61,6 +64,16 @@ impl Upload {
     pub(crate) fn expires_at(&self, node: &Node) -> Option<Timestamp> {
         let left = node.uploads.expire_after?.saturating_sub(self.idle.time());
         Some(Timestamp::now().plus_millis(u64::try_from(left.as_millis()).unwrap_or(0)))
+    }
+
+    /// Closes its files where nobody has sent anything for a while; what is durable is looked for again when somebody does.
+    fn close_idle(&self) {
+        if self.idle.time() >= CLOSED_AFTER
+            && let Ok(mut state) = self.state.try_lock()
+            && matches!(*state, State::Open(_))
+        {
+            *state = State::Unopened;
+        }
     }
 
     /// Ends it where it has been idle for that long and is not whole: whoever has sent all has nothing left to send.

@@ -2,7 +2,7 @@
 //! each full buffer and not for each packet.
 
 use super::turns::Heard;
-use crate::disk::direct::Memory;
+use crate::disk::memory::{Memory, PIECE_BYTES};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue},
@@ -19,12 +19,11 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Bytes of a buffer. They begin at multiples of it, so that whole groups are hashed.
-const BUFFER_BYTES: u64 = 1 << 20;
 /// A body may be silent for so long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// The connection's end: fills the buffers that it is lent.
+/// The connection's end: fills the buffers that it is lent. They begin at multiples of a piece's length, so that whole groups
+/// are hashed.
 pub(crate) struct Filling {
     body: Body,
     /// Bytes of the whole upload.
@@ -132,13 +131,13 @@ impl Filling {
     async fn take(&mut self, piece: &Bytes) -> Option<()> {
         self.heard.now();
         let mut piece = &piece[..];
-        let room = BUFFER_BYTES.min(self.size) as usize;
+        let room = PIECE_BYTES.min(self.size) as usize;
         while !piece.is_empty() {
             if self.buffers.is_empty() {
                 self.buffers.push_back(self.lent.recv().await?);
             }
             let memory = self.buffers.front_mut()?;
-            let full = (self.taken / BUFFER_BYTES + 1) * BUFFER_BYTES;
+            let full = (self.taken / PIECE_BYTES + 1) * PIECE_BYTES;
             let wanted = (full.min(self.size) - self.taken) as usize;
             let (part, rest) = piece.split_at(wanted.min(piece.len()));
             memory.first(room)[self.filled..self.filled + part.len()].copy_from_slice(part);
@@ -235,10 +234,10 @@ mod tests {
 
     #[tokio::test]
     async fn buffers_end_at_multiples_whatever_pieces_come() {
-        let (offset, sent) = (BUFFER_BYTES - 5, pieces(8));
-        let (filling, mut buffers) = buffers(body(sent.clone()), offset, 10 * BUFFER_BYTES);
+        let (offset, sent) = (PIECE_BYTES - 5, pieces(8));
+        let (filling, mut buffers) = buffers(body(sent.clone()), offset, 10 * PIECE_BYTES);
         let ((), (lens, bytes, ended)) = tokio::join!(filling.run(), all(&mut buffers));
-        let whole = BUFFER_BYTES as usize;
+        let whole = PIECE_BYTES as usize;
         assert_eq!(lens, [5, whole, whole, 8 * PIECE_LEN - 5 - 2 * whole]);
         assert_eq!(bytes, sent.concat());
         assert!(ended.unwrap().is_ok());
@@ -247,9 +246,9 @@ mod tests {
     /// Two buffers stay two, also where pieces end just where buffers do.
     #[tokio::test]
     async fn no_buffer_is_forgotten() {
-        let whole = BUFFER_BYTES as usize;
+        let whole = PIECE_BYTES as usize;
         let sent = (0..6).map(|number| vec![number; whole].into()).collect();
-        let (filling, mut buffers) = buffers(body(sent), 0, 10 * BUFFER_BYTES);
+        let (filling, mut buffers) = buffers(body(sent), 0, 10 * PIECE_BYTES);
         let lend = async {
             let mut places = std::collections::BTreeSet::new();
             buffers.lend(Memory::default());
@@ -288,7 +287,7 @@ mod tests {
     async fn what_a_broken_or_unwanted_connection_has_is_handed_over() {
         for unwanted in [false, true] {
             let sent = stream::iter([Ok::<_, std::io::Error>(pieces(1).remove(0))]).chain(stream::pending());
-            let (filling, mut buffers) = buffers(Body::from_stream(sent), 0, BUFFER_BYTES);
+            let (filling, mut buffers) = buffers(Body::from_stream(sent), 0, PIECE_BYTES);
             let mut filling = Box::pin(filling.run());
             buffers.lend(Memory::default());
             assert!((&mut filling).now_or_never().is_none());

@@ -28,7 +28,7 @@ use fill::Buffers;
 use microtome_proto::{
     Code, Generation, MaterialId, Problem,
     internal::{self, Reserve, SIZE_DEFERRED},
-    limits::MATERIAL_SIZE_MAX,
+    limits::{MATERIAL_SIZE_MAX, UPLOADS_MAX},
 };
 use parking_lot::RwLock;
 use std::{
@@ -44,7 +44,8 @@ use tokio::sync::MutexGuard;
 use turns::Turns;
 use writer::Writer;
 
-/// Bytes between two checkpoints: what a crash can cost, and what may wait in memory for the disk.
+/// Bytes between two checkpoints: what a crash can cost, but for bodies that come with a checksum, which are kept whole or not
+/// at all.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
 /// Writers are told once more to end after this long.
 const END_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -105,6 +106,11 @@ impl Uploads {
         self.uploads.read().get(id).cloned()
     }
 
+    /// Whether one of a material is under way under a newer generation than this.
+    pub(crate) fn is_newer(&self, id: &MaterialId, generation: Generation) -> bool {
+        self.get(id).is_some_and(|upload| upload.expected().generation > generation)
+    }
+
     fn all(&self) -> Vec<Arc<Upload>> {
         self.uploads.read().values().cloned().collect()
     }
@@ -122,22 +128,14 @@ impl Uploads {
     /// Promises room for an upload and makes its folder, durably. Idempotent. An empty file is complete at once.
     ///
     /// # Errors
-    /// `no_space`, `stale_generation`, `not_ready` while the coordinators are told what is here, or that the disk fails.
+    /// `no_space`, only where nothing of it is here: the coordinators may give the upload to another node then;
+    /// `stale_generation`, `not_ready` while the coordinators are told what is here, or that the disk fails.
     pub(crate) async fn reserve(node: &Arc<Node>, reserve: Reserve) -> Result<(), Problem> {
         let _admitting = node.uploads.admitting.lock().await;
         let _still = node.clones.still().await;
         if node.clones.is_under_way(&reserve.material) {
             let detail = format!("{} is being copied here under a newer assignment", reserve.material);
             return Err(Problem::new(Code::StaleGeneration, detail));
-        }
-        if let Some(blob) = node.blobs.get(&reserve.material) {
-            return match blob.manifest().generation == reserve.generation {
-                true => Ok(()),
-                false => Err(Problem::new(
-                    Code::NotReady,
-                    format!("a copy of {} is here under another assignment", reserve.material),
-                )),
-            };
         }
         if let Some(upload) = node.uploads.get(&reserve.material) {
             let expected = upload.expected();
@@ -152,6 +150,20 @@ impl Uploads {
                     format!("the upload of {} is assigned under generation {}", reserve.material, expected.generation),
                 ));
             }
+        }
+        // Behind the uploads: one that becomes a copy just now is among the copies before it leaves them.
+        if let Some(blob) = node.blobs.get(&reserve.material) {
+            return match blob.manifest().generation == reserve.generation {
+                true => Ok(()),
+                false => Err(Problem::new(
+                    Code::NotReady,
+                    format!("a copy of {} is here under another assignment", reserve.material),
+                )),
+            };
+        }
+        if node.uploads.uploads.read().len() >= UPLOADS_MAX {
+            let detail = format!("{UPLOADS_MAX} uploads are under way on this node: finish some, or end them");
+            return Err(Problem::new(Code::NoSpace, detail));
         }
         let told = node.has_told.try_read().ok().filter(|told| **told);
         let _told = told.ok_or_else(|| {
@@ -436,6 +448,7 @@ pub(crate) fn disk_problem(error: &io::Error) -> Problem {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Problem::new(Code::NoSpace, format!("the node's disk is full: {error}"))
         }
+        io::ErrorKind::ResourceBusy => Problem::new(Code::TooManyRequests, error.to_string()),
         // Not yet, or not any more.
         io::ErrorKind::NotFound => Problem::new(Code::Unavailable, error.to_string()),
         // Told where it was found. It is mended as soon as another copy can be reached.

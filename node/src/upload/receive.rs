@@ -10,7 +10,7 @@ use super::{
     turns::Turn,
     writer::Writer,
 };
-use crate::{disk::direct::Memory, tasks::blocking};
+use crate::{disk::memory::Memory, tasks::blocking};
 use microtome_proto::{Code, Problem, tus::Checksum};
 use std::{io, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -60,7 +60,7 @@ pub(super) async fn receive(
         return (None, Err(problem));
     }
     let (writer, finished) = sink.finish().await;
-    (writer, received.map(drop).and(finished.map_err(|error| disk_problem(&error))))
+    (writer, received.map(drop).and(finished.map_err(|error| failed(upload, &error))))
 }
 
 fn failed(upload: &Upload, error: &io::Error) -> Problem {

@@ -1,7 +1,7 @@
 //! Opening an upload's folder: where to go on.
 //!
 //! Leaves are written after their data is durable, so they are trusted, but for the last ones, which a crash may have
-//! torn: as many as one checkpoint holds are proven again by hashing. Blocks.
+//! torn: twice as many as are appended at once are proven again by hashing. Blocks.
 
 use crate::{
     blobs::{
@@ -10,7 +10,10 @@ use crate::{
     },
     disk::{self, direct::Writing},
     incoming::Incoming,
-    upload::{CHECKPOINT_BYTES, tail::Tail, writer::Writer},
+    upload::{
+        tail::Tail,
+        writer::{LEAVES_AT_ONCE, Writer},
+    },
 };
 use microtome_proto::limits::MATERIAL_SIZE_MAX;
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
@@ -19,7 +22,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 /// to be kept there themselves. (Unit tests write nearly all of them so.)
 const PAST_CACHE_FROM: u64 = if cfg!(test) { 1 } else { 256 << 20 };
 /// Groups that are proven again.
-const PROVEN_AGAIN: u64 = 2 * CHECKPOINT_BYTES / GROUP_LEN;
+const PROVEN_AGAIN: usize = 2 * LEAVES_AT_ONCE;
 
 impl Writer {
     /// A writer that goes on at the end of what is durable in the folder.
@@ -103,9 +106,13 @@ fn is_early(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<bool> {
     Ok(tree::group_count(size) == 1 && !leaves.is_empty() && is_sound(file, size, MATERIAL_SIZE_MAX, leaves, 0)?)
 }
 
-/// Cuts off what lies behind `len`. A file that has nothing there is left alone, and its time with it.
+/// Cuts off what lies behind `len`, durably. A file that has nothing there is left alone, and its time with it.
 fn shorten(file: &File, len: u64) -> io::Result<()> {
-    if file.metadata()?.len() > len { file.set_len(len) } else { Ok(()) }
+    if file.metadata()?.len() > len {
+        file.set_len(len)?;
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 fn stored_leaves(file: &File, size: u64) -> io::Result<Vec<Leaf>> {
@@ -125,7 +132,7 @@ fn whole_groups(file: &File, size: u64) -> io::Result<usize> {
 /// How many of the leaves, from the first on, have their groups in the file. Goes back in steps until one begins with a
 /// sound group, then forward to the first that is not.
 fn sound_prefix(file: &File, size: u64, leaves: &[Leaf]) -> io::Result<usize> {
-    let step = PROVEN_AGAIN as usize;
+    let step = PROVEN_AGAIN;
     let mut start = leaves.len().saturating_sub(step);
     while start > 0 && !is_sound(file, size, size, leaves, start)? {
         start = start.saturating_sub(step);

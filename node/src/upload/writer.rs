@@ -7,9 +7,12 @@
 use crate::{
     blobs::tree::{self, GROUP_LEN, LEAF_LEN, Leaf, LeafHasher, SpineBuilder},
     disk::direct::Writing,
-    upload::tail::Tail,
+    upload::{CHECKPOINT_BYTES, tail::Tail},
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+
+/// Leaves that become durable together.
+pub(super) const LEAVES_AT_ONCE: usize = (CHECKPOINT_BYTES / GROUP_LEN) as usize;
 
 /// Writes one upload, in order.
 #[derive(Debug)]
@@ -105,9 +108,7 @@ impl Checkpoint {
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
             let before = self.leaves_file.metadata()?.len();
-            let bytes = self.leaves.as_flattened();
-            let written = self.leaves_file.write_all_at(bytes, place).and_then(|()| self.leaves_file.sync_data());
-            if let Err(error) = written {
+            if let Err(error) = self.append_leaves(place) {
                 // What is in memory only must not be taken for durable when the upload is opened again.
                 let _ = self.leaves_file.set_len(before.max(place));
                 return Err(error);
@@ -117,5 +118,16 @@ impl Checkpoint {
             tail.write(&self.folder)?;
         }
         Ok(self.offset)
+    }
+
+    /// Appends the leaves, never more at once than are proven again after a crash, which may tear what is not synced yet.
+    fn append_leaves(&self, mut place: u64) -> io::Result<()> {
+        for leaves in self.leaves.chunks(LEAVES_AT_ONCE) {
+            let bytes = leaves.as_flattened();
+            self.leaves_file.write_all_at(bytes, place)?;
+            self.leaves_file.sync_data()?;
+            place += bytes.len() as u64;
+        }
+        Ok(())
     }
 }

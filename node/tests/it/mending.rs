@@ -131,6 +131,22 @@ async fn a_scrub_finds_and_mends_what_nobody_reads_and_goes_on_after_a_restart()
     assert_eq!((again.started_at, again.finished_at), (scrub.started_at, scrub.finished_at));
 }
 
+/// More is damaged than is written down: it is whole only after all of it has been looked at.
+#[tokio::test]
+async fn a_copy_with_much_damage_counts_when_all_of_it_is_right() {
+    let (id, data) = (material(1), bytes(1200 * GROUP as usize, 7));
+    let (one, other) = holders(&id, &data).await;
+    let (folder, coordinator) = one.stop().await;
+    let file = folder.path().join("materials").join(id.as_str()).join("file");
+    fs::write(&file, &data[..GROUP as usize]).unwrap();
+    coordinator.locate(&id, &[]);
+    let one = TestNode::start_on(Arc::clone(&folder), coordinator).await;
+    wait_for_damaged(&one, &[(id.clone(), Generation(1))]).await;
+    one.coordinator.locate(&id, &[&other.url]);
+    wait_for_damaged(&one, &[]).await;
+    assert!(fs::read(&file).unwrap() == data);
+}
+
 #[tokio::test]
 async fn a_copy_whose_file_is_gone_is_given_up_and_reported() {
     let (id, data) = (material(1), bytes(LEN, 5));

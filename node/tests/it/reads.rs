@@ -1,6 +1,6 @@
 //! Reading copies from outside: ranges, conditions, and that no wrong byte ever leaves.
 
-use crate::support::{TestNode, bytes, code, flip, hash, material, number};
+use crate::support::{Seen, TestNode, bytes, code, flip, hash, material, number};
 use microtome_proto::MaterialId;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use std::{fs, sync::Arc};
@@ -127,7 +127,10 @@ async fn a_damaged_hash_tree_serves_nothing_that_it_cannot_prove_and_is_mended_w
     assert_eq!(code(get(&node, &id, "bytes=16777216-").send().await.unwrap()).await, "unavailable");
 
     // The leaves follow from the file, and the spine from the leaves: they are mended, not missed.
+    let is_damaged = |seen: &Seen| seen.last_beat.as_ref().is_some_and(|beat| !beat.damaged.is_empty());
+    node.coordinator.wait("a damaged copy", is_damaged).await;
     flip(&file("file"), 17 * MIB as u64 - 1);
+    node.coordinator.wait("a whole copy", |seen| !is_damaged(seen)).await;
     assert_eq!(status_and_bytes(node.file(&id).await).await, (200, data.clone()));
     let (_, coordinator) = node.stop().await;
     flip(&file("spine"), 40);

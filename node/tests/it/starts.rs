@@ -1,8 +1,11 @@
 //! Starting: what is settled on disk, what is refused, and that no coordinator is needed to serve.
 
-use crate::support::{FakeCoordinator, TestNode, bytes, code, config, material, reserve};
+use crate::support::{FakeCoordinator, Seen, TestNode, bytes, code, config, material, reserve};
 use microtome_node::{Config, NodeError, run};
-use microtome_proto::Code;
+use microtome_proto::{
+    Code, Generation, MaterialId,
+    internal::{Order, ReplicaReport},
+};
 use reqwest::StatusCode;
 use std::{fs, sync::Arc};
 use tokio::sync::oneshot;
@@ -92,6 +95,21 @@ async fn a_node_keeps_its_id_and_tells_all_that_it_holds() {
     assert!(report.disk_total > report.disk_free && report.disk_free > 0 && report.memory_total > 0);
 }
 
+#[tokio::test]
+async fn orders_that_are_due_come_before_the_next_heartbeat_would() {
+    let node = TestNode::start().await;
+    node.put(&material(1), &bytes(10, 1)).await;
+    let (folder, coordinator) = node.stop().await;
+    coordinator.seen().heartbeat_ms = Some(60_000);
+    let node = TestNode::start_on(folder, coordinator).await;
+    node.coordinator.wait("a heartbeat", |seen| seen.registered.len() == 2 && seen.last_beat.is_some()).await;
+    node.coordinator.order(Order::Drop { material: material(1), generation: Generation(1) });
+    let told = node.request("POST", "/internal/v1/orders/due").send().await.unwrap();
+    assert_eq!(told.status(), StatusCode::NO_CONTENT);
+    let is_dropped = |report: &ReplicaReport| matches!(report, ReplicaReport::Dropped { .. });
+    node.coordinator.wait_for_report(&material(1), is_dropped).await;
+}
+
 /// Somebody was in the folder, or a disk came back with less than it had.
 #[tokio::test]
 async fn what_is_not_understood_is_set_aside_and_the_rest_is_served() {
@@ -107,7 +125,6 @@ async fn what_is_not_understood_is_set_aside_and_the_rest_is_served() {
     let incoming = folder.path().join("incoming");
     fs::write(materials.join("m-0000000002/manifest.json"), "{}").unwrap();
     fs::remove_file(materials.join("m-0000000003/manifest.json")).unwrap();
-    fs::write(materials.join("m-0000000004/file"), "short").unwrap();
     fs::rename(materials.join("m-0000000005"), materials.join("m-0000000015")).unwrap();
     fs::write(materials.join("notes.txt"), "mine").unwrap();
     fs::create_dir(materials.join("Old Slides")).unwrap();
@@ -116,17 +133,41 @@ async fn what_is_not_understood_is_set_aside_and_the_rest_is_served() {
 
     let node = TestNode::start_on(folder, coordinator).await;
     assert_eq!(node.file(&whole).await.bytes().await.unwrap(), bytes(50_000, 1));
-    assert_eq!(node.coordinator.seen().inventories.last().unwrap().held.len(), 1);
+    let told: Vec<_> = node.coordinator.seen().inventories.last().unwrap().held.clone();
+    assert_eq!(told.iter().map(|held| &held.material).collect::<Vec<_>>(), [&whole, &material(4)]);
     let mut aside: Vec<_> = fs::read_dir(node.folder.path().join("set-aside"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .map(|name| name.rsplit_once('.').unwrap().0.to_owned())
         .collect();
     aside.sort();
-    let expected =
-        ["Old Slides", "m-0000000002", "m-0000000003", "m-0000000004", "m-0000000006", "m-0000000015", "notes.txt"];
+    let expected = ["Old Slides", "m-0000000002", "m-0000000003", "m-0000000006", "m-0000000015", "notes.txt"];
     assert_eq!(aside, expected);
     assert_eq!(fs::read_dir(node.folder.path().join("incoming")).unwrap().count(), 0);
+}
+
+/// It may be the last one.
+#[tokio::test]
+async fn a_copy_that_has_lost_bytes_stays_and_gives_all_others() {
+    let node = TestNode::start().await;
+    let (short, long, data) = (material(1), material(2), bytes(100_000, 1));
+    for id in [&short, &long] {
+        node.put(id, &data).await;
+    }
+    let (folder, coordinator) = node.stop().await;
+    let file = |id: &MaterialId| folder.path().join("materials").join(id.as_str()).join("file");
+    fs::write(file(&short), &data[..70_000]).unwrap();
+    fs::write(file(&long), [&data[..], b"more"].concat()).unwrap();
+    let node = TestNode::start_on(Arc::clone(&folder), coordinator).await;
+    let is_told =
+        |seen: &Seen| seen.last_beat.as_ref().is_some_and(|beat| beat.damaged == [(short.clone(), Generation(1))]);
+    node.coordinator.wait("a damaged copy", is_told).await;
+    assert_eq!(node.coordinator.seen().inventories.last().unwrap().held.len(), 2);
+    assert!(node.file(&long).await.bytes().await.unwrap() == data);
+    let part = node.request("GET", &format!("/internal/v1/blobs/{short}/data")).header("range", "bytes=0-65535");
+    assert!(part.send().await.unwrap().bytes().await.unwrap() == data[..65_536]);
+    assert_eq!(node.file(&short).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fs::read_dir(folder.path().join("set-aside")).unwrap().count(), 0);
 }
 
 /// It stopped between the last byte and the folder's move.

@@ -42,6 +42,8 @@ pub struct Seen {
     pub refuses_reports: Option<Code>,
     /// Refuses every registration with this.
     pub refuses: Option<Code>,
+    /// Asks nodes that register for heartbeats as far apart as this; 20 ms where nothing is said.
+    pub heartbeat_ms: Option<u64>,
 }
 
 pub struct FakeCoordinator {
@@ -138,6 +140,7 @@ impl FakeCoordinator {
 
 async fn register(State(fake): Fake, Json(register): Json<Register>) -> Response {
     let refuses = fake.seen().refuses;
+    let heartbeat_ms = fake.seen().heartbeat_ms;
     fake.note(|seen| seen.registered.push(register));
     if let Some(code) = refuses {
         return Problem::new(code, "the test wants it").into_response();
@@ -145,7 +148,7 @@ async fn register(State(fake): Fake, Json(register): Json<Register>) -> Response
     Json(Registered {
         node: NodeId::from_counter(1),
         cluster: ClusterId::from_random(1),
-        heartbeat_ms: 20,
+        heartbeat_ms: heartbeat_ms.unwrap_or(20),
         coordinators: vec![fake.url.clone()],
         protocol: PROTOCOL,
     })

@@ -7,7 +7,7 @@ pub mod coordinator;
 pub mod runs;
 pub mod small_disk;
 
-pub use coordinator::FakeCoordinator;
+pub use coordinator::{FakeCoordinator, Seen};
 
 use microtome_node::{Config, NodeError, run};
 use microtome_proto::{Generation, MaterialId, internal::Reserve};
