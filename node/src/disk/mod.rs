@@ -4,6 +4,7 @@
 //! pool. It must never know what a material is.
 
 pub(crate) mod direct;
+mod failure;
 mod layout;
 mod limits;
 mod lock;
@@ -11,6 +12,7 @@ pub(crate) mod memory;
 mod space;
 mod steady;
 
+pub(crate) use failure::problem;
 pub(crate) use layout::Layout;
 pub(crate) use limits::raise_open_files_max;
 pub(crate) use lock::FolderLock;

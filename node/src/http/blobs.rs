@@ -4,8 +4,9 @@ use super::{file, stream::Reader, uploads::expires};
 use crate::{
     Node,
     blobs::{Blob, tree},
+    disk,
     tasks::{blocking, in_task},
-    upload::{Uploads, disk_problem},
+    upload::Uploads,
 };
 use axum::{
     body::Body,
@@ -61,7 +62,7 @@ pub(super) async fn data(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let blob = held(&node, &id)?;
-    file::part(&blob, &method, &headers, Reader::Node).await.map_err(|error| disk_problem(&error))
+    file::part(&blob, &method, &headers, Reader::Node).await.map_err(|error| disk::problem(&error))
 }
 
 fn held(node: &Node, id: &MaterialId) -> Result<Arc<Blob>, Problem> {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Node,
     blobs::{Blob, not_arrived},
-    upload::disk_problem,
+    disk,
 };
 use axum::{
     body::Body,
@@ -40,9 +40,9 @@ pub(super) async fn answer(
         // Not here yet, dropped a moment ago, or damaged here: another node has it.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
             let response = elsewhere(&node, &id, &uri).await;
-            if response.status().is_redirection() { response } else { disk_problem(&error).into_response() }
+            if response.status().is_redirection() { response } else { disk::problem(&error).into_response() }
         }
-        Err(error) => disk_problem(&error).into_response(),
+        Err(error) => disk::problem(&error).into_response(),
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::elsewhere::upload_elsewhere;
 use crate::{
-    Node,
+    Node, disk,
     tasks::in_task,
-    upload::{self, Announced, Said, Uploads, disk_problem},
+    upload::{self, Announced, Said, Uploads},
 };
 use axum::{
     extract::{Request, State},
@@ -189,7 +189,7 @@ async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response
     let (owner, id) = (Arc::clone(node), id.clone());
     in_task(&node.tasks, async move {
         let ended = Uploads::end(&owner, &id, Generation(u64::MAX)).await;
-        ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk_problem(&error))
+        ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk::problem(&error))
     })
     .await
 }

@@ -1,9 +1,10 @@
 //! The last step of an upload: the whole file becomes a copy, or is refused.
 
-use super::{State, Upload, disk_problem};
+use super::state::{State, Upload};
 use crate::{
     Node,
     blobs::{self, tree},
+    disk,
     reports::Heard,
     tasks::blocking,
 };
@@ -41,7 +42,7 @@ impl Upload {
         });
         let expected = self.expected();
         let (id, generation, size) = (expected.material.clone(), expected.generation, self.size());
-        match whole.await.map_err(|error| disk_problem(&error))? {
+        match whole.await.map_err(|error| disk::problem(&error))? {
             Whole::Copy { blake3 } => {
                 *state = State::Ended;
                 self.leave(node);
@@ -61,7 +62,7 @@ impl Upload {
                     format!("the bytes that arrived have the BLAKE3 hash {blake3}, and {announced} was announced");
                 tracing::warn!(material = %id, reason, "an upload is refused");
                 let failing = node.failing(&id);
-                self.clear(node, state).await.map_err(|error| disk_problem(&error))?;
+                self.clear(node, state).await.map_err(|error| disk::problem(&error))?;
                 failing.tell(generation, reason.clone());
                 Err(Problem::new(Code::HashMismatch, reason))
             }

@@ -1,7 +1,7 @@
 //! Uploads whose senders have gone away end, and give back the room that was promised to them.
 
-use super::{State, Upload, disk_problem};
-use crate::Node;
+use super::state::{State, Upload};
+use crate::{Node, disk};
 use microtome_proto::{Problem, Timestamp};
 use parking_lot::Mutex;
 use std::{
@@ -89,7 +89,7 @@ impl Upload {
         }
         let offset = writer.offset();
         let failing = node.failing(&self.expected().material);
-        self.clear(node, &mut state).await.map_err(|error| disk_problem(&error))?;
+        self.clear(node, &mut state).await.map_err(|error| disk::problem(&error))?;
         let expected = self.expected();
         let of = if self.lacks_size() { String::new() } else { format!("of {} ", self.size()) };
         let reason = format!("nothing came for {} s, after {offset} {of}bytes", after.as_secs());

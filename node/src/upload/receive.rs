@@ -2,15 +2,17 @@
 //! that came with a checksum are made durable only when it has turned out to be true.
 
 use super::{
-    CHECKPOINT_BYTES, Upload,
+    CHECKPOINT_BYTES,
     checksum::{Announced, Sums},
-    disk_problem,
     fill::{Buffers, Came, too_long},
-    taken_over,
+    state::{Upload, taken_over},
     turns::Turn,
     writer::Writer,
 };
-use crate::{disk::memory::Memory, tasks::blocking};
+use crate::{
+    disk::{self, memory::Memory},
+    tasks::blocking,
+};
 use microtome_proto::{Code, Problem, tus::Checksum};
 use std::{io, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -71,7 +73,7 @@ fn failed(upload: &Upload, error: &io::Error) -> Problem {
         }
         // The length was told by another request while this one was on its way.
         io::ErrorKind::InvalidInput => too_long(upload.size()),
-        _ => disk_problem(error),
+        _ => disk::problem(error),
     }
 }
 
