@@ -42,8 +42,8 @@ pub enum ClientError {
     /// The upload stopped, and did not go on for the whole time that it was given.
     #[error(
         "the upload to {url} stopped at byte {offset}: {cause}. Start its node again and repeat the command: \
-         it goes on where it stopped. If that node never comes back, delete the upload, whose id ends its address, with \
-         'microtome rm ID' first: it begins anew"
+         it goes on where it stopped. If that node never comes back, delete the upload first, whose id ends its \
+         address, with 'microtome rm ID': it begins anew then"
     )]
     UploadStopped {
         /// The upload's address.

@@ -1,9 +1,11 @@
 //! The leader's work: hearing nodes, and keeping things as they should be.
 //!
-//! It owns what the leader has heard ([`Observed`]), the loop that plans and proposes, and finding a node for an upload.
+//! It owns what the leader has heard ([`Observed`]), the loop that plans and proposes, finding a node for an upload,
+//! and telling nodes that they have orders.
 //! It decides nothing: planning is the core's, and what is proposed only counts once it came back through the log.
 
 mod placing;
+mod prompt;
 pub(crate) mod protocol;
 
 pub(crate) use placing::{Created, NewMaterial};
@@ -21,15 +23,16 @@ use crate::{
     raft::Group,
     store::folder::Folder,
 };
-use microtome_proto::{ClusterId, Code, NodeId, Problem};
+use microtome_proto::{ClusterId, Code, NodeId, Problem, cluster::Healing};
 use parking_lot::{Mutex, RwLock};
+use prompt::Prompts;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::Notify,
-    time::{MissedTickBehavior, interval, sleep},
+    sync::{Notify, watch},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,12 +41,22 @@ const GATHER: Duration = Duration::from_millis(15);
 /// Or within so many times as long as the last round took, up to a tick: writes that follow one another closely leave
 /// most of the time to themselves, however large the books are.
 const GATHER_ROUNDS: u32 = 4;
+/// How long who asks what is being made whole waits for the planner to have seen the latest writes.
+const FOUND_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a leader has heard in one term. Memory of an earlier term is never used.
 #[derive(Default)]
 struct Heard {
     term: u64,
     observed: Observed,
+}
+
+/// What the last round of planning found, when it had seen all entries of the log up to one.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    term: u64,
+    applied: u64,
+    healing: Healing,
 }
 
 /// The leader's memory and loop.
@@ -57,12 +70,15 @@ pub(crate) struct Control {
     begin: Instant,
     heard: RwLock<Heard>,
     agenda: Mutex<Agenda>,
+    found: watch::Sender<Found>,
     settling: tokio::sync::RwLock<()>,
     wake: Notify,
+    prompts: Arc<Prompts>,
 }
 
 impl Control {
     pub(crate) fn new(group: Arc<Group>, folder: Arc<Folder>, config: &Config) -> Self {
+        let prompts = Prompts::new(Arc::clone(group.peers()));
         Self {
             group,
             folder,
@@ -77,8 +93,10 @@ impl Control {
             begin: Instant::now(),
             heard: RwLock::default(),
             agenda: Mutex::default(),
+            found: watch::Sender::default(),
             settling: tokio::sync::RwLock::default(),
             wake: Notify::new(),
+            prompts,
         }
     }
 
@@ -179,15 +197,27 @@ impl Control {
         };
         match commands {
             Ok(commands) if commands.is_empty() => {}
-            Ok(commands) => match self.group.propose_all(commands).await {
-                Ok(outcomes) => outcomes.iter().for_each(tell_refusal),
-                Err(error) => tracing::debug!(%error, "planned work was not written"),
-            },
+            Ok(commands) => self.carry_out(commands).await,
             Err(error) => tracing::error!(%error, "cannot plan: the state cannot be read"),
         }
     }
 
+    /// Writes what was planned. Nodes that have something to do by it hear so at once.
+    async fn carry_out(&self, commands: Vec<Command>) {
+        let doers: Vec<_> = commands.iter().map(|command| command.doer().cloned()).collect();
+        match self.group.propose_all(commands).await {
+            Ok(outcomes) => {
+                outcomes.iter().for_each(tell_refusal);
+                let all = doers.iter().zip(&outcomes);
+                let accepted = all.filter(|(_, outcome)| !matches!(outcome, Outcome::Refused { .. }));
+                self.prompt(accepted.filter_map(|(doer, _)| doer.as_ref()));
+            }
+            Err(error) => tracing::debug!(%error, "planned work was not written"),
+        }
+    }
+
     async fn plan(self: &Arc<Self>) -> Result<Vec<Command>, ViewError> {
+        let (term, applied) = (self.group.leads_in_term().unwrap_or(0), *self.group.applied().borrow());
         let now_ms = self.now_ms();
         self.hear(|observed| observed.tick(now_ms, &self.timing, self.knobs.failure_pause_ms));
         let control = Arc::clone(self);
@@ -198,10 +228,32 @@ impl Control {
             if planned.is_err() {
                 // It may have been left half up to date.
                 *agenda = Agenda::default();
+            } else {
+                control.found.send_replace(Found { term, applied, healing: agenda.healing() });
             }
             planned
         });
         planned.await
+    }
+
+    /// What is being made whole, with all that is applied by now. Where the planner falls behind, what it saw last.
+    ///
+    /// # Errors
+    /// Before it has seen anything.
+    pub(crate) async fn healing(&self) -> Result<Healing, Problem> {
+        let (term, applied) = (self.group.leads_in_term(), *self.group.applied().borrow());
+        let is_latest = |found: &Found| Some(found.term) == term && found.applied >= applied;
+        let mut rounds = self.found.subscribe();
+        // Late or not, what there is is told.
+        let _ = timeout(FOUND_WITHIN, rounds.wait_for(is_latest)).await;
+        let begins = || Problem::new(Code::NotReady, "this coordinator has just begun to lead");
+        self.healing_found().ok_or_else(begins)
+    }
+
+    /// The same as it was found last, without waiting; none before that.
+    pub(crate) fn healing_found(&self) -> Option<Healing> {
+        let found = self.found.borrow();
+        (Some(found.term) == self.group.leads_in_term()).then(|| found.healing.clone())
     }
 
     /// Looks at many materials: off the runtime's threads, and without keeping nodes from being heard.

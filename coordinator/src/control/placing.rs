@@ -1,5 +1,6 @@
-//! Finding a node for an upload: the best candidate is written into the log, then asked to reserve room; where it refuses
-//! or does not answer, the upload moves to the next one.
+//! Finding a node for an upload: the best candidate is written into the log, then asked to reserve room; where it
+//! refuses or does not answer, the upload moves to the next one. From then on it stays where its sender was told that
+//! it is: see [`Control::reserve_again`].
 
 use super::{Control, unreadable};
 use crate::core::{
@@ -13,7 +14,7 @@ use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::{Reserve, SIZE_DEFERRED},
     material::Origin,
-    node::{Availability, Candidate},
+    node::{Candidate, Lifecycle},
     tus,
 };
 use std::time::Duration;
@@ -50,11 +51,28 @@ pub(crate) struct Created {
 struct Assigned {
     node: NodeId,
     url: String,
+    is_member: bool,
     generation: Generation,
 }
 
+/// Why a node did not reserve.
+enum NotReserved {
+    /// It does not answer, or is no node that does.
+    Silent(Problem),
+    /// It says why.
+    Refused(Problem),
+}
+
+impl NotReserved {
+    fn into_problem(self) -> Problem {
+        let (Self::Silent(problem) | Self::Refused(problem)) = self;
+        problem
+    }
+}
+
 impl Control {
-    /// Makes a material and reserves room for its upload.
+    /// Makes a material and reserves room for its upload. Requests with the same key come here one after the other:
+    /// while the first one looks for a node nobody has been told of one.
     pub(crate) async fn create(&self, new: NewMaterial) -> Result<Created, Problem> {
         // What has no size yet has some bytes.
         let size = new.size.max(u64::from(new.size_deferred));
@@ -88,7 +106,7 @@ impl Control {
         while let Some(assigned) = self.assigned(&material)? {
             let refusal = match self.reserve(&material, &assigned).await {
                 Ok(upload_expires) => return Ok(Created { id: material, existed: false, upload_expires }),
-                Err(refusal) => refusal,
+                Err(refusal) => refusal.into_problem(),
             };
             tracing::warn!(%material, node = %assigned.node, %refusal, "a node did not take an upload");
             let now_ms = self.now_ms();
@@ -99,36 +117,69 @@ impl Control {
                 None => break,
             }
         }
-        if self.assigned(&material)?.is_none() {
+        if !self.give_up(&material).await? {
             // It has arrived all the same: the sender had asked twice.
             return Ok(Created { id: material, existed: true, upload_expires: None });
         }
-        self.group.propose(Command::DeleteMaterial { material }).await?.accepted()?;
         Err(told_by_all(size, &refusals))
     }
 
-    async fn move_upload(&self, material: &MaterialId, generation: Generation, node: NodeId) -> Result<(), Problem> {
-        let command = Command::MoveUpload { material: material.clone(), generation, node };
-        self.group.propose(command).await?.accepted().map(|_| ())
+    /// Ends an upload that no node takes, and its material with it; answers whether there still was one. It gets a new
+    /// generation first, which only an upload under way can: one that has become whole meanwhile has the old one and
+    /// stays.
+    async fn give_up(&self, material: &MaterialId) -> Result<bool, Problem> {
+        let Some(Assigned { node, generation, .. }) = self.assigned(material)? else { return Ok(false) };
+        let again = Command::MoveUpload { material: material.clone(), generation, node: node.clone() };
+        let generation = match self.group.propose(again).await? {
+            Outcome::Assigned { generation } => generation,
+            Outcome::Refused { code: Code::StaleGeneration, .. } => return Ok(false),
+            other => return other.accepted().and_then(|_| Err(unexpected())),
+        };
+        let gone = Command::ReplicaGone { material: material.clone(), node, generation };
+        self.group.propose(gone).await?.accepted().map(|_| true)
     }
 
-    /// The caller repeats a request: its first answer was lost, maybe before the node was asked. A node that does not
-    /// answer now may have most of the bytes, so the upload stays with it; one that has none of them is replaced.
+    async fn move_upload(&self, material: &MaterialId, generation: Generation, node: NodeId) -> Result<(), Problem> {
+        let now_ms = self.now_ms();
+        self.hear(|observed| observed.upload_moved(material, now_ms));
+        let command = Command::MoveUpload { material: material.clone(), generation, node };
+        match self.group.propose(command).await? {
+            // It ended meanwhile, or is elsewhere.
+            Outcome::Refused { code: Code::StaleGeneration | Code::Gone | Code::NotFound, detail } => {
+                Err(Problem::new(Code::NotReady, detail))
+            }
+            outcome => outcome.accepted().map(|_| ()),
+        }
+    }
+
+    /// The caller repeats a request: its first answer was lost, or came and the upload was begun, and may be whole by
+    /// now without anyone having heard of it. So it moves on only from a node that says that it has no room for it,
+    /// which one says that has nothing of it, and from one that was removed. One that does not answer keeps it; one
+    /// that refuses for another reason is asked again when the caller does.
     async fn reserve_again(&self, material: MaterialId) -> Result<Created, Problem> {
         let size = self.record(&material)?.size.max(1);
         let (mut tried, mut refusals, mut upload_expires) = (Vec::new(), Vec::new(), None);
         while let Some(assigned) = self.assigned(&material)? {
-            match self.reserve(&material, &assigned).await {
-                Ok(expires) => {
-                    upload_expires = expires;
-                    break;
+            let node = assigned.node.clone();
+            if assigned.is_member {
+                match self.reserve(&material, &assigned).await {
+                    Ok(expires) => {
+                        upload_expires = expires;
+                        break;
+                    }
+                    Err(NotReserved::Refused(refusal)) if refusal.code == Code::NoSpace => refusals.push(refusal),
+                    Err(NotReserved::Refused(refusal)) => {
+                        return Err(Problem::new(Code::NotReady, format!("{node} says: {}", refusal.detail)));
+                    }
+                    Err(NotReserved::Silent(silence)) => {
+                        tracing::warn!(%material, %node, %silence, "an upload's node does not answer, and keeps it");
+                        break;
+                    }
                 }
-                Err(refusal) if refusal.code != Code::NoSpace && self.may_have_bytes(&material, &assigned.node) => {
-                    break;
-                }
-                Err(refusal) => refusals.push(refusal),
+            } else {
+                refusals.push(Problem::new(Code::Gone, format!("{node} was removed from the cluster")));
             }
-            tried.push(assigned.node);
+            tried.push(node);
             let candidates = self.candidates(size)?.unwrap_or_default();
             let mut others = candidates.into_iter().filter(|other| !tried.contains(&other.node));
             match others.next().filter(|_| refusals.len() < TRIES_MAX) {
@@ -139,23 +190,15 @@ impl Control {
         Ok(Created { id: material, existed: true, upload_expires })
     }
 
-    /// Whether a node that receives a material may be about to go on: it is not down, and told of bytes, or has told
-    /// nothing yet since this coordinator leads.
-    fn may_have_bytes(&self, material: &MaterialId, node: &NodeId) -> bool {
-        self.scene(|scene| {
-            let arrived = scene.observed.seen(node).map(|seen| seen.incoming.get(material).map_or(0, |it| it.offset));
-            let is_down = scene.observed.availability(node, scene.now_ms, scene.timing) == Availability::Down;
-            !is_down && arrived.is_none_or(|offset| offset > 0)
-        })
-    }
-
     /// Where the upload of a material goes; none where it has arrived.
     fn assigned(&self, material: &MaterialId) -> Result<Option<Assigned>, Problem> {
         let found = self.group.read(|view| {
             let Some(record) = view.get_record::<Materials>(material)? else { return Ok(None) };
             let Some(replica) = record.receiving() else { return Ok(None) };
             let (node, generation) = (replica.node.clone(), replica.generation);
-            Ok(view.get_record::<Nodes>(&node)?.map(|record| Assigned { node, url: record.url, generation }))
+            let Some(record) = view.get_record::<Nodes>(&node)? else { return Ok(None) };
+            let is_member = record.lifecycle == Lifecycle::Member;
+            Ok(Some(Assigned { node, url: record.url, is_member, generation }))
         });
         found.map_err(|error: ViewError| unreadable(&error))
     }
@@ -179,12 +222,14 @@ impl Control {
     fn record(&self, material: &MaterialId) -> Result<MaterialRecord, Problem> {
         let record =
             self.group.read(|view| view.get_record::<Materials>(material)).map_err(|error| unreadable(&error))?;
-        record.ok_or_else(|| Problem::new(Code::Gone, format!("{material} was deleted meanwhile")))
+        record.ok_or_else(|| {
+            Problem::new(Code::NotReady, format!("{material} was deleted meanwhile: it can be made anew"))
+        })
     }
 
     /// Has a node reserve the room; answers when it takes it back if nothing comes.
-    async fn reserve(&self, material: &MaterialId, assigned: &Assigned) -> Result<Option<HeaderValue>, Problem> {
-        let record = self.record(material)?;
+    async fn reserve(&self, material: &MaterialId, assigned: &Assigned) -> Result<Option<HeaderValue>, NotReserved> {
+        let record = self.record(material).map_err(NotReserved::Refused)?;
         let reserve = Reserve {
             material: material.clone(),
             generation: assigned.generation,
@@ -201,15 +246,17 @@ impl Control {
         };
         let silent = |error: reqwest::Error| {
             let reason = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
-            Problem::new(Code::Unavailable, format!("{} at {}: {reason}", assigned.node, assigned.url))
+            let detail = format!("{} at {}: {reason}", assigned.node, assigned.url);
+            NotReserved::Silent(Problem::new(Code::Unavailable, detail))
         };
         let answer = request.json(&reserve).timeout(RESERVE_WITHIN).send().await.map_err(silent)?;
         if answer.status().is_success() {
             return Ok(answer.headers().get(tus::EXPIRES).cloned());
         }
         let status = answer.status();
-        let told = answer.json::<Problem>().await;
-        Err(told.unwrap_or_else(|_| Problem::new(Code::Unavailable, format!("{} answers {status}", assigned.node))))
+        let told = answer.json::<Problem>().await.map(NotReserved::Refused);
+        let unread = || Problem::new(Code::Unavailable, format!("{} answers {status}", assigned.node));
+        Err(told.unwrap_or_else(|_| NotReserved::Silent(unread())))
     }
 }
 

@@ -285,6 +285,19 @@ impl Command {
             | Self::CancelRun { .. } => protocol::FIRST,
         }
     }
+
+    /// The node that finds an order in the answer to its next heartbeat when this was planned and written: to copy, to
+    /// run, or to drop what it has or what has come of it.
+    pub fn doer(&self) -> Option<&NodeId> {
+        match self {
+            Self::AddReplica { node, .. }
+            | Self::MoveReplica { node, .. }
+            | Self::DropReplica { node, .. }
+            | Self::ReplicaGone { node, .. }
+            | Self::AssignRun { node, .. } => Some(node),
+            _ => None,
+        }
+    }
 }
 
 /// What applying a command answers.

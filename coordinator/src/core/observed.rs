@@ -22,6 +22,8 @@ pub struct Timing {
 
 /// A node that has answered for so long is steady: what was before is forgotten.
 const STEADY_AFTER_MS: u64 = 3_600_000;
+/// How long a node may take to tell of an upload that it was chosen for.
+pub(super) const UPLOAD_UNTOLD_MS: u64 = 60_000;
 /// How often the patience with a node doubles.
 const RETURNS_MAX: u32 = 3;
 
@@ -117,9 +119,13 @@ pub struct Observed {
     nodes: BTreeMap<NodeId, Seen>,
     replica_failures: BTreeMap<(MaterialId, NodeId), u64>,
     run_refusals: BTreeMap<(RunId, NodeId), u64>,
+    /// Uploads that were given to another node lately.
+    uploads_moved: BTreeMap<MaterialId, u64>,
     /// Nodes that count what they hold, and nothing was heard since that changes it.
     counting: BTreeMap<NodeId, u64>,
     listening: Listening,
+    /// Rounds of planning, so that those who take turns know whose it is.
+    rounds: u64,
 }
 
 impl Observed {
@@ -228,13 +234,25 @@ impl Observed {
         self.run_refusals.insert((run.clone(), node.clone()), now_ms);
     }
 
+    /// An upload goes to another node.
+    pub fn upload_moved(&mut self, material: &MaterialId, now_ms: u64) {
+        self.uploads_moved.insert(material.clone(), now_ms);
+    }
+
     /// The leader is alive: to be called before each round of planning, at least as often as half of
     /// `unreachable_after_ms`. Forgets failures older than `failure_pause_ms`.
     pub fn tick(&mut self, now_ms: u64, timing: &Timing, failure_pause_ms: u64) {
         self.listening.advance(now_ms, timing);
+        self.rounds += 1;
         let recent = |failed_ms: &u64| now_ms.saturating_sub(*failed_ms) < failure_pause_ms;
         self.replica_failures.retain(|_, failed_ms| recent(failed_ms));
         self.run_refusals.retain(|_, failed_ms| recent(failed_ms));
+        self.uploads_moved.retain(|_, moved_ms| now_ms.saturating_sub(*moved_ms) < UPLOAD_UNTOLD_MS);
+    }
+
+    /// How many rounds of planning there have been.
+    pub fn rounds(&self) -> u64 {
+        self.rounds
     }
 
     /// What was last heard of a node.
@@ -252,6 +270,11 @@ impl Observed {
     pub fn failed_lately(&self, material: &MaterialId, node: &NodeId) -> bool {
         // Asked for each node that could take a copy: no key is made where nothing failed.
         !self.replica_failures.is_empty() && self.replica_failures.contains_key(&(material.clone(), node.clone()))
+    }
+
+    /// Whether an upload was given to another node so lately that this one need not have told of it.
+    pub fn moved_lately(&self, material: &MaterialId) -> bool {
+        self.uploads_moved.contains_key(material)
     }
 
     /// Whether a node refused a run lately.

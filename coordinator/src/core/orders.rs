@@ -4,7 +4,7 @@
 
 use super::{
     keys,
-    observed::{Observed, Seen, Timing},
+    observed::{Observed, Seen, Timing, UPLOAD_UNTOLD_MS},
     roster::Roster,
     tables::{Arriving, Leaving, MaterialRecord, Materials, Runs, RunsOnNode},
     view::{Typed, View, ViewError},
@@ -13,9 +13,6 @@ use microtome_proto::{
     Generation, MaterialId, NodeId, Timestamp, internal::Order, limits::ORDERS_MAX, material::ReplicaState,
 };
 use std::collections::BTreeSet;
-
-/// How long a node may take to tell of an upload that it was chosen for.
-const UPLOAD_UNTOLD_MS: u64 = 60_000;
 
 /// What the node is to do, the most urgent first: stop, run, copy, drop.
 ///
@@ -54,7 +51,8 @@ pub fn misses_upload(view: &dyn View, node: &NodeId, observed: &Observed, at: Ti
     let Some(seen) = observed.seen(node) else { return Ok(false) };
     for entry in view.scan_records::<Arriving>(&keys::node(node), None) {
         let ((_, material), arriving) = entry?;
-        if arriving.copying || seen.incoming.get(&material).is_some_and(|told| told.generation == arriving.generation) {
+        let is_told = seen.incoming.get(&material).is_some_and(|told| told.generation == arriving.generation);
+        if arriving.copying || is_told || observed.moved_lately(&material) {
             continue;
         }
         let record = view.get_record::<Materials>(&material)?;

@@ -14,15 +14,23 @@ use super::{
 use microtome_proto::{
     Generation, MaterialId, NodeId,
     internal::{Held, Inventory, Settled},
+    limits::INVENTORY_PAGE_MAX,
     material::ReplicaState,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
-/// The [`Command::SettleNode`] to propose, if anything changes, and the answer to the node once that is applied.
+/// Copies that one command takes out of the books: a page of a disk that was emptied speaks for all of them, and an
+/// entry of the log has to fit into a message.
+const LOST_MAX: usize = INVENTORY_PAGE_MAX;
+
+/// Each [`Command::SettleNode`] to propose, none if nothing changes, and the answer to the node once they are applied.
 ///
 /// # Errors
 /// Where the state cannot be read.
-pub fn settle(view: &dyn View, node: &NodeId, inventory: &Inventory) -> Result<(Option<Command>, Settled), ViewError> {
+pub fn settle(view: &dyn View, node: &NodeId, inventory: &Inventory) -> Result<(Vec<Command>, Settled), ViewError> {
     let mut page = Page {
         view,
         node,
@@ -37,10 +45,14 @@ pub fn settle(view: &dyn View, node: &NodeId, inventory: &Inventory) -> Result<(
     if inventory.last {
         page.settle_arriving(&inventory.incoming.iter().cloned().collect())?;
     }
-    let (lost, held): (Vec<_>, _) = (page.lost.into_iter().collect(), page.found);
-    let command =
-        (!lost.is_empty() || !held.is_empty()).then(|| Command::SettleNode { node: node.clone(), lost, held });
-    Ok((command, Settled { drop: page.drop.into_iter().collect() }))
+    let mut lost = page.lost.into_iter().peekable();
+    let mut held = page.found;
+    let mut commands = Vec::new();
+    while lost.peek().is_some() || !held.is_empty() {
+        let lost = lost.by_ref().take(LOST_MAX).collect();
+        commands.push(Command::SettleNode { node: node.clone(), lost, held: mem::take(&mut held) });
+    }
+    Ok((commands, Settled { drop: page.drop.into_iter().collect() }))
 }
 
 /// Whether the books have all of a copy on the disk.

@@ -12,8 +12,9 @@ use microtome_server::extract::{Json, Path, Query};
 
 /// `GET /v1/cluster`.
 pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Problem> {
-    let overview = app.show(|scene| scene.overview()).await?;
+    let (overview, rebalance) = app.study(|scene| Ok((scene.overview()?, scene.rebalance()?))).await?;
     let id = overview.id.ok_or_else(|| Problem::new(Code::NotReady, "the cluster is being founded"))?;
+    let healing = app.control.healing().await?;
     let (term, _) = app.group.position();
     Ok(axum::Json(Cluster {
         id,
@@ -27,8 +28,8 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         nodes_up: overview.nodes_up,
         materials: overview.materials,
         bytes: overview.bytes,
-        healing: overview.healing,
-        rebalance: overview.rebalance,
+        healing,
+        rebalance,
     }))
 }
 

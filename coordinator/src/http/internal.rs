@@ -18,7 +18,7 @@ use microtome_proto::{
         Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport,
         Settled,
     },
-    limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_INPUTS_MAX},
+    limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_OUTPUTS_MAX},
     node::Lifecycle,
     protocol,
 };
@@ -100,8 +100,8 @@ pub(super) async fn inventory(
         None => {}
     }
     let settled = app.group.read(|view| settle(view, &id, &page));
-    let (command, answer) = settled.map_err(|error| unreadable(&error))?;
-    if let Some(command) = command {
+    let (commands, answer) = settled.map_err(|error| unreadable(&error))?;
+    for command in commands {
         app.group.propose(command).await?.accepted()?;
     }
     if page.last {
@@ -174,8 +174,8 @@ pub(super) async fn run(
         RunReport::Started { attempt } => Command::RunStarted { run, attempt },
         RunReport::Done { attempt, outputs, result, bytes_moved } => {
             check_object("result", &result)?;
-            if outputs.len() > RUN_INPUTS_MAX {
-                return Err(check::bad(format!("{} outputs: at most {RUN_INPUTS_MAX} are allowed", outputs.len())));
+            if outputs.len() > RUN_OUTPUTS_MAX {
+                return Err(check::bad(format!("{} outputs: at most {RUN_OUTPUTS_MAX} are allowed", outputs.len())));
             }
             outputs.iter().try_for_each(|output| check::name("an output's name", &output.name))?;
             Command::RunDone { run, attempt, outputs, result, bytes_moved }

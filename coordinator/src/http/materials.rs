@@ -65,7 +65,10 @@ pub(super) async fn update(
 
 /// `DELETE /v1/materials/{id}`.
 pub(super) async fn delete(State(app): Shared, Path(id): Path<MaterialId>) -> Result<StatusCode, Problem> {
-    app.group.propose(Command::DeleteMaterial { material: id }).await?.accepted()?;
+    app.group.propose(Command::DeleteMaterial { material: id.clone() }).await?.accepted()?;
+    if let Ok(Some(deleted)) = app.glance(|scene| scene.material(&id)) {
+        app.control.prompt(deleted.replicas.iter().map(|replica| &replica.node));
+    }
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -105,6 +108,10 @@ impl App {
             blake3: wanted.blake3.as_deref().map(check::blake3).transpose()?,
             population,
             origin: wanted.origin,
+        };
+        let _turn = match &new.request {
+            Some(key) => Some(self.turns.take(key).await),
+            None => None,
         };
         self.group.linearize().await?;
         let created = self.control.create(new).await?;

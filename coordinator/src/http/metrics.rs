@@ -43,9 +43,13 @@ impl Collector for Gauges {
                 ("nodes_up", "Nodes that answer", overview.nodes_up),
                 ("materials", "Materials", overview.materials),
                 ("materials_bytes", "Bytes of materials, each counted once", overview.bytes),
-                ("healing_materials", "Materials with fewer copies than wanted", overview.healing.materials),
-                ("healing_copies", "Copies under way", overview.healing.copies),
-                ("healing_bytes_left", "Bytes still to copy", overview.healing.bytes_left),
+            ]);
+        }
+        if let Some(healing) = app.control.healing_found() {
+            gauges.extend([
+                ("healing_materials", "Materials with fewer copies than wanted", healing.materials),
+                ("healing_copies", "Copies under way", healing.copies),
+                ("healing_bytes_left", "Bytes still to copy", healing.bytes_left),
             ]);
         }
         for (name, help, value) in gauges {

@@ -15,6 +15,7 @@ mod metrics;
 mod nodes;
 mod raft;
 mod runs;
+mod turns;
 mod uploads;
 
 use crate::{
@@ -44,6 +45,7 @@ pub(crate) struct App {
     control: Arc<Control>,
     auth: Auth,
     config: Config,
+    turns: turns::Turns,
 }
 
 /// A handler's share of [`App`].
@@ -51,7 +53,7 @@ type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
     pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, auth: Auth, config: Config) -> Self {
-        Self { group, control, auth, config }
+        Self { group, control, auth, config, turns: turns::Turns::default() }
     }
 
     /// Shows what was acknowledged before this call, or says that it cannot.

@@ -1,7 +1,14 @@
 //! `/v1/runs` and `/v1/pipelines`.
 
 use super::{App, Shared, check};
-use crate::core::command::{Command, Outcome};
+use crate::{
+    control::unreadable,
+    core::{
+        command::{Command, Outcome},
+        tables::{Requests, WaitingRuns},
+        view::{Typed as _, ViewError},
+    },
+};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
@@ -9,7 +16,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, Problem, RunId,
-    limits::{RUN_INPUTS_MAX, RUN_PARAMETERS_DEPTH_MAX, RUN_PARAMETERS_LEN_MAX},
+    limits::{RUN_PARAMETERS_DEPTH_MAX, RUN_PARAMETERS_LEN_MAX, RUNS_WAITING_MAX},
     page::{Page, PageQuery},
     run::{CreateRun, Output, Pipeline, Run},
 };
@@ -18,13 +25,15 @@ use std::collections::BTreeSet;
 
 /// `GET /v1/pipelines`.
 pub(super) async fn pipelines() -> axum::Json<Page<Pipeline>> {
-    axum::Json(Page { items: built_in(), next_cursor: None })
+    axum::Json(Page { items: built_in().into_iter().map(|(pipeline, _)| pipeline).collect(), next_cursor: None })
 }
 
 /// `GET /v1/pipelines/{id}`.
 pub(super) async fn pipeline(Path(id): Path<String>) -> Result<axum::Json<Pipeline>, Problem> {
-    let found = built_in().into_iter().find(|pipeline| pipeline.id == id);
-    found.map(axum::Json).ok_or_else(|| Problem::new(Code::NotFound, "there is no pipeline of this name"))
+    let found = built_in().into_iter().find(|(pipeline, _)| pipeline.id == id);
+    found
+        .map(|(pipeline, _)| axum::Json(pipeline))
+        .ok_or_else(|| Problem::new(Code::NotFound, "there is no pipeline of this name"))
 }
 
 /// `GET /v1/runs`.
@@ -49,8 +58,10 @@ pub(super) async fn create(
     Json(wanted): Json<CreateRun>,
 ) -> Result<Response, Problem> {
     check_run(&wanted)?;
+    let request = check::idempotency_key(&headers)?;
+    app.check_waiting(request.as_ref())?;
     let command = Command::CreateRun {
-        request: check::idempotency_key(&headers)?,
+        request,
         name: wanted.name.unwrap_or_else(|| wanted.pipeline.clone()),
         pipeline: wanted.pipeline,
         inputs: wanted.inputs,
@@ -70,6 +81,20 @@ pub(super) async fn cancel(State(app): Shared, Path(id): Path<RunId>) -> Result<
 }
 
 impl App {
+    /// Whether one more run may wait. One that was submitted under the same key before may.
+    fn check_waiting(&self, request: Option<&String>) -> Result<(), Problem> {
+        let is_full = self.group.read(|view| {
+            let known = request.map(|key| view.get_record::<Requests>(key)).transpose()?.flatten();
+            Ok(known.is_none() && view.scan_keys::<WaitingRuns>(&[], None).nth(RUNS_WAITING_MAX - 1).is_some())
+        });
+        if !is_full.map_err(|error: ViewError| unreadable(&error))? {
+            return Ok(());
+        }
+        let detail =
+            format!("{RUNS_WAITING_MAX} runs wait for a node already: cancel some, or wait until they have begun");
+        Err(Problem::new(Code::TooManyRequests, detail))
+    }
+
     async fn run(&self, id: &RunId) -> Result<Run, Problem> {
         self.group.linearize().await?;
         self.run_as_written(id)
@@ -82,28 +107,30 @@ impl App {
     }
 }
 
-fn built_in() -> Vec<Pipeline> {
-    vec![Pipeline {
+/// The pipelines that all nodes have, each with the number of its inputs.
+fn built_in() -> Vec<(Pipeline, usize)> {
+    let tissue = Pipeline {
         id: "tissue".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description: "Finds the tissue on a slide: its fraction of the area, and a mask".to_owned(),
         built_in: true,
-    }]
+    };
+    vec![(tissue, 1)]
 }
 
 fn check_run(wanted: &CreateRun) -> Result<(), Problem> {
     let bad_run = |detail: String| Err(Problem::new(Code::BadRun, detail));
-    if !built_in().iter().any(|pipeline| pipeline.id == wanted.pipeline) {
+    let Some((_, inputs)) = built_in().into_iter().find(|(pipeline, _)| pipeline.id == wanted.pipeline) else {
         let shown: String = wanted.pipeline.chars().filter(|char| !char.is_control()).take(40).collect();
         return bad_run(format!("there is no pipeline '{shown}'"));
-    }
+    };
     wanted.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
-    if !(1..=RUN_INPUTS_MAX).contains(&wanted.inputs.len()) {
-        return bad_run(format!("{} inputs: a run has 1 to {RUN_INPUTS_MAX}", wanted.inputs.len()));
-    }
     let mut seen = BTreeSet::new();
     if let Some(twice) = wanted.inputs.iter().find(|input| !seen.insert(*input)) {
         return bad_run(format!("{twice} is an input twice"));
+    }
+    if wanted.inputs.len() != inputs {
+        return bad_run(format!("{} inputs: a run of '{}' has {inputs}", wanted.inputs.len(), wanted.pipeline));
     }
     check_object("parameters", &wanted.parameters)
 }

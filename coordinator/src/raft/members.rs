@@ -3,10 +3,10 @@
 //! One that joins is brought up to date first, as a learner without a vote, and gets its vote then: so a vote is never with
 //! one that has nothing yet. Each step may be repeated, and goes on where the one before ended.
 
-use super::{Group, bootstrap::Standing};
+use super::{Group, bootstrap::Standing, types::TypeConfig};
 use microtome_proto::{Code, CoordinatorId, Problem, cluster::Coordinator, limits::COORDINATORS_MAX};
 use openraft::{
-    BasicNode, ChangeMembers,
+    BasicNode, ChangeMembers, RaftMetrics,
     async_runtime::watch::WatchReceiver as _,
     errors::{ChangeMembershipError, ClientWriteError, RaftError},
 };
@@ -33,6 +33,15 @@ enum Join {
     LearnAndVote,
 }
 
+/// What there is to be done for one that is to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    Nothing,
+    /// It never got its vote: it stopped, or was stopped, while it learned.
+    Learner,
+    Voter,
+}
+
 impl Group {
     /// Takes a coordinator in that runs at `url` with an empty folder.
     ///
@@ -51,10 +60,27 @@ impl Group {
             let learning = self.raft().add_learner(id, BasicNode { addr: url.to_owned() }, true);
             changed(timeout(CHANGE_WITHIN, learning).await)?;
         }
+        self.has_learned(id).await?;
         let vote = self.raft().change_membership(ChangeMembers::AddVoterIds(BTreeSet::from([id])), false);
         changed(timeout(CHANGE_WITHIN, vote).await)?;
         tracing::info!(coordinator = id, %url, "a coordinator has joined");
         Ok(())
+    }
+
+    /// Waits until a learner has all that the log has now. What openraft waits for before is less: a lag as long as
+    /// what is kept of the log, so in a young group nothing at all, and a vote with one that takes no entries stops a
+    /// group of one.
+    async fn has_learned(&self, id: CoordinatorId) -> Result<(), Problem> {
+        let all = self.raft().metrics().borrow_watched().last_log_index;
+        let has_all = |metrics: &RaftMetrics<TypeConfig>| {
+            let matched = metrics.replication.as_ref().and_then(|matched| matched.get(&id)).and_then(Option::as_ref);
+            matched.map(|matched| matched.index) >= all
+        };
+        let waited = self.raft().wait(Some(CHANGE_WITHIN)).metrics(has_all, "a learner has all of the log").await;
+        waited.map(drop).map_err(|_| {
+            let detail = format!("coordinator {id} learns the log, and has no vote yet: repeat it, or remove it again");
+            Problem::new(Code::NotReady, detail)
+        })
     }
 
     /// Takes a coordinator out for good.
@@ -65,7 +91,8 @@ impl Group {
     pub(crate) async fn remove(&self, id: CoordinatorId, dry_run: bool) -> Result<(), Problem> {
         let mut members = self.members();
         self.look_who_lives(&mut members).await;
-        if !leave(&members, id)? || dry_run {
+        let leave = leave(&members, id)?;
+        if leave == Leave::Nothing || dry_run {
             return Ok(());
         }
         if id == self.id() {
@@ -75,8 +102,12 @@ impl Group {
                 format!("coordinator {id} leads, and gives its place away first"),
             ));
         }
-        let change = self.raft().change_membership(ChangeMembers::RemoveVoters(BTreeSet::from([id])), false);
-        changed(timeout(CHANGE_WITHIN, change).await)?;
+        let leaving = BTreeSet::from([id]);
+        let change = match leave {
+            Leave::Learner => ChangeMembers::RemoveNodes(leaving),
+            _ => ChangeMembers::RemoveVoters(leaving),
+        };
+        changed(timeout(CHANGE_WITHIN, self.raft().change_membership(change, false)).await)?;
         tracing::info!(coordinator = id, "a coordinator was removed");
         Ok(())
     }
@@ -150,15 +181,13 @@ fn join(members: &[Member], id: CoordinatorId, url: &str) -> Result<Join, Proble
     }
 }
 
-/// Whether there is anything to be done; the others must be able to go on.
-fn leave(members: &[Member], id: CoordinatorId) -> Result<bool, Problem> {
-    if !members.iter().any(|member| member.coordinator.id == id) {
-        return Ok(false);
-    }
+/// What there is to be done; the others must be able to go on.
+fn leave(members: &[Member], id: CoordinatorId) -> Result<Leave, Problem> {
+    let Some(leaving) = members.iter().find(|member| member.coordinator.id == id) else { return Ok(Leave::Nothing) };
     let others = || members.iter().filter(|member| member.votes && member.coordinator.id != id);
     let (all, live) = (others().count(), others().filter(|member| member.coordinator.live).count());
     if live > all / 2 {
-        return Ok(true);
+        return Ok(if leaving.votes { Leave::Voter } else { Leave::Learner });
     }
     let detail = match all {
         0 => format!("coordinator {id} is the only one"),
@@ -169,8 +198,8 @@ fn leave(members: &[Member], id: CoordinatorId) -> Result<bool, Problem> {
     Err(Problem::new(Code::Conflict, detail))
 }
 
-type Written<T> = Result<Result<T, RaftError<super::types::TypeConfig, Refusal>>, tokio::time::error::Elapsed>;
-type Refusal = ClientWriteError<super::types::TypeConfig>;
+type Written<T> = Result<Result<T, RaftError<TypeConfig, Refusal>>, tokio::time::error::Elapsed>;
+type Refusal = ClientWriteError<TypeConfig>;
 
 fn changed<T>(written: Written<T>) -> Result<(), Problem> {
     let refused = match written {
@@ -215,10 +244,11 @@ mod tests {
     #[test]
     fn one_leaves_only_where_the_others_go_on() {
         let members = |live: &[bool]| -> Vec<_> { (1..).zip(live).map(|(id, &live)| member(id, live, true)).collect() };
-        assert_eq!(leave(&members(&[true, true, true]), 3), Ok(true));
-        assert_eq!(leave(&members(&[true, true, false]), 3), Ok(true), "the one that is dead");
-        assert_eq!(leave(&members(&[true, true, true]), 9), Ok(false));
-        assert_eq!(leave(&members(&[true, true]), 2), Ok(true));
+        assert_eq!(leave(&members(&[true, true, true]), 3), Ok(Leave::Voter));
+        assert_eq!(leave(&members(&[true, true, false]), 3), Ok(Leave::Voter), "the one that is dead");
+        assert_eq!(leave(&members(&[true, true, true]), 9), Ok(Leave::Nothing));
+        assert_eq!(leave(&members(&[true, true]), 2), Ok(Leave::Voter));
+        assert_eq!(leave(&[member(1, true, true), member(2, false, false)], 2), Ok(Leave::Learner));
         for (live, id) in [(&[true][..], 1), (&[true, true, false], 2), (&[true, false], 1)] {
             assert_eq!(leave(&members(live), id).unwrap_err().code, Code::Conflict, "{live:?} {id}");
         }

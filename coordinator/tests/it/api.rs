@@ -15,6 +15,7 @@ use microtome_coordinator::{
 };
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
+    cluster::Cluster,
     internal::{Heartbeat, HeartbeatAnswer, Incoming, Order, RunBeat},
     limits::RUNS_WAITING_MAX,
     material::{Material, MaterialState},
@@ -73,7 +74,7 @@ async fn copies_are_ordered_until_they_are_there_and_freed_when_it_is_deleted() 
     server.stop().await;
 }
 
-/// Nodes heard of an order with their next heartbeat only: each short copy and each short run waited for up to a second.
+/// Nodes heard of an order with their next heartbeat only: each short copy and run waited for up to a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_told_at_once_that_there_is_an_order_for_it() {
     let (mut server, _root) = server().await;
@@ -145,8 +146,8 @@ async fn an_upload_moves_on_when_a_node_refuses_it() {
     server.stop().await;
 }
 
-/// A node that no coordinator heard took the last byte and said so to the sender. The sender's creation was repeated, the upload
-/// moved to another node, and what was acknowledged was dropped when the first node was heard again.
+/// A node that no coordinator heard took the last byte and said so to the sender. The sender's creation was repeated,
+/// the upload moved to another node, and what was acknowledged was dropped when the first node was heard again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_stays_with_its_node_until_that_refuses_it_for_want_of_room() {
     let (mut server, _root) = server().await;
@@ -396,7 +397,7 @@ async fn runs_do_not_wait_without_bound() {
     let (_, material, _) = books.write_upload(&"0".repeat(32));
     for nth in 0..RUNS_WAITING_MAX {
         books.write(Command::CreateRun {
-            request: Some(format!("key {nth}")),
+            request: Some(format!("key-{nth}")),
             pipeline: "tissue".to_owned(),
             name: "tissue".to_owned(),
             inputs: vec![material.clone()],
@@ -408,12 +409,12 @@ async fn runs_do_not_wait_without_bound() {
         let run = json!({ "pipeline": "tissue", "inputs": [material], "parameters": {} });
         send(http().post(format!("{}/v1/runs", server.url)).header("idempotency-key", key).json(&run))
     };
-    let refused = submit("one more").await;
+    let refused = submit("one-more").await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(code(refused).await, "too_many_requests");
-    let known: Run = read(submit("key 7").await, StatusCode::CREATED).await;
+    let known: Run = read(submit("key-7").await, StatusCode::CREATED).await;
     assert_eq!(send(http().post(format!("{}/v1/runs/{}/cancel", server.url, known.id))).await.status(), StatusCode::OK);
-    assert_eq!(submit("one more").await.status(), StatusCode::CREATED);
+    assert_eq!(submit("one-more").await.status(), StatusCode::CREATED);
     server.stop().await;
 }
 

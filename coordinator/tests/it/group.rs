@@ -1,18 +1,21 @@
 //! Three coordinators: electing, writing through any of them, losing the leader, catching up.
 
 use crate::common::{
-    Cluster, FakeNode, PATIENCE, Server, alone, code, configs, created_on, eventually, free_port, http, read, small,
+    Cluster, FakeNode, PATIENCE, Server, alone, code, configs, created_on, eventually, free_port, http, read, send,
+    small,
 };
+use axum::{Router, routing::get};
 use microtome_coordinator::{CoordinatorError, Tuning};
 use microtome_proto::{
     cluster::{Cluster as Info, Coordinator},
     material::Material,
     node::Node,
     page::Page,
+    protocol::PROTOCOL,
 };
 use reqwest::StatusCode;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -175,6 +178,37 @@ async fn one_that_lost_its_folder_is_kept_out() {
     assert!(matches!(cluster.servers[wiped].ended().await, CoordinatorError::LostFolder(_)));
     let page: Page<Node> = cluster.servers[cluster.leader().await].get("/v1/nodes").await;
     assert!(page.items.is_empty());
+    cluster.stop().await;
+}
+
+/// One that joined took no entries: it got its vote all the same, and nothing could be agreed on. Without a vote it
+/// could not be taken out, and kept the others from being upgraded.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_got_its_vote_is_taken_out() {
+    let mut cluster = Cluster::start(1, Tuning::default(), |_| ()).await;
+    let server = &cluster.servers[0];
+    // It says who it is, and takes no entries.
+    let standing = json!({ "id": 4, "is_member": false, "has_history": false, "leads": false, "knows_asker": false,
+                           "protocol": PROTOCOL });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().route("/internal/v1/raft/standing", get(async move || axum::Json(standing)));
+    let dumb = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let add = json!({ "id": 4, "url": url });
+    let asked = http().post(format!("{}/v1/coordinators", server.url)).json(&add).timeout(Duration::from_secs(1));
+    let ids = || async {
+        let info: Info = server.get("/v1/cluster").await;
+        info.coordinators.iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    asked.send().await.unwrap_err();
+    eventually("it learns", || async { (ids().await == [1, 4]).then_some(()) }).await;
+    dumb.abort();
+    for _ in 0..2 {
+        let left = send(http().delete(format!("{}/v1/coordinators/4", server.url))).await;
+        let left: Vec<Coordinator> = read(left, StatusCode::OK).await;
+        assert_eq!(left.iter().map(|one| one.id).collect::<Vec<_>>(), [1]);
+    }
+    assert_eq!(ids().await, [1]);
     cluster.stop().await;
 }
 

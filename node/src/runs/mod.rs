@@ -54,8 +54,8 @@ struct Attempts {
 }
 
 impl Runs {
-    /// Works in `folder`, which is emptied, with at most `most` runs at once. With 0 none is to come; what was handed out
-    /// before, or by coordinators of 0.1.0, is carried out one at a time all the same. Blocks.
+    /// Works in `folder`, which is emptied, with at most `most` runs at once. With 0 none is to come; what was handed
+    /// out before, or by coordinators of 0.1.0, is carried out one at a time all the same. Blocks.
     ///
     /// # Errors
     /// Where the folder cannot be emptied or made.

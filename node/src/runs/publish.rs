@@ -15,8 +15,8 @@ use std::{io, sync::Arc, time::Duration};
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Tries after which an upload that is lost or stands still again and again is left to another node: the one that it goes to
-/// may be dead for good.
+/// Tries after which an upload that is lost or stands still again and again is left to another node: the one that it
+/// goes to may be dead for good.
 const LOST_MAX: u32 = 5;
 
 /// Creates the material and sends its bytes. The key makes a second try, also after a restart of the node, find the

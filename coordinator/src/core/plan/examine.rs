@@ -1,6 +1,6 @@
 //! What one material wants done: which assignments are to end, which copies are too many, how many lack.
 
-use super::{Scene, agenda::Due};
+use super::{Scene, agenda::Due, healing::Share};
 use crate::core::{
     command::Command,
     keys,
@@ -30,6 +30,8 @@ pub(super) struct Findings {
     is_worked_on: bool,
     /// When copies that are too many may be dropped, if that is not now.
     calm_at_ms: Option<u64>,
+    /// What it adds to the cluster's healing, where it has fewer copies than wanted.
+    pub(super) share: Option<Share>,
 }
 
 impl Findings {
@@ -49,7 +51,9 @@ impl Findings {
 /// Looks at a material.
 pub(super) fn examine(scene: &Scene<'_>, id: &MaterialId, record: &MaterialRecord) -> Result<Findings, ViewError> {
     let standing = Standing::of(record, scene.roster);
-    let found = Findings { is_copying: record.replicas.iter().any(is_copying), ..Findings::default() };
+    let is_copying = record.replicas.iter().any(is_copying);
+    let share = Share::of(scene, id, record, &standing);
+    let found = Findings { is_copying, share, ..Findings::default() };
     let mut look = Look { scene, id, record, standing: &standing, found };
     look.all()?;
     Ok(look.found)
@@ -112,9 +116,9 @@ impl Look<'_> {
         }
     }
 
-    /// Copies beyond the population. Only those on nodes that answer, and have told what they hold, are counted for it and
-    /// dropped: neither a short silence nor a start must cost a copy. One that is on its way in another's place is none too many while the balance is wanted.
-    /// One that a run on its node works on stays as long as the run.
+    /// Copies beyond the population. Only those on nodes that answer, and have told what they hold, are counted for it
+    /// and dropped: neither a short silence nor a start must cost a copy. One that is on its way in another's place is
+    /// none too many while the balance is wanted. One that a run on its node works on stays as long as the run.
     fn trim(&mut self) -> Result<(), ViewError> {
         let (record, standing) = (self.record, self.standing);
         let population = record.population as usize;

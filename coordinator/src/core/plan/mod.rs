@@ -10,6 +10,7 @@ mod balance;
 mod copies;
 mod damage;
 mod examine;
+mod healing;
 mod runs;
 
 pub use agenda::{Agenda, Touched};
@@ -32,8 +33,10 @@ pub struct Knobs {
     pub copies_per_node_max: usize,
     /// Copies under way to one node, and from one node, for the balance's sake only.
     pub moves_per_node_max: usize,
-    /// Runs under way on one node.
+    /// Runs under way on one node that does not tell how many it takes.
     pub runs_per_node_max: usize,
+    /// Waiting runs looked at in one round.
+    pub waiting_runs_max: usize,
     /// Commands of one kind in one round.
     pub commands_max: usize,
     /// How long a node where a copy or a run failed is passed over for it.
@@ -50,6 +53,7 @@ impl Default for Knobs {
             copies_per_node_max: 8,
             moves_per_node_max: 2,
             runs_per_node_max: 2,
+            waiting_runs_max: 1_000,
             commands_max: 1_000,
             failure_pause_ms: 60_000,
             trim_after_ms: 5_000,

@@ -16,8 +16,8 @@ pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
         return Ok(commands);
     }
     let mut slots = free_slots(scene)?;
-    for run in scene.view.scan_keys::<WaitingRuns>(&[], None) {
-        let run = run?;
+    let waiting = if slots.values().any(|&free| free > 0) { in_turn(scene)? } else { Vec::new() };
+    for run in waiting {
         if slots.values().all(|&free| free == 0) || commands.len() >= scene.knobs.commands_max {
             break;
         }
@@ -42,6 +42,20 @@ pub(super) fn plan(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     Ok(commands)
 }
 
+/// The waiting runs that this round looks at. Where there are too many these are the oldest and, by turns, some of the
+/// others: those that wait for an input or for a node keep none from starting.
+fn in_turn(scene: &Scene<'_>) -> Result<Vec<RunId>, ViewError> {
+    let mut waiting = scene.view.scan_keys::<WaitingRuns>(&[], None).collect::<Result<Vec<_>, _>>()?;
+    let most = scene.knobs.waiting_runs_max;
+    if waiting.len() > most {
+        let others = waiting.split_off(most / 2);
+        let (count, at_once) = (others.len() as u64, most - waiting.len());
+        let first = scene.observed.rounds() % count * at_once as u64 % count;
+        waiting.extend(others.into_iter().cycle().skip(first as usize).take(at_once));
+    }
+    Ok(waiting)
+}
+
 /// Attempts on nodes that are down or removed end.
 fn requeue(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     let mut commands = Vec::new();
@@ -56,11 +70,15 @@ fn requeue(scene: &Scene<'_>) -> Result<Vec<Command>, ViewError> {
     Ok(commands)
 }
 
-/// How many runs each node could still begin.
+/// How many runs each node could still begin. One that takes none is left out: no run waits for it.
 fn free_slots(scene: &Scene<'_>) -> Result<BTreeMap<NodeId, usize>, ViewError> {
     let mut slots = BTreeMap::new();
-    for (node, _) in scene.roster.iter().filter(|(_, peer)| peer.takes_work()) {
-        let mut free = scene.knobs.runs_per_node_max;
+    for (node, peer) in scene.roster.iter().filter(|(_, peer)| peer.takes_work()) {
+        let told = peer.seen.and_then(|seen| seen.report.runs_max);
+        let mut free = told.map_or(scene.knobs.runs_per_node_max, |runs_max| runs_max as usize);
+        if free == 0 {
+            continue;
+        }
         for entry in scene.view.scan_keys::<RunsOnNode>(&keys::node(node), None) {
             entry?;
             free = free.saturating_sub(1);

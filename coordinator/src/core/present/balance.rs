@@ -9,7 +9,7 @@ use crate::core::{
     view::{Typed, ViewError},
 };
 use microtome_proto::{
-    NodeId, Timestamp,
+    NodeId,
     cluster::Rebalance,
     operation::{Amount, NodeLevel, Rebalanced},
 };
@@ -48,9 +48,15 @@ impl Scene<'_> {
         })
     }
 
-    /// What is being moved. Costs a look at everything that is out of order.
-    pub(super) fn rebalance(&self, since: Timestamp, roster: &Roster<'_>) -> Result<Rebalance, ViewError> {
-        let balance = Balance::survey(self.view, roster)?;
+    /// What is being moved; none while nobody wants it. Costs a look at everything that the books call unsettled.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn rebalance(&self) -> Result<Option<Rebalance>, ViewError> {
+        let meta = self.view.get_record::<Meta>(&())?.unwrap_or_default();
+        let Some(since) = meta.rebalancing_since else { return Ok(None) };
+        let roster = Roster::all(self.view, self.observed, self.now_ms, self.timing)?;
+        let balance = Balance::survey(self.view, &roster)?;
         let (mut pace, mut bytes) = (Pace::default(), 0);
         for moving in balance.moving.iter().filter(|moving| moving.is_copying) {
             pace.add(self.observed.arrival(&moving.what.material, &moving.what.to, moving.generation));
@@ -58,7 +64,7 @@ impl Scene<'_> {
         }
         let bytes_left = balance.bytes_left() + bytes.saturating_sub(pace.arrived);
         let used = || balance.fractions().map(|(_, used)| used);
-        Ok(Rebalance {
+        Ok(Some(Rebalance {
             since,
             copies: pace.copies,
             bytes_left,
@@ -66,6 +72,6 @@ impl Scene<'_> {
             seconds_left: pace.seconds(bytes_left),
             fullest: used().fold(0.0, f64::max),
             emptiest: used().fold(1.0, f64::min),
-        })
+        }))
     }
 }

@@ -172,8 +172,8 @@ fn an_upload_that_its_node_does_not_tell_of_is_missed_after_a_minute() {
     assert!(!world.exists(&m) && !misses(&world, 0));
 }
 
-/// The minute counted from the upload's creation: a node that was given an old one was asked at once, before it was told to
-/// receive it, and the upload was taken for lost.
+/// The minute counted from the upload's creation: a node that was given an old one was asked at once, before it was
+/// told to receive it, and the upload was taken for lost.
 #[test]
 fn an_upload_that_was_moved_is_not_missed_at_once() {
     let mut world = World::new();
@@ -243,8 +243,8 @@ fn each_page_speaks_for_its_own_part() {
     }
 }
 
-/// An emptied disk has one page, which speaks for all that the books have there: the command that took a million copies out
-/// was too large to be sent to the other coordinators, and nothing that came behind it was, either.
+/// An emptied disk has one page, which speaks for all that the books have there: the command that took a million copies
+/// out was too large to be sent to the other coordinators, and nothing that came behind it was, either.
 #[test]
 fn an_emptied_disk_is_settled_in_parts() {
     let mut world = World::new();

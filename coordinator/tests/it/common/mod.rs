@@ -5,7 +5,7 @@
 use axum::{Router, http::StatusCode, routing::post};
 use microtome_coordinator::{Config, CoordinatorError, Tuning, run_tuned};
 use microtome_proto::{
-    Generation, MaterialId, NodeId,
+    Code, Generation, MaterialId, NodeId, Problem,
     internal::{
         Counting, Heartbeat, HeartbeatAnswer, Incoming, Inventory, Register, Registered, Reserve, RunBeat, Settled,
     },
@@ -21,7 +21,10 @@ use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -259,7 +262,8 @@ pub struct FakeNode {
     pub url: String,
     pub instance: String,
     pub reserved: Arc<Mutex<Vec<Reserve>>>,
-    answer: Arc<Mutex<StatusCode>>,
+    prompts: Arc<AtomicUsize>,
+    answer: Arc<Mutex<Result<StatusCode, Problem>>>,
     server: JoinHandle<()>,
 }
 
@@ -274,15 +278,19 @@ impl FakeNode {
     pub async fn join(coordinator: &Server, name: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (reserved, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(StatusCode::NO_CONTENT)));
+        let (reserved, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Ok(StatusCode::NO_CONTENT))));
         let (kept, given) = (Arc::clone(&reserved), Arc::clone(&answer));
-        let router = Router::new().route(
-            "/internal/v1/uploads",
-            post(move |axum::Json(reserve): axum::Json<Reserve>| async move {
-                kept.lock().unwrap().push(reserve);
-                *given.lock().unwrap()
-            }),
-        );
+        let prompts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&prompts);
+        let reserve = post(move |axum::Json(reserve): axum::Json<Reserve>| async move {
+            kept.lock().unwrap().push(reserve);
+            given.lock().unwrap().clone()
+        });
+        let orders_due = post(move || async move {
+            counted.fetch_add(1, Ordering::Relaxed);
+            StatusCode::NO_CONTENT
+        });
+        let router = Router::new().route("/internal/v1/uploads", reserve).route("/internal/v1/orders/due", orders_due);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let instance = format!("{:032x}", rand::random::<u128>());
         let register = Register {
@@ -297,14 +305,33 @@ impl FakeNode {
             report: report(),
         };
         let registered: Registered = tell(coordinator, "/internal/v1/nodes", &register).await;
-        let node = Self { id: registered.node, url, instance, reserved, answer, server };
+        let node = Self { id: registered.node, url, instance, reserved, prompts, answer, server };
         node.inventory(coordinator).await;
         node
     }
 
     /// What it says to reservations from now on.
     pub fn answer(&self, status: StatusCode) {
-        *self.answer.lock().unwrap() = status;
+        *self.answer.lock().unwrap() = Ok(status);
+    }
+
+    /// It refuses reservations from now on.
+    pub fn refuse(&self, code: Code) {
+        *self.answer.lock().unwrap() = Err(Problem::new(code, "as the test wants it"));
+    }
+
+    /// It does not answer any more.
+    pub async fn go_away(&mut self) {
+        self.server.abort();
+        (&mut self.server).await.unwrap_err();
+    }
+
+    /// Waits until it was told once more than so many times that there is something for it to do; how often it was.
+    pub async fn prompted(&self, before: usize) -> usize {
+        eventually("a call that orders are due", || async {
+            Some(self.prompts.load(Ordering::Relaxed)).filter(|prompts| *prompts > before)
+        })
+        .await
     }
 
     /// Begins to count what it holds.
