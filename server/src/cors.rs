@@ -5,7 +5,7 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -16,6 +16,10 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
      tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, upload-length, upload-defer-length, upload-metadata, upload-expires, \
      upload-concat",
 );
+/// How a tile was made: whoever has it has no use for the others.
+const TILE: HeaderName = HeaderName::from_static("microtome-tile");
+/// Of an answer with a tile, of which there are many.
+const EXPOSED_OF_TILE: HeaderValue = HeaderValue::from_static("etag, microtome-tile");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("3600");
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -42,5 +46,6 @@ pub(crate) async fn allow_any_origin(request: Request, next: Next) -> Response {
 /// Says in an answer's headers that any origin may read it.
 pub fn allow(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    let exposed = if headers.contains_key(TILE) { EXPOSED_OF_TILE } else { EXPOSED };
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
