@@ -4,7 +4,7 @@ mod send;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -39,7 +39,7 @@ pub(crate) struct Upload {
 }
 
 const COPY: &str = "copy with fsync";
-/// What a clone does, too: the node that holds a large file has it on its disk, not in memory.
+/// Of a file as an upload has left it at its node: on the disk, not in memory, and never read. What a clone does, too.
 const COLD_COPY: &str = "copy of a cold file";
 const PUT: &str = "nginx, PUT with fsync";
 const UPLOAD: &str = "upload";
@@ -85,11 +85,10 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
     for round in 0..options.common.rounds {
         note(&format!("round {} of {}", round + 1, options.common.rounds));
         bench.round = round;
-        // The cluster keeps no file twice.
         stamp(&original, round)?;
         // Who is first changes from round to round.
         if round % 2 == 0 {
-            bench.copies(&original, &folder.join("copy"))?;
+            bench.copies(&fleet, &original, folder).await?;
         }
         if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 0) {
             bench.put(nginx, &original)?;
@@ -101,7 +100,7 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
             bench.put(nginx, &original)?;
         }
         if round % 2 == 1 {
-            bench.copies(&original, &folder.join("copy"))?;
+            bench.copies(&fleet, &original, folder).await?;
         }
     }
     let ratios = [PUT, UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
@@ -126,11 +125,17 @@ impl Bench {
         });
     }
 
-    /// A cold copy, and then one of what that has left in memory: what is sent to servers lies there, too.
-    fn copies(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        rustix::fs::fadvise(File::open(from)?, 0, None, rustix::fs::Advice::DontNeed)?;
-        self.copy(COLD_COPY, from, to)?;
-        self.copy(COPY, from, to)
+    /// A copy of the original, which lies in memory, as it does when it is sent to servers; and one of a file as an upload
+    /// has left it at a node, which nobody has read yet, as a clone finds it.
+    async fn copies(&mut self, fleet: &Fleet, original: &Path, folder: &Path) -> anyhow::Result<()> {
+        let to = folder.join("copy");
+        self.copy(COPY, original, &to)?;
+        let material = self.store(fleet, original).await?;
+        wait_for_copies(&fleet.cluster, &material, 1).await?;
+        let stored = stored(folder, &material)?;
+        rustix::fs::fadvise(File::open(&stored)?, 0, None, rustix::fs::Advice::DontNeed)?;
+        self.copy(COLD_COPY, &stored, &to)?;
+        remove(&fleet.cluster, &material).await
     }
 
     /// As `dd bs=1M conv=fsync` does it: copying within the kernel would let some file systems share the blocks.
@@ -170,6 +175,13 @@ impl Bench {
     async fn upload(&mut self, fleet: &Fleet, file: &Path) -> anyhow::Result<MaterialId> {
         let before = fleet.usage()?;
         let started = Instant::now();
+        let material = self.store(fleet, file).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.record(UPLOAD, seconds, before, fleet.usage()?);
+        Ok(material)
+    }
+
+    async fn store(&self, fleet: &Fleet, file: &Path) -> anyhow::Result<MaterialId> {
         let wanted = CreateMaterial {
             name: "original".into(),
             size: self.size,
@@ -184,8 +196,6 @@ impl Bench {
         let headers =
             [("Tus-Resumable", "1.0.0"), ("Upload-Offset", "0"), ("Content-Type", "application/offset+octet-stream")];
         tokio::task::block_in_place(|| send(address.parse()?, "PATCH", &format!("/{path}"), &headers, file))?;
-        let seconds = started.elapsed().as_secs_f64();
-        self.record(UPLOAD, seconds, before, fleet.usage()?);
         Ok(material.id)
     }
 
@@ -210,6 +220,17 @@ impl Bench {
         };
         Ratio { what, mb_per_s: spread(|m| m.mb_per_s), cpu_s_per_gb: spread(|m| m.cpu_s_per_gb) }
     }
+}
+
+/// Where a node in one of the folders below `folder` has the file of a material.
+fn stored(folder: &Path, material: &MaterialId) -> anyhow::Result<PathBuf> {
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path().join("materials").join(material.as_str()).join("file");
+        if file.exists() {
+            return Ok(file);
+        }
+    }
+    bail!("no node has a file of {material}")
 }
 
 fn write_random(path: &Path, size: u64) -> anyhow::Result<()> {
