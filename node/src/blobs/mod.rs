@@ -1,7 +1,7 @@
 //! Whole, verified copies of materials on this node's disk.
 //!
 //! It owns `materials/`: what is there is durable and has the hash that its manifest names. A copy comes in by one
-//! rename and goes out by one. It must never know how bytes arrive, nor what is in them.
+//! rename and goes out by one. It must never know how bytes arrive, only which have, nor what is in them.
 
 mod arrived;
 mod bits;

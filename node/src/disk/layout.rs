@@ -12,8 +12,9 @@ use std::{
 /// ```text
 /// LOCK                 held by the running node
 /// node.json            who the node is
-/// materials/<id>/      whole copies: file, leaves, spine, manifest.json
-/// incoming/<id>/       uploads and clones under way: file, leaves, incoming.json
+/// materials/<id>/      whole copies: file, leaves, spine (of more than 16 MiB), manifest.json, damaged.json (while it is)
+/// incoming/<id>/       uploads and clones under way: file, leaves, incoming.json; of uploads tail.json, of clones
+///                      leaves.gathered and ranges.json
 /// runs/                where runs work
 /// trash/               what is being deleted
 /// scrub.json           how far the scrub is

@@ -1,7 +1,7 @@
 //! The folder on disk: crash-safe changes, the room that is left, who may use it.
 //!
 //! It owns the layout, the lock and the reservations. Everything here blocks: asynchronous callers use the blocking
-//! pool. It must never know what a material is.
+//! pool. Of materials it knows their ids, which name folders, and nothing else.
 
 pub(crate) mod direct;
 mod failure;
