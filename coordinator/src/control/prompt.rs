@@ -11,7 +11,7 @@ use crate::{
 use microtome_proto::NodeId;
 use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 /// Calls under way in the whole cluster.
 const CALLS_MAX: usize = 64;
@@ -35,7 +35,7 @@ impl Control {
             Ok::<_, ViewError>(up.map(|(node, peer)| (node.clone(), peer.record.url.clone())).collect::<Vec<_>>())
         });
         match found {
-            Ok(up) => up.into_iter().for_each(|(node, url)| self.prompts.call(node, url)),
+            Ok(up) => up.into_iter().for_each(|(node, url)| drop(self.prompts.call(node, url))),
             Err(error) => tracing::error!(%error, "cannot read the state"),
         }
     }
@@ -46,20 +46,20 @@ impl Prompts {
         Arc::new(Self { peers, under_way: Mutex::default(), turns: Semaphore::new(CALLS_MAX) })
     }
 
-    /// Calls a node, unless that is being done already.
-    fn call(self: &Arc<Self>, node: NodeId, url: String) {
+    /// Calls a node, unless that is being done already. What it gives back ends with the call.
+    fn call(self: &Arc<Self>, node: NodeId, url: String) -> Option<JoinHandle<()>> {
         if !self.under_way.lock().insert(node.clone()) {
-            return;
+            return None;
         }
         let prompts = Arc::clone(self);
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             match timeout(WITHIN, prompts.post(&url)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%node, %error, "a node was not told that it has orders"),
                 Err(_) => tracing::debug!(%node, "a node was not told in time that it has orders"),
             }
             prompts.under_way.lock().remove(&node);
-        });
+        }))
     }
 
     async fn post(&self, url: &str) -> reqwest::Result<()> {
@@ -81,7 +81,7 @@ mod tests {
     use microtome_proto::protocol::PROTOCOL;
     use microtome_server::Auth;
     use std::{collections::BTreeMap, future::pending};
-    use tokio::{sync::mpsc, time::sleep};
+    use tokio::sync::mpsc;
 
     /// A node that hangs is not called anew by each round.
     #[tokio::test]
@@ -100,12 +100,10 @@ mod tests {
         let prompts = Prompts::new(Arc::new(peers));
         let node: NodeId = "n-1".parse().unwrap();
         for _ in 0..2 {
-            (0..5).for_each(|_| prompts.call(node.clone(), url.clone()));
+            let mut begun: Vec<_> = (0..5).filter_map(|_| prompts.call(node.clone(), url.clone())).collect();
             calls.recv().await.unwrap();
-            while prompts.under_way.lock().contains(&node) {
-                sleep(Duration::from_millis(10)).await;
-            }
-            assert!(calls.is_empty());
+            begun.pop().unwrap().await.unwrap();
+            assert!(begun.is_empty() && calls.is_empty());
         }
         server.abort();
     }

@@ -1,4 +1,4 @@
-//! Proposing, reading, and knowing who leads.
+//! This coordinator's part in the group: proposing, reading, and answering the others. Who leads is in `leader`.
 
 use super::{
     machine::Machine,
@@ -11,17 +11,12 @@ use crate::{
         plan::Touched,
         view::View,
     },
-    store::{
-        StoreError,
-        log::Log,
-        snapshot::{Snapshot, Snapshots},
-        state::State,
-    },
+    store::{StoreError, log::Log, snapshot::Snapshot, snapshots::Snapshots, state::State},
 };
 use futures_util::StreamExt as _;
-use microtome_proto::{Code, CoordinatorId, Problem, Timestamp, cluster::Coordinator};
+use microtome_proto::{Code, CoordinatorId, Problem, Timestamp};
 use openraft::{
-    Instant as _, LinearizerOption, RaftMetrics, ReadPolicy,
+    LinearizerOption, ReadPolicy,
     async_runtime::watch::WatchReceiver as _,
     errors::{ClientWriteError, Fatal, RaftError},
     raft::{
@@ -31,7 +26,6 @@ use openraft::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
     io, mem,
     sync::{
         Arc,
@@ -39,10 +33,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 
 type Raft = openraft::Raft<TypeConfig, Machine>;
 /// What openraft answers to a message, when it has not stopped.
@@ -52,21 +43,6 @@ type Answered<T> = Result<T, Unavailable>;
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a leader may take to prove that it still leads.
 const READ_WITHIN: Duration = Duration::from_secs(3);
-/// How long a leader that stops waits for another one.
-const TRANSFER_WITHIN: Duration = Duration::from_secs(2);
-/// A follower that has not answered for longer is told as not live.
-const LIVE_WITHIN: Duration = Duration::from_secs(2);
-
-/// Who leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Leader {
-    /// This coordinator.
-    Own,
-    /// Another one, at this base URL.
-    Other(CoordinatorId, String),
-    /// Nobody, as far as is known here.
-    Unknown,
-}
 
 /// The group cannot serve just now.
 #[derive(Debug, thiserror::Error)]
@@ -210,50 +186,6 @@ impl Group {
         }
     }
 
-    /// Who leads.
-    pub(crate) fn leader(&self) -> Leader {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        self.leader_in(&metrics)
-    }
-
-    fn leader_in(&self, metrics: &RaftMetrics<TypeConfig>) -> Leader {
-        match metrics.current_leader {
-            Some(leader) if leader == self.id() && metrics.state.is_leader() => Leader::Own,
-            Some(leader) if leader != self.id() => {
-                let node = metrics.membership_config.get_node(&leader);
-                self.peers.url(leader, node).map_or(Leader::Unknown, |url| Leader::Other(leader, url))
-            }
-            _ => Leader::Unknown,
-        }
-    }
-
-    /// The term in which this coordinator leads, if it does.
-    pub(crate) fn leads_in_term(&self) -> Option<u64> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        (self.leader_in(&metrics) == Leader::Own).then_some(metrics.current_term)
-    }
-
-    /// Waits until somebody else leads than `before`, at most until `deadline`.
-    pub(crate) async fn leader_after(&self, before: &Leader, deadline: Instant) -> Leader {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let leader = self.leader_in(&metrics.borrow_watched());
-            let changed = leader != *before && leader != Leader::Unknown;
-            if changed || !matches!(tokio::time::timeout_at(deadline, metrics.changed()).await, Ok(Ok(()))) {
-                return leader;
-            }
-        }
-    }
-
-    /// Returns when raft's standing changes: its leader, its term, or that it has stopped.
-    pub(crate) async fn changed(&self) {
-        let mut metrics = self.raft.server_metrics();
-        let _ = metrics.borrow_and_update();
-        let _ = metrics.changed().await;
-    }
-
     /// Returns when raft has stopped by itself, and says why.
     pub(crate) async fn failed(&self) -> Unavailable {
         let mut metrics = self.raft.metrics();
@@ -270,40 +202,6 @@ impl Group {
     /// What the disk said when a write failed.
     pub(crate) fn fault(&self) -> Option<StoreError> {
         self.log.take_fault()
-    }
-
-    /// All coordinators, as this one knows them.
-    pub(crate) fn coordinators(&self) -> Vec<Coordinator> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let describe = |(id, node): (&CoordinatorId, &openraft::BasicNode)| {
-            let own = *id == self.id();
-            let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(id)).and_then(Option::as_ref);
-            let matched = metrics.replication.as_ref().and_then(|all| all.get(id)).and_then(Option::as_ref);
-            let lag = matched.map(|matched| metrics.last_log_index.unwrap_or(0).saturating_sub(matched.index));
-            Coordinator {
-                id: *id,
-                url: self.peers.url(*id, Some(node)).unwrap_or_default(),
-                leader: metrics.current_leader == Some(*id),
-                live: own || heard.is_some_and(|heard| heard.elapsed() < LIVE_WITHIN),
-                lag: if own { Some(0) } else { lag },
-            }
-        };
-        metrics.membership_config.nodes().map(describe).collect()
-    }
-
-    /// Base URLs of all coordinators, the leader's first.
-    pub(crate) fn urls(&self) -> Vec<String> {
-        let mut all = self.coordinators();
-        all.sort_by_key(|coordinator| !coordinator.leader);
-        all.into_iter().map(|coordinator| coordinator.url).collect()
-    }
-
-    /// Raft's term, and the index of the last entry applied.
-    pub(crate) fn position(&self) -> (u64, u64) {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        (metrics.current_term, metrics.last_applied.map_or(0, |applied| applied.index))
     }
 
     /// Whether it takes part: see [`super::bootstrap`].
@@ -365,27 +263,6 @@ impl Group {
         if let Err(error) = self.state.flush() {
             tracing::warn!(%error, "the state was not flushed: the log rebuilds what is missing");
         }
-    }
-
-    /// Has another one lead, if this one does.
-    pub(super) async fn give_way(&self) {
-        if let Some(heir) = self.heir() {
-            let deadline = Instant::now() + TRANSFER_WITHIN;
-            if self.raft.trigger().transfer_leader(heir).await.is_ok() {
-                self.leader_after(&Leader::Own, deadline).await;
-            }
-        }
-    }
-
-    fn heir(&self) -> Option<CoordinatorId> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        if self.leader_in(&metrics) != Leader::Own {
-            return None;
-        }
-        let voters: Vec<_> = metrics.membership_config.voter_ids().filter(|id| *id != self.id()).collect();
-        let matched: BTreeMap<_, _> = metrics.replication.clone()?;
-        voters.into_iter().filter_map(|id| Some((matched.get(&id).copied()??, id))).max().map(|(_, id)| id)
     }
 }
 

@@ -4,7 +4,8 @@ use super::types::{Entry, LogId, SnapshotMeta, Stamp, StoredMembership, TypeConf
 use crate::{
     core::{apply::apply, command::Outcome, plan::Touched, view::ViewError},
     store::{
-        snapshot::{Header, Snapshot, Snapshots},
+        snapshot::{Header, Snapshot},
+        snapshots::Snapshots,
         state::State,
     },
 };

@@ -5,6 +5,7 @@
 
 pub(crate) mod bootstrap;
 mod group;
+mod leader;
 mod log;
 pub(crate) mod machine;
 mod members;
@@ -16,7 +17,8 @@ mod seed;
 mod suite;
 pub(crate) mod types;
 
-pub(crate) use group::{Group, Leader};
+pub(crate) use group::Group;
+pub(crate) use leader::Leader;
 pub(crate) use open::open;
 pub use seed::seed;
 

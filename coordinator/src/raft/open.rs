@@ -16,7 +16,7 @@ use crate::{
         StoreError,
         folder::Folder,
         log::Log,
-        snapshot::Snapshots,
+        snapshots::Snapshots,
         state::{Opened, State},
     },
 };

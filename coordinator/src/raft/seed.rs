@@ -4,11 +4,7 @@ use super::types::{LogId, Stamp, StoredMembership};
 use crate::{
     Config, CoordinatorError,
     core::view::Memory,
-    store::{
-        StoreError,
-        folder::Folder,
-        snapshot::{Header, Snapshots},
-    },
+    store::{StoreError, folder::Folder, snapshot::Header, snapshots::Snapshots},
 };
 use openraft::{BasicNode, Membership, impls::leader_id_adv::LeaderId};
 use std::{

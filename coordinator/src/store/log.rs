@@ -1,67 +1,34 @@
-//! Vote and log: what must not be lost. Durable since the answer to each write, by redb's commit (fsync).
+//! Vote and log: what must not be lost. Durable since the answer to each write.
 //!
-//! One thread writes. It takes everything that waits in the queue into one transaction and tells all of them, in order,
-//! when that is on disk: the more load, the larger the batches. The log knows indexes and bytes; what they mean is
-//! known above.
+//! One thread writes. It takes everything that waits in the queue into one commit and tells all of them, in order, when
+//! that is on disk: the more load, the larger the batches. The log knows indexes and bytes; what they mean is known above.
 
 use super::{
     StoreError,
-    renew::renew,
+    database::{Change, Database},
     tail::{Bytes, Tail},
 };
 use parking_lot::Mutex;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
-const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+pub(crate) use super::database::Fact;
 
-/// The form of the tables.
-const VERSION: u32 = 1;
 /// Writes that may wait at once; more wait with their callers.
 const QUEUE_LEN_MAX: usize = 1024;
-/// redb's own page cache, in bytes.
-const CACHE_LEN: usize = 32 << 20;
-/// What has just ended may hold the file a little longer. Another process never does: the folder's lock is taken first.
-const OPEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Called once a write is durable, or has failed.
 pub(crate) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-/// Small facts beside the entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fact {
-    /// The vote.
-    Vote,
-    /// The last purged entry.
-    Purged,
-    /// The last entry known to be committed. Written with the next write: it only spares work after a start.
-    Committed,
-}
-
-impl Fact {
-    fn key(self) -> &'static str {
-        match self {
-            Self::Vote => "vote",
-            Self::Purged => "purged",
-            Self::Committed => "committed",
-        }
-    }
-}
-
-enum Write {
-    Append { entries: Vec<(u64, Bytes)>, done: Done },
-    Vote { value: Vec<u8>, done: Done },
-    Truncate { from: u64, done: Done },
-    Purge { upto: u64, mark: Vec<u8>, done: Done },
+struct Write {
+    change: Change,
+    done: Done,
 }
 
 /// The log. Clones share it; it closes when the last one is dropped.
@@ -82,12 +49,11 @@ struct Shared {
 impl Log {
     /// Opens the log at `path`, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = open(path)?;
-        let (start, end) = prepare(&db, path)?;
+        let (db, entries) = Database::open(path)?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             db,
-            tail: Mutex::new(Tail::new(start, end)),
+            tail: Mutex::new(Tail::new(entries.start, entries.end)),
             committed: Mutex::default(),
             fault: Mutex::default(),
         });
@@ -100,10 +66,7 @@ impl Log {
 
     /// A fact as it stood at the last durable write.
     pub(crate) fn fact(&self, fact: Fact) -> io::Result<Option<Vec<u8>>> {
-        let read = self.shared.db.begin_read().map_err(failed)?;
-        let facts = read.open_table(FACTS).map_err(failed)?;
-        let value = facts.get(fact.key()).map_err(failed)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        self.shared.db.fact(fact)
     }
 
     /// The first index that may be in the log, and the index behind its last entry.
@@ -117,28 +80,15 @@ impl Log {
     pub(crate) fn read(&self, range: Range<u64>, len_max: usize) -> io::Result<Vec<(u64, Bytes)>> {
         // Memory first: an entry leaves it only after it has come to disk.
         let (from_disk, here) = self.shared.tail.lock().split(range);
-        let mut entries: Vec<(u64, Bytes)> = Vec::new();
-        let mut len = 0;
-        if !from_disk.is_empty() {
-            let read = self.shared.db.begin_read().map_err(failed)?;
-            let table = read.open_table(ENTRIES).map_err(failed)?;
-            for entry in table.range(from_disk).map_err(failed)? {
-                let (index, bytes) = entry.map_err(failed)?;
-                len += bytes.value().len();
-                if len > len_max && !entries.is_empty() {
-                    return consecutive(entries);
+        let mut fitting = Fitting { entries: Vec::new(), len: 0, len_max };
+        if from_disk.is_empty() || self.shared.db.read(from_disk, |index, bytes| fitting.take(index, bytes))? {
+            for (index, bytes) in here {
+                if !fitting.take(index, bytes) {
+                    break;
                 }
-                entries.push((index.value(), bytes.value().into()));
             }
         }
-        for (index, bytes) in here {
-            len += bytes.len();
-            if len > len_max && !entries.is_empty() {
-                break;
-            }
-            entries.push((index, bytes));
-        }
-        consecutive(entries)
+        consecutive(fitting.entries)
     }
 
     /// Appends entries: readable when this returns, durable when `done` is called.
@@ -149,12 +99,12 @@ impl Log {
                 tail.push(*index, Arc::clone(bytes));
             }
         }
-        self.write(Write::Append { entries, done }).await
+        self.write(Change::Append(entries), done).await
     }
 
     /// Keeps the vote: durable when this returns.
     pub(crate) async fn save_vote(&self, value: Vec<u8>) -> io::Result<()> {
-        self.durably(|done| Write::Vote { value, done }).await
+        self.durably(Change::Vote(value)).await
     }
 
     /// Keeps what is committed, with the next write.
@@ -165,13 +115,13 @@ impl Log {
     /// Removes the entries from `from` on.
     pub(crate) async fn truncate(&self, from: u64) -> io::Result<()> {
         self.shared.tail.lock().truncate(from);
-        self.durably(|done| Write::Truncate { from, done }).await
+        self.durably(Change::Truncate(from)).await
     }
 
     /// Removes the entries up to `upto`, about which `mark` is kept.
     pub(crate) async fn purge(&self, upto: u64, mark: Vec<u8>) -> io::Result<()> {
         self.shared.tail.lock().purge(upto);
-        self.durably(|done| Write::Purge { upto, mark, done }).await
+        self.durably(Change::Purge { upto, mark }).await
     }
 
     /// The first write that failed, if one did: for the last words of the process.
@@ -179,15 +129,14 @@ impl Log {
         self.shared.fault.lock().take()
     }
 
-    async fn durably(&self, write: impl FnOnce(Done) -> Write) -> io::Result<()> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let done: Done = Box::new(move |result| drop(sender.send(result)));
-        self.write(write(done)).await?;
+    async fn durably(&self, change: Change) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.write(change, Box::new(move |result| drop(sender.send(result)))).await?;
         receiver.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    async fn write(&self, write: Write) -> io::Result<()> {
-        self.queue.send(write).await.map_err(|_| stopped())
+    async fn write(&self, change: Change, done: Done) -> io::Result<()> {
+        self.queue.send(Write { change, done }).await.map_err(|_| stopped())
     }
 }
 
@@ -205,18 +154,17 @@ fn write_all(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
         {
             batch.push(next);
         }
-        let result = commit(shared, &batch, committed.as_deref());
+        let result = shared.db.commit(batch.iter().map(|write| &write.change), committed.as_deref());
+        if let Ok(Some(end)) = result {
+            shared.tail.lock().durable(end);
+        }
         if let Err(error) = &result {
             tracing::error!(%error, path = %shared.path.display(), "cannot write vote and log");
             let copy = io::Error::new(error.kind(), error.to_string());
             *shared.fault.lock() = Some(StoreError::io(&shared.path, copy));
         }
         for write in batch.drain(..) {
-            let (Write::Append { done, .. }
-            | Write::Vote { done, .. }
-            | Write::Truncate { done, .. }
-            | Write::Purge { done, .. }) = write;
-            done(result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
+            (write.done)(result.as_ref().map(|_| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())));
         }
         if result.is_err() {
             return;
@@ -224,102 +172,23 @@ fn write_all(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
     }
 }
 
-fn commit(shared: &Shared, batch: &[Write], committed: Option<&[u8]>) -> io::Result<()> {
-    let mut end = None;
-    let transaction = shared.db.begin_write().map_err(failed)?;
-    {
-        let mut table = transaction.open_table(ENTRIES).map_err(failed)?;
-        let mut facts = transaction.open_table(FACTS).map_err(failed)?;
-        for write in batch {
-            match write {
-                Write::Append { entries, .. } => {
-                    for (index, bytes) in entries {
-                        table.insert(index, &**bytes).map_err(failed)?;
-                        end = Some(index + 1);
-                    }
-                }
-                Write::Vote { value, .. } => {
-                    facts.insert(Fact::Vote.key(), value.as_slice()).map_err(failed)?;
-                }
-                Write::Truncate { from, .. } => {
-                    table.retain_in(*from.., |_, _| false).map_err(failed)?;
-                    end = end.map(|end: u64| end.min(*from));
-                }
-                Write::Purge { upto, mark, .. } => {
-                    table.retain_in(..=*upto, |_, _| false).map_err(failed)?;
-                    facts.insert(Fact::Purged.key(), mark.as_slice()).map_err(failed)?;
-                    facts.insert(START, (upto + 1).to_le_bytes().as_slice()).map_err(failed)?;
-                }
-            }
-        }
-        if let Some(committed) = committed {
-            facts.insert(Fact::Committed.key(), committed).map_err(failed)?;
-        }
-    }
-    transaction.commit().map_err(failed)?;
-    if let Some(end) = end {
-        shared.tail.lock().durable(end);
-    }
-    Ok(())
+/// Entries, as many as fit into `len_max` bytes, at least one.
+struct Fitting {
+    entries: Vec<(u64, Bytes)>,
+    len: usize,
+    len_max: usize,
 }
 
-/// Where the index behind the last purged entry is kept, eight bytes, the lowest first.
-const START: &str = "start";
-
-fn open(path: &Path) -> Result<Database, StoreError> {
-    let begin = Instant::now();
-    loop {
-        match renew(path).and_then(|()| Builder::new().set_cache_size(CACHE_LEN).create(path)) {
-            Ok(db) => return Ok(db),
-            Err(DatabaseError::DatabaseAlreadyOpen) if begin.elapsed() < OPEN_WITHIN => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::Locked(path.to_owned())),
-            Err(DatabaseError::Storage(redb::StorageError::Io(error)))
-                if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof =>
-            {
-                return Err(StoreError::io(path, error));
-            }
-            Err(error) => return Err(StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }),
+impl Fitting {
+    /// Takes an entry if it fits; whether it did.
+    fn take(&mut self, index: u64, bytes: impl AsRef<[u8]> + Into<Bytes>) -> bool {
+        self.len += bytes.as_ref().len();
+        let fits = self.len <= self.len_max || self.entries.is_empty();
+        if fits {
+            self.entries.push((index, bytes.into()));
         }
+        fits
     }
-}
-
-/// Makes the tables where they are not there, and tells which entries there are.
-fn prepare(db: &Database, path: &Path) -> Result<(u64, u64), StoreError> {
-    let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
-    let eight = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes);
-    let read = db.begin_read().map_err(|error| damaged(error.to_string()))?;
-    let facts = match read.open_table(FACTS) {
-        Ok(facts) => facts,
-        Err(TableError::TableDoesNotExist(_)) => {
-            create(db).map_err(|error| StoreError::io(path, error))?;
-            return Ok((0, 0));
-        }
-        Err(error) => return Err(damaged(error.to_string())),
-    };
-    let bounds = || -> Result<(u64, Option<u64>, Option<u64>), redb::Error> {
-        let version = facts.get("version")?.and_then(|value| eight(value.value()).ok()).unwrap_or(0);
-        let start = facts.get(START)?.and_then(|value| eight(value.value()).ok());
-        let last = read.open_table(ENTRIES)?.last()?.map(|(index, _)| index.value());
-        Ok((version, start, last))
-    };
-    let (version, start, last) = bounds().map_err(|error| damaged(error.to_string()))?;
-    match u32::try_from(version) {
-        Ok(VERSION) => {}
-        Ok(0) | Err(_) => return Err(damaged("it carries no version".to_owned())),
-        Ok(found) => return Err(StoreError::Newer { path: path.to_owned(), found }),
-    }
-    let start = start.unwrap_or(0);
-    Ok((start, last.map_or(start, |last| last + 1)))
-}
-
-fn create(db: &Database) -> io::Result<()> {
-    let transaction = db.begin_write().map_err(failed)?;
-    transaction.open_table(ENTRIES).map_err(failed)?;
-    let version = u64::from(VERSION).to_le_bytes();
-    transaction.open_table(FACTS).map_err(failed)?.insert("version", version.as_slice()).map_err(failed)?;
-    transaction.commit().map_err(failed)
 }
 
 fn consecutive(entries: Vec<(u64, Bytes)>) -> io::Result<Vec<(u64, Bytes)>> {
@@ -328,13 +197,6 @@ fn consecutive(entries: Vec<(u64, Bytes)>) -> io::Result<Vec<(u64, Bytes)>> {
         Some(hole) => {
             Err(io::Error::new(io::ErrorKind::InvalidData, format!("the log has a hole after {}", hole[0].0)))
         }
-    }
-}
-
-fn failed(error: impl Into<redb::Error>) -> io::Error {
-    match error.into() {
-        redb::Error::Io(error) => error,
-        error => io::Error::other(error.to_string()),
     }
 }
 
@@ -351,7 +213,7 @@ mod tests {
     }
 
     async fn append(log: &Log, indexes: Range<u64>) {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let done: Done = Box::new(move |result| drop(sender.send(result)));
         log.append(indexes.map(entry).collect(), done).await.unwrap();
         receiver.await.unwrap().unwrap();

@@ -1,12 +1,13 @@
 //! The applied state, in sled: what snapshot and log can rebuild.
 //!
-//! sled's flush is no fsync, so after a power cut it may hold any older state, a mixture, or nothing. Every batch
-//! therefore carries the log position that it brings the state to (the *stamp*) and a [`Ledger`] of all records. Opening
-//! walks all records: where they are not what the ledger says, the state is emptied, and snapshot and log rebuild it.
+//! Every batch carries the log position that it brings the state to (the *stamp*) and a [`Ledger`] of all records. Where
+//! an opening finds records that are not what the ledger says ([`examine`]), the state is emptied, and snapshot and log
+//! rebuild it.
 
 use super::{
     StoreError,
-    ledger::{self, Ledger},
+    examine::{ABOUT, about, distrust_marker, empty, examine, io_error},
+    ledger::Ledger,
     walk::{Record, Walk},
 };
 use crate::core::view::{Change, Entry, View, ViewError};
@@ -16,18 +17,8 @@ use std::{
     ops::Bound::{Excluded, Included, Unbounded},
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
 };
 
-/// The one key that is not a record of the core's: no table has the tag 0.
-const ABOUT: &[u8] = b"\0about";
-/// The form of what stands there.
-const VERSION: u8 = 1;
-/// sled's page cache, in bytes.
-const CACHE_LEN: u64 = 128 << 20;
-/// What has just ended may hold the files a little longer. Another process never does: the folder's lock is taken first.
-const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// Records per batch.
 const CHUNK_LEN: usize = 512;
 /// Records per step of a walk: no write happens meanwhile.
@@ -66,15 +57,14 @@ impl State {
     pub(crate) fn open(path: &Path) -> Result<(Self, Opened), StoreError> {
         let distrusted = distrust_marker(path).exists();
         let found = if distrusted { Err("it could not be read while it was used".to_owned()) } else { examine(path)? };
-        let (db, gate, opened) = match found {
-            Ok((db, gate)) if gate.stamp.is_empty() => (db, gate, Opened::Empty),
-            Ok((db, gate)) => {
-                let stamp = gate.stamp.clone();
-                (db, gate, Opened::At(stamp))
-            }
-            Err(reason) => (empty(path)?, Gate::default(), Opened::Emptied(reason)),
+        let (db, ledger, opened) = match found {
+            Ok(found) if found.stamp.is_empty() => (found.db, found.ledger, Opened::Empty),
+            Ok(found) => (found.db, found.ledger, Opened::At(found.stamp)),
+            Err(reason) => (empty(path)?, Ledger::default(), Opened::Emptied(reason)),
         };
-        Ok((Self { path: path.to_owned(), db, gate: RwLock::new(gate) }, opened))
+        let stamp = if let Opened::At(stamp) = &opened { stamp.clone() } else { Vec::new() };
+        let gate = RwLock::new(Gate { ledger, stamp, ..Gate::default() });
+        Ok((Self { path: path.to_owned(), db, gate }, opened))
     }
 
     /// Reads, with no write between the reads.
@@ -139,7 +129,7 @@ impl State {
     ) -> io::Result<()> {
         let mut gate = self.gate.write();
         *gate = Gate { walks: gate.walks, ..Gate::default() };
-        self.db.clear().map_err(other)?;
+        self.db.clear().map_err(io_error)?;
         let mut ledger = Ledger::default();
         loop {
             let mut batch = sled::Batch::default();
@@ -150,12 +140,12 @@ impl State {
                 batch.insert(key, record);
                 len += 1;
             }
-            self.db.apply_batch(batch).map_err(other)?;
+            self.db.apply_batch(batch).map_err(io_error)?;
             if len < CHUNK_LEN {
                 break;
             }
         }
-        self.db.insert(ABOUT, about(&ledger, &stamp)).map_err(other)?;
+        self.db.insert(ABOUT, about(&ledger, &stamp)).map_err(io_error)?;
         gate.ledger = ledger;
         gate.stamp = stamp;
         Ok(())
@@ -185,7 +175,7 @@ impl State {
 
     /// Hands everything to the system's cache.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        self.db.flush().map(|_| ()).map_err(other)
+        self.db.flush().map(|_| ()).map_err(io_error)
     }
 }
 
@@ -237,7 +227,7 @@ impl Frozen {
             let from = walk.passed().map_or(Excluded(ABOUT), Excluded);
             let present = self.state.db.range::<&[u8], _>((from, Unbounded)).take(STEP_LEN);
             let present = present.map(|entry| entry.map(|(key, record)| (key.to_vec(), record.to_vec())));
-            present.collect::<Result<_, _>>().map_err(other)?
+            present.collect::<Result<_, _>>().map_err(io_error)?
         };
         let mut gate = self.state.gate.write();
         let walk = gate.walk.as_mut().filter(|(number, _)| *number == self.number);
@@ -283,100 +273,10 @@ impl View for Records<'_> {
     }
 }
 
-fn about(ledger: &Ledger, stamp: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    bytes.extend_from_slice(&ledger.to_bytes());
-    bytes.extend_from_slice(stamp);
-    bytes
-}
-
-/// Opens sled and compares its records with its ledger: what it holds, or why it cannot be trusted.
-fn examine(path: &Path) -> Result<Result<(sled::Db, Gate), String>, StoreError> {
-    let path = path.to_owned();
-    // sled may panic on damaged files: in a thread of its own that is one more way of telling so.
-    let examined = thread::spawn(move || {
-        let db = match open(&path) {
-            Ok(db) => db,
-            Err(sled::Error::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                return Err(StoreError::io(&path, error));
-            }
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        Ok(compare(&db).map(|gate| (db, gate)))
-    });
-    examined.join().unwrap_or_else(|_| Ok(Err("it cannot be opened".to_owned())))
-}
-
-fn compare(db: &sled::Db) -> Result<Gate, String> {
-    let mut found = Ledger::default();
-    for entry in db.range::<&[u8], _>((Excluded(ABOUT), Unbounded)) {
-        let (key, record) = entry.map_err(|error| error.to_string())?;
-        found.add(&key, &record);
-    }
-    let Some(about) = db.get(ABOUT).map_err(|error| error.to_string())? else {
-        return if found == Ledger::default() { Ok(Gate::default()) } else { Err("its ledger is missing".to_owned()) };
-    };
-    let (version, rest) = about.split_first().ok_or("its ledger is empty")?;
-    let (ledger, stamp) = rest.split_first_chunk::<{ ledger::LEN }>().ok_or("its ledger is cut off")?;
-    if *version != VERSION {
-        return Err(format!("its format is {version}"));
-    }
-    let ledger = Ledger::from_bytes(ledger);
-    if ledger != found {
-        return Err(format!(
-            "it holds {} records that are not the {} it should hold",
-            found.records(),
-            ledger.records()
-        ));
-    }
-    Ok(Gate { ledger, stamp: stamp.to_vec(), ..Gate::default() })
-}
-
-fn open(path: &Path) -> sled::Result<sled::Db> {
-    let begin = Instant::now();
-    loop {
-        let opened = sled::Config::new().path(path).cache_capacity(CACHE_LEN).open();
-        match opened {
-            Err(sled::Error::Io(error)) if is_busy(&error) && begin.elapsed() < OPEN_WITHIN => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            opened => return opened,
-        }
-    }
-}
-
-/// sled tells of a lock that is held as `Other`, with `WouldBlock` in its text.
-fn is_busy(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("WouldBlock")
-}
-
-fn empty(path: &Path) -> Result<sled::Db, StoreError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(path, error)),
-        _ => {}
-    }
-    let db = open(path).map_err(|error| StoreError::io(path, other(error)))?;
-    match fs::remove_file(distrust_marker(path)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, error)),
-        _ => Ok(db),
-    }
-}
-
-fn distrust_marker(path: &Path) -> PathBuf {
-    path.with_extension("damaged")
-}
-
 // Taken whole, as `map_err` gives it.
 #[allow(clippy::needless_pass_by_value)]
 fn failed(error: sled::Error) -> ViewError {
     ViewError::Store(error.to_string())
-}
-
-fn other(error: sled::Error) -> io::Error {
-    match error {
-        sled::Error::Io(error) => error,
-        error => io::Error::other(error.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -7,5 +7,8 @@ mod common;
 mod alone;
 mod api;
 mod group;
+mod inventory;
+mod placing;
+mod runs;
 mod scaling;
 mod upgrade;

@@ -1,11 +1,9 @@
 //! Operators' acts on nodes and on the balance between them, over HTTP.
 
-use crate::common::{FakeNode, Server, alone, code, eventually, http, read, ready, report, send};
-use microtome_coordinator::Tuning;
+use crate::common::{FakeNode, Server, code, eventually, http, read, ready, report, send};
 use microtome_proto::{
-    Generation, MaterialId,
     cluster::Cluster,
-    internal::{Order, Register},
+    internal::Register,
     material::Material,
     node::{Candidate, Lifecycle, Node, Scheduling},
     operation::{Operated, Rebalanced},
@@ -13,13 +11,6 @@ use microtome_proto::{
 };
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-
-async fn server() -> (Server, tempfile::TempDir) {
-    let root = tempfile::tempdir().unwrap();
-    let server = Server::start(alone(root.path().join("one")), Tuning::default()).await.unwrap();
-    server.ready().await;
-    (server, root)
-}
 
 async fn post(server: &Server, path: &str) -> Response {
     send(http().post(format!("{}{path}", server.url))).await
@@ -29,35 +20,9 @@ async fn act(server: &Server, node: &FakeNode, act: &str) -> Operated {
     read(post(server, &format!("/v1/nodes/{}/{act}", node.id)).await, StatusCode::OK).await
 }
 
-async fn ordered_copy(server: &Server, node: &FakeNode) -> (MaterialId, Generation) {
-    eventually("an order to copy", || async {
-        node.beat(server).await.orders.iter().find_map(|order| match order {
-            Order::Copy { material, generation, .. } => Some((material.clone(), *generation)),
-            _ => None,
-        })
-    })
-    .await
-}
-
-/// Waits until the node is told to free a copy, and says that it did.
-async fn freed(server: &Server, node: &FakeNode, others: &[&FakeNode]) -> MaterialId {
-    let (material, generation) = eventually("an order to free", || async {
-        for other in others {
-            other.beat(server).await;
-        }
-        node.beat(server).await.orders.iter().find_map(|order| match order {
-            Order::Drop { material, generation } => Some((material.clone(), *generation)),
-            _ => None,
-        })
-    })
-    .await;
-    node.replica(server, &material, &json!({ "report": "dropped", "generation": generation })).await;
-    material
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cordoned_node_gets_nothing_new_until_it_is_uncordoned() {
-    let (mut server, _root) = server().await;
+    let mut server = Server::alone().await;
     let nodes = [FakeNode::join(&server, "first").await, FakeNode::join(&server, "second").await];
     let foreseen = act(&server, &nodes[0], "cordon?dry_run=true").await;
     assert!(foreseen.dry_run && foreseen.changes && foreseen.scheduling == Scheduling::Cordoned);
@@ -88,7 +53,7 @@ async fn a_cordoned_node_gets_nothing_new_until_it_is_uncordoned() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_drained_then_removed_and_told_so() {
-    let (mut server, _root) = server().await;
+    let mut server = Server::alone().await;
     let first = FakeNode::join(&server, "first").await;
     let material = ready(&server, &first, "slide.svs").await;
     let foreseen = act(&server, &first, "drain?dry_run=true").await;
@@ -111,11 +76,11 @@ async fn a_node_is_drained_then_removed_and_told_so() {
     let drain = show().await.drain.unwrap();
     assert_eq!((drain.copies, drain.bytes_left), (1, 1000));
     for node in [&second, &third] {
-        let (ordered, generation) = ordered_copy(&server, node).await;
+        let (ordered, generation) = node.ordered_copy(&server).await;
         assert_eq!(ordered, material.id);
         node.verified(&server, &ordered, generation, 1000).await;
     }
-    freed(&server, &first, &[&second, &third]).await;
+    first.frees(&server, &[&second, &third]).await;
     assert!(show().await.drain.unwrap().is_done());
 
     for changes in [true, false] {
@@ -147,7 +112,7 @@ async fn a_node_is_drained_then_removed_and_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_with_a_node_is_lost_only_where_it_is_meant() {
-    let (mut server, _root) = server().await;
+    let mut server = Server::alone().await;
     let first = FakeNode::join(&server, "first").await;
     let material = ready(&server, &first, "slide.svs").await;
     let removed = act(&server, &first, "remove?force=true").await;
@@ -159,7 +124,7 @@ async fn what_is_lost_with_a_node_is_lost_only_where_it_is_meant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_made_equally_full_also_over_a_restart() {
-    let (mut server, _root) = server().await;
+    let mut server = Server::alone().await;
     let first = FakeNode::join(&server, "first").await;
     let size = 1u64 << 37;
     for name in ["a", "b", "c"] {
@@ -178,14 +143,14 @@ async fn nodes_are_made_equally_full_also_over_a_restart() {
     assert!(cluster(&server).await.rebalance.is_none());
 
     assert!(ask(&server, "").await.goes_on);
-    ordered_copy(&server, &second).await;
+    second.ordered_copy(&server).await;
     let moving = cluster(&server).await.rebalance.unwrap();
     assert_eq!((moving.copies, moving.fullest, moving.emptiest), (1, 0.75, 0.625));
     let cancel = || http().delete(format!("{}/v1/cluster/rebalance", server.url));
     for _ in 0..2 {
         assert_eq!(send(cancel()).await.status(), StatusCode::NO_CONTENT);
     }
-    freed(&server, &second, &[]).await;
+    second.frees(&server, &[]).await;
     assert!(cluster(&server).await.rebalance.is_none());
 
     assert!(ask(&server, "").await.goes_on);
@@ -196,9 +161,9 @@ async fn nodes_are_made_equally_full_also_over_a_restart() {
     for node in [&first, &second] {
         node.beat(&server).await;
     }
-    let (material, generation) = ordered_copy(&server, &second).await;
+    let (material, generation) = second.ordered_copy(&server).await;
     second.verified(&server, &material, generation, size).await;
-    assert_eq!(freed(&server, &first, &[&second]).await, material, "only now that the other copy is whole");
+    assert_eq!(first.frees(&server, &[&second]).await, material, "only now that the other copy is whole");
     eventually("its end", || async { cluster(&server).await.rebalance.is_none().then_some(()) }).await;
     let shown: Material = server.get(&format!("/v1/materials/{material}")).await;
     assert_eq!((shown.replicas.len(), &shown.replicas[0].node), (1, &second.id));

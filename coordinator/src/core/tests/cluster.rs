@@ -25,7 +25,7 @@ fn a_dead_node_is_healed_and_its_return_trimmed() {
         simulation.upload(30, 2);
     }
     simulation.settle_down(20);
-    simulation.kill(1);
+    simulation.nodes[1].kill();
     for _ in 0..20 {
         simulation.second();
     }
@@ -35,7 +35,7 @@ fn a_dead_node_is_healed_and_its_return_trimmed() {
         simulation.acknowledged.iter().all(|id| scene.material(id).unwrap().unwrap().population_live == 2)
     };
     assert!(live(&simulation), "10 s of silence, 3 s of copying, and some to spare");
-    simulation.start(1);
+    simulation.nodes[1].start();
     simulation.settle_down(30);
     assert!(!simulation.node_record(&gone).instance.is_empty() && live(&simulation));
 }
@@ -91,8 +91,8 @@ proptest! {
                 Fault::Upload(size, population) => simulation.upload(size, population),
                 Fault::Delete(nth) => simulation.delete(nth),
                 Fault::Submit(nth) => simulation.submit(nth),
-                Fault::Kill(nth) => simulation.kill(nth % count),
-                Fault::Start(nth) => simulation.start(nth % count),
+                Fault::Kill(nth) => simulation.nodes[nth % count].kill(),
+                Fault::Start(nth) => simulation.nodes[nth % count].start(),
                 Fault::CutOff(nth) => simulation.nodes[nth % count].is_cut_off = true,
                 Fault::Rejoin(nth) => simulation.nodes[nth % count].is_cut_off = false,
                 Fault::Wipe(nth) => simulation.wipe(nth % count),
@@ -104,7 +104,7 @@ proptest! {
             }
         }
         for nth in 0..count {
-            simulation.start(nth);
+            simulation.nodes[nth].start();
             simulation.nodes[nth].is_cut_off = false;
             simulation.schedule(nth, Scheduling::Active);
         }

@@ -17,6 +17,17 @@ struct Counting<'a> {
     reads: Cell<usize>,
 }
 
+impl<'a> Counting<'a> {
+    fn of(world: &'a World) -> Self {
+        Self { view: &world.view, reads: Cell::new(0) }
+    }
+
+    /// What was read since the last call.
+    fn take(&self) -> usize {
+        self.reads.take()
+    }
+}
+
 impl View for Counting<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.reads.set(self.reads.get() + 1);
@@ -26,6 +37,17 @@ impl View for Counting<'_> {
     fn scan<'a>(&'a self, prefix: &[u8], after: Option<&[u8]>) -> Box<dyn Iterator<Item = Entry> + 'a> {
         Box::new(self.view.scan(prefix, after).inspect(|_| self.reads.set(self.reads.get() + 1)))
     }
+}
+
+/// A node of four is down, and has a copy of each of 300 materials, whose other ones are spread over the rest.
+fn after_a_death() -> World {
+    let mut world = World::new();
+    let n = world.nodes(4);
+    for i in 0..300 {
+        world.stored(5, 2, &[&n[0], &n[1 + i % 3]]);
+    }
+    world.pass(10, &[&n[1], &n[2], &n[3]]);
+    world
 }
 
 #[test]
@@ -38,19 +60,19 @@ fn progress_costs_no_more_than_what_is_under_way() {
     world.accept(Command::Rebalance { wanted: true });
     let under_way = world.plan_and_apply().len();
     assert_eq!(under_way, 4);
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     world.plan_with(&view, &mut Agenda::default());
-    let planned = view.reads.replace(0);
+    let planned = view.take();
     assert!(planned <= 20 * under_way, "{planned} records read to see that all slots are taken");
     Scene { view: &view, ..world.scene() }.rebalance().unwrap();
-    let shown = view.reads.replace(0);
+    let shown = view.take();
     assert!(shown <= 20 * under_way, "{shown} records read for what is being moved");
     world.accept(Command::Rebalance { wanted: false });
     schedule(&mut world, &n[0], Scheduling::Draining);
     world.plan_and_apply();
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     Scene { view: &view, ..world.scene() }.node(&n[0]).unwrap();
-    let (shown, under_way) = (view.reads.get(), 2 * world.knobs.copies_per_node_max);
+    let (shown, under_way) = (view.take(), 2 * world.knobs.copies_per_node_max);
     assert!(shown <= 3 * under_way, "{shown} records read for a node with 300 copies");
 }
 
@@ -65,9 +87,9 @@ fn while_something_is_moved_no_more_than_a_sample_is_looked_at() {
     world.knobs.moves_per_node_max = 1;
     assert_eq!(world.plan_and_apply().len(), 1);
     world.knobs.moves_per_node_max = 8;
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     world.plan_with(&view, &mut Agenda::default());
-    let planned = view.reads.get();
+    let planned = view.take();
     assert!(planned <= 2 * 1_000 + 50, "{planned} records read of the 2,000 copies on the node");
 }
 
@@ -79,11 +101,11 @@ fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
         world.stored(5, 2, &[&n[i % 4], &n[(i + 1) % 4]]);
     }
     let reads = |world: &World| {
-        let view = Counting { view: &world.view, reads: Cell::new(0) };
+        let view = Counting::of(world);
         world.plan_with(&view, &mut Agenda::default());
-        let planned = view.reads.replace(0);
+        let planned = view.take();
         orders(&view, &n[0], &world.observed, world.now_ms, &world.timing).unwrap();
-        (planned, view.reads.get())
+        (planned, view.take())
     };
     let (planned, ordered) = reads(&world);
     assert!(planned <= 4 * 4 && ordered == 0, "{planned} and {ordered} records read");
@@ -95,16 +117,11 @@ fn a_settled_cluster_costs_no_more_to_plan_than_its_nodes() {
 
 #[test]
 fn what_waits_for_its_turn_is_not_looked_at_again() {
-    let mut world = World::new();
-    let n = world.nodes(4);
-    for i in 0..300 {
-        world.stored(5, 2, &[&n[0], &n[1 + i % 3]]);
-    }
-    world.pass(10, &[&n[1], &n[2], &n[3]]);
+    let mut world = after_a_death();
     let mut agenda = Agenda::default();
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     let planned = world.plan_with(&view, &mut agenda).len();
-    assert_eq!((planned, view.reads.take() > 300), (3 * world.knobs.copies_per_node_max, true));
+    assert_eq!((planned, view.take() > 300), (3 * world.knobs.copies_per_node_max, true));
     for command in world.plan() {
         let (changes, _) = world.decide(command);
         let mut touched = Touched::default();
@@ -112,9 +129,9 @@ fn what_waits_for_its_turn_is_not_looked_at_again() {
         agenda.note(touched);
         world.write(changes);
     }
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     assert_eq!(world.plan_with(&view, &mut agenda), []);
-    let reads = view.reads.take();
+    let reads = view.take();
     assert!(reads <= 3 * planned + 4 * 4, "{reads} records read while 276 materials wait for their turn");
 }
 
@@ -122,23 +139,18 @@ fn what_waits_for_its_turn_is_not_looked_at_again() {
 /// time.
 #[test]
 fn who_looks_at_the_cluster_costs_no_more_than_its_nodes() {
-    let mut world = World::new();
-    let n = world.nodes(4);
-    for i in 0..300 {
-        world.stored(5, 2, &[&n[0], &n[1 + i % 3]]);
-    }
-    world.pass(10, &[&n[1], &n[2], &n[3]]);
+    let world = after_a_death();
     let mut agenda = Agenda::default();
     world.plan_with(&world.view, &mut agenda);
     assert_eq!((agenda.healing().materials, agenda.healing().bytes_left), (300, 1_500));
-    let view = Counting { view: &world.view, reads: Cell::new(0) };
+    let view = Counting::of(&world);
     Scene { view: &view, ..world.scene() }.overview().unwrap();
     Scene { view: &view, ..world.scene() }.rebalance().unwrap();
-    assert!(view.reads.get() <= 2 * 4, "{} records read", view.reads.get());
+    assert!(view.take() <= 2 * 4, "{} records read", view.take());
     // Nor does what the planner adds up, while nothing changes.
-    view.reads.take();
+    view.take();
     world.plan_with(&view, &mut agenda);
     assert_eq!((agenda.healing().materials, agenda.healing().bytes_left), (300, 1_500));
     let placed = 3 * world.knobs.copies_per_node_max;
-    assert!(view.reads.get() <= 2 * placed + 4 * 4, "{} records read", view.reads.get());
+    assert!(view.take() <= 2 * placed + 4 * 4, "{} records read", view.take());
 }

@@ -4,12 +4,12 @@ use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
     command::{Command, Outcome, Proposal},
-    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, Runs},
+    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs},
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, RunId, Timestamp,
-    material::Origin,
+    material::{Origin, ReplicaState},
     node::{Lifecycle, Scheduling},
     run::Output,
 };
@@ -173,6 +173,7 @@ impl Model {
             };
         }
         self.counters_only_grow();
+        self.what_is_to_be_freed_ends_freed(&proposal.command, &before);
         self.no_bytes_are_given_away(&proposal.command, before);
         self.no_node_takes_bytes_along(&proposal.command, &outcome);
         if self.steps % 4 == 0 {
@@ -203,6 +204,22 @@ impl Model {
             (before.generation_last, after.generation_last),
         ] {
             assert!(after >= before, "a counter went back");
+        }
+    }
+
+    /// What a node is to free does not count again: it stays to be freed until its node says that it is gone.
+    fn what_is_to_be_freed_ends_freed(&self, command: &Command, before: &BTreeMap<MaterialId, MaterialRecord>) {
+        for (id, before) in before {
+            let after = self.record(id);
+            for leaving in before.replicas.iter().filter(|replica| replica.state == ReplicaState::Dropping) {
+                let lost = (id.clone(), leaving.generation);
+                if matches!(command, Command::SettleNode { lost: all, .. } if all.contains(&lost)) {
+                    continue;
+                }
+                let left = after.as_ref().and_then(|after| after.replica(&leaving.node));
+                let is_so = |left: &ReplicaRecord| (left.state, left.generation) == (leaving.state, leaving.generation);
+                assert!(left.is_none_or(is_so), "{command:?} took {leaving:?} of {id} to {left:?}");
+            }
         }
     }
 

@@ -1,76 +1,19 @@
 //! A cluster in memory: the real books, plans, orders and settlements, with nodes whose disks are maps.
 
-use super::support::*;
+use super::{
+    support::*,
+    virtual_node::{Holders, VirtualNode},
+};
 use crate::core::{
     command::{Command, Outcome},
     observed::Observed,
-    placement::candidates,
     roster::Roster,
-    settle::settle,
     standing::Standing,
     tables::{Materials, NodeRecord, Nodes},
     view::Typed,
 };
-use microtome_proto::{
-    Generation, MaterialId, NodeId, RunId,
-    internal::{Heartbeat, Held, Incoming, Inventory, Order, RunBeat},
-    material::ReplicaState,
-    node::{NodeReport, Scheduling},
-    run::{Output, Progress},
-};
+use microtome_proto::{Generation, MaterialId, NodeId, material::ReplicaState, node::Scheduling, run::Output};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Bytes that a virtual node pulls, or receives, in a second.
-const BYTES_PER_S: u64 = 10;
-pub(super) const DISK: u64 = 10_000;
-
-/// A copy or an upload under way.
-#[derive(Debug)]
-struct Pull {
-    generation: Generation,
-    offset: u64,
-    size: u64,
-    /// Empty for an upload.
-    sources: Vec<String>,
-}
-
-/// A virtual node.
-pub(super) struct VirtualNode {
-    pub(super) name: String,
-    pub(super) id: NodeId,
-    /// Whether the process runs.
-    pub(super) is_alive: bool,
-    /// Whether coordinator and node hear each other.
-    pub(super) is_cut_off: bool,
-    /// Whether it has yet to register and settle after its start.
-    is_new: bool,
-    pub(super) disk: BTreeMap<MaterialId, Held>,
-    incoming: BTreeMap<MaterialId, Pull>,
-    runs: BTreeMap<RunId, (Generation, u32)>,
-    /// Reports that have to reach the coordinator before the next order is taken.
-    reports: Vec<Command>,
-}
-
-impl VirtualNode {
-    fn hears(&self) -> bool {
-        self.is_alive && !self.is_cut_off
-    }
-
-    fn used(&self) -> u64 {
-        self.disk.values().map(|held| held.size).sum::<u64>()
-            + self.incoming.values().map(|pull| pull.offset).sum::<u64>()
-    }
-
-    fn report(&self) -> NodeReport {
-        NodeReport {
-            disk_total: DISK,
-            disk_free: DISK - self.used(),
-            disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
-            stored: self.disk.values().map(|held| held.size).sum(),
-            ..NodeReport::default()
-        }
-    }
-}
 
 pub(super) struct Simulation {
     pub(super) world: World,
@@ -105,33 +48,7 @@ impl Simulation {
         self.born += 1;
         let name = format!("node-{}", self.born);
         let Outcome::Node { node } = self.world.accept(register(&name, None)) else { panic!() };
-        self.nodes.push(VirtualNode {
-            name,
-            id: node,
-            is_alive: true,
-            is_cut_off: false,
-            is_new: true,
-            disk: BTreeMap::new(),
-            incoming: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            reports: Vec::new(),
-        });
-    }
-
-    pub(super) fn kill(&mut self, nth: usize) {
-        let node = &mut self.nodes[nth];
-        node.is_alive = false;
-        node.runs.clear();
-        // Reports that were not sent die with the process; what they told is on the disk.
-        node.reports.clear();
-    }
-
-    pub(super) fn start(&mut self, nth: usize) {
-        let node = &mut self.nodes[nth];
-        if !node.is_alive {
-            node.is_alive = true;
-            node.is_new = true;
-        }
+        self.nodes.push(VirtualNode::new(name, node));
     }
 
     /// Another leader: all that was only observed is forgotten.
@@ -153,20 +70,17 @@ impl Simulation {
 
     pub(super) fn upload(&mut self, size: u64, population: u32) {
         let world = &mut self.world;
-        let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
-        let Ok(candidates) = found else { return };
-        let best = &candidates[0].node;
+        let Ok(candidates) = world.candidates(size) else { return };
+        let best = &candidates[0];
         let (material, generation) = world.upload(size, population, best);
         self.receive(best, material, generation, size);
     }
 
     fn receive(&mut self, node: &NodeId, material: MaterialId, generation: Generation, size: u64) {
         if let Some(node) = self.nodes.iter_mut().find(|other| other.id == *node && other.is_alive) {
-            let pull = Pull { generation, offset: 0, size, sources: Vec::new() };
-            node.incoming.insert(material, pull);
+            node.receive(material, generation, size);
         } else {
-            let (material, node) = (material, node.clone());
-            self.world.accept(gone(&material, &node, generation));
+            self.world.accept(gone(&material, node, generation));
         }
     }
 
@@ -189,7 +103,8 @@ impl Simulation {
         self.world.now_ms += 1_000;
         for nth in 0..self.nodes.len() {
             if self.nodes[nth].is_alive {
-                self.work(nth);
+                let holders = self.holders();
+                self.nodes[nth].work(&holders);
             }
             if self.nodes[nth].hears() {
                 self.talk(nth);
@@ -210,6 +125,11 @@ impl Simulation {
             }
         }
         self.nothing_is_lost();
+    }
+
+    fn holders(&self) -> Holders {
+        let alive = self.nodes.iter().filter(|node| node.is_alive);
+        alive.map(|node| (url(&node.name), node.disk.keys().cloned().collect())).collect()
     }
 
     fn moves(&self, command: &Command) -> u64 {
@@ -247,103 +167,33 @@ impl Simulation {
         }
     }
 
-    /// The node's own work, whether anyone hears of it or not.
-    fn work(&mut self, nth: usize) {
-        let reachable: BTreeSet<_> = self
-            .nodes
-            .iter()
-            .filter(|node| node.is_alive)
-            .map(|node| (url(&node.name), node.disk.keys().cloned().collect::<BTreeSet<_>>()))
-            .collect();
-        let node = &mut self.nodes[nth];
-        let mut whole = Vec::new();
-        for (material, pull) in &mut node.incoming {
-            let has_source = pull.sources.is_empty()
-                || reachable.iter().any(|(url, held)| pull.sources.contains(url) && held.contains(material));
-            if has_source {
-                pull.offset = pull.size.min(pull.offset + BYTES_PER_S);
-            }
-            if pull.offset == pull.size {
-                whole.push(material.clone());
-            }
-        }
-        for material in whole {
-            let pull = node.incoming.remove(&material).unwrap();
-            let held = held(&material, pull.generation, pull.size);
-            node.reports.push(verified(&material, &node.id, held.generation, held.size));
-            node.disk.insert(material, held);
-        }
-        for (_, left) in node.runs.values_mut() {
-            *left = left.saturating_sub(1);
-        }
-    }
-
     /// Everything that the node and the coordinator tell each other in a second.
     fn talk(&mut self, nth: usize) {
         if self.nodes[nth].is_new {
             self.register(nth);
         }
-        for report in std::mem::take(&mut self.nodes[nth].reports) {
+        for report in self.nodes[nth].reports() {
             self.report(nth, report);
         }
         self.finish_runs(nth);
-        let node = &self.nodes[nth];
-        let beat = Heartbeat {
-            instance: String::new(),
-            report: node.report(),
-            damaged: Vec::new(),
-            incoming: node
-                .incoming
-                .iter()
-                .map(|(material, pull)| Incoming {
-                    material: material.clone(),
-                    generation: pull.generation,
-                    offset: pull.offset,
-                })
-                .collect(),
-            runs: node
-                .runs
-                .iter()
-                .map(|(run, (attempt, _))| RunBeat {
-                    run: run.clone(),
-                    attempt: *attempt,
-                    progress: Progress::default(),
-                    bytes_moved: 0,
-                })
-                .collect(),
-        };
-        let (world, id) = (&mut self.world, node.id.clone());
-        world.observed.beat(&id, world.now_ms, world.at(), &beat, &world.timing);
-        for order in world.orders(&id) {
-            self.obey(nth, order);
+        let (world, node) = (&mut self.world, &mut self.nodes[nth]);
+        world.observed.beat(&node.id, world.now_ms, world.at(), &node.beat(), &world.timing);
+        for order in world.orders(&node.id) {
+            node.obey(order);
         }
     }
 
     fn register(&mut self, nth: usize) {
-        let node = &mut self.nodes[nth];
+        let (world, node) = (&mut self.world, &mut self.nodes[nth]);
         node.is_new = false;
-        let inventory = Inventory {
-            after: None,
-            held: node.disk.values().cloned().collect(),
-            last: true,
-            incoming: node.incoming.iter().map(|(material, pull)| (material.clone(), pull.generation)).collect(),
-            count: None,
-        };
-        let (id, name, report) = (node.id.clone(), node.name.clone(), node.report());
-        let world = &mut self.world;
-        assert_eq!(world.accept(register(&name, None)), Outcome::Node { node: id.clone() });
-        world.observed.registered(&id, world.now_ms, world.at(), &report, &world.timing);
-        let (commands, answer) = settle(&world.view, &id, &inventory).unwrap();
-        for command in commands {
-            world.accept(command);
-        }
-        world.observed.inventory_settled(&id);
-        for held in inventory.held.iter().filter(|held| !answer.drop.contains(&held.material)) {
+        assert_eq!(world.accept(register(&node.name, None)), Outcome::Node { node: node.id.clone() });
+        world.observed.registered(&node.id, world.now_ms, world.at(), &node.report(), &world.timing);
+        let inventory = node.inventory();
+        let dropped = world.settle(&node.id, &inventory);
+        world.observed.inventory_settled(&node.id);
+        dropped.iter().for_each(|material| node.free(material));
+        for held in inventory.held.iter().filter(|held| !dropped.contains(&held.material)) {
             self.acknowledge(&held.material);
-        }
-        for material in answer.drop {
-            self.nodes[nth].disk.remove(&material);
-            self.nodes[nth].incoming.remove(&material);
         }
     }
 
@@ -366,15 +216,8 @@ impl Simulation {
     }
 
     fn finish_runs(&mut self, nth: usize) {
-        let finished: Vec<_> = self.nodes[nth]
-            .runs
-            .iter()
-            .filter(|(_, (_, left))| *left == 0)
-            .map(|(run, (attempt, _))| (run.clone(), *attempt))
-            .collect();
-        for (run, attempt) in finished {
-            let id = self.nodes[nth].id.clone();
-            self.nodes[nth].runs.remove(&run);
+        let id = self.nodes[nth].id.clone();
+        for (run, attempt) in self.nodes[nth].finished_runs() {
             self.world.apply(Command::RunStarted { run: run.clone(), attempt });
             let made = self.world.apply(create_output(&run, attempt, &id));
             let Outcome::Material { material, generation, .. } = made else { continue };
@@ -391,38 +234,6 @@ impl Simulation {
         }
     }
 
-    fn obey(&mut self, nth: usize, order: Order) {
-        let node = &mut self.nodes[nth];
-        match order {
-            Order::Copy { material, generation, size, sources, .. } => {
-                if node.disk.contains_key(&material) {
-                    return;
-                }
-                let begin = || Pull { generation, offset: 0, size, sources: Vec::new() };
-                let pull = node.incoming.entry(material).or_insert_with(begin);
-                if pull.generation < generation {
-                    *pull = begin();
-                }
-                pull.sources = sources;
-            }
-            Order::Drop { material, generation } => {
-                if node.disk.get(&material).is_some_and(|held| held.generation <= generation) {
-                    node.disk.remove(&material);
-                }
-                if node.incoming.get(&material).is_some_and(|pull| pull.generation <= generation) {
-                    node.incoming.remove(&material);
-                }
-                node.reports.push(gone(&material, &node.id, generation));
-            }
-            Order::Run { run, attempt, .. } => {
-                node.runs.insert(run, (attempt, 5));
-            }
-            Order::Stop { run, .. } => {
-                node.runs.remove(&run);
-            }
-        }
-    }
-
     /// What was acknowledged is on some disk, unless the disks themselves were wiped.
     fn nothing_is_lost(&self) {
         for material in self.acknowledged.difference(&self.lost_with_disks) {
@@ -436,10 +247,8 @@ impl Simulation {
         let members = self.nodes.len();
         let mut on_disks = BTreeMap::<(NodeId, MaterialId), Generation>::new();
         for node in &self.nodes {
-            // A copy of what is lost waits for a source that will not come back.
-            let pulls = node.incoming.keys().any(|material| !self.lost_with_disks.contains(material));
-            if pulls || !node.runs.is_empty() || !node.reports.is_empty() {
-                return Some(format!("{} works: {:?} {:?} {:?}", node.name, node.incoming, node.runs, node.reports));
+            if let Some(unrest) = node.unrest(&self.lost_with_disks) {
+                return Some(unrest);
             }
             on_disks.extend(node.disk.iter().map(|(id, held)| ((node.id.clone(), id.clone()), held.generation)));
         }
@@ -476,8 +285,4 @@ impl Simulation {
     pub(super) fn node_record(&self, id: &NodeId) -> NodeRecord {
         self.world.view.get_record::<Nodes>(id).unwrap().unwrap()
     }
-}
-
-fn url(name: &str) -> String {
-    format!("http://{name}:7500")
 }

@@ -1,9 +1,6 @@
 //! Nodes made equally full as an operator wants it, one story a test.
 
-use super::{
-    simulation::{DISK, Simulation},
-    support::*,
-};
+use super::{simulation::Simulation, support::*, virtual_node::DISK};
 use crate::core::{
     balance::TOLERANCE,
     command::Command,
@@ -48,7 +45,7 @@ fn few_copies_are_moved_and_then_it_ends() {
     assert_eq!((shown.copies, shown.bytes_left), (2, 28 * GIB), "two under way, and 18 GiB that are too much");
     for command in planned {
         let Command::MoveReplica { material, from, node } = command else { panic!() };
-        let generation = world.replica(&material, &node).unwrap().1;
+        let generation = world.generation(&material, &node);
         assert_eq!(world.material(&material).verified().count(), 1, "first the copy");
         world.verify(&material, &node, generation);
         assert_eq!(world.material(&material).replica(&from).unwrap().state, Verified);

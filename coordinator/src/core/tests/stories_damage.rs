@@ -9,21 +9,13 @@ use microtome_proto::{
     material::{MaterialState, ReplicaState::*},
 };
 
-fn add(material: &MaterialId, node: &NodeId) -> Command {
-    Command::AddReplica { material: material.clone(), node: node.clone() }
-}
-
 fn damaged(material: &MaterialId, node: &NodeId, generation: Generation) -> Command {
     Command::ReplicaDamaged { material: material.clone(), node: node.clone(), generation }
 }
 
-fn generation(world: &World, material: &MaterialId, node: &NodeId) -> Generation {
-    world.replica(material, node).unwrap().1
-}
-
 /// The node tells from its next heartbeat on that its copy is damaged.
 fn damage(world: &mut World, material: &MaterialId, node: &NodeId) {
-    let generation = generation(world, material, node);
+    let generation = world.generation(material, node);
     world.damaged.insert(node.clone(), vec![(material.clone(), generation)]);
     world.beat(node);
 }
@@ -38,21 +30,15 @@ fn shown(world: &World, material: &MaterialId) -> (MaterialState, u32, Vec<Strin
     (shown.state, shown.population_live, world.scene().located(material).unwrap().unwrap().holders)
 }
 
-fn url(nth: usize) -> String {
-    format!("http://node-{nth}:7500")
-}
-
 #[test]
 fn a_damaged_copy_does_not_count_until_it_is_mended_and_is_not_made_anew_meanwhile() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(3);
     n.iter().for_each(|node| world.beat(node));
     damage(&mut world, &m, &n[0]);
-    let own = generation(&world, &m, &n[0]);
+    let own = world.generation(&m, &n[0]);
     assert_eq!(world.plan_and_apply(), [damaged(&m, &n[0], own)]);
     assert_eq!(world.replica(&m, &n[0]), Some((Damaged, own)));
-    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 1, vec![url(2)]), "readers go to the whole one");
+    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 1, vec![url("node-2")]), "readers go to the whole one");
     world.pass(60, &[&n[0], &n[1], &n[2]]);
     assert_eq!(world.plan(), [], "its node mends it from the other one");
     mend(&mut world, &n[0]);
@@ -62,13 +48,11 @@ fn a_damaged_copy_does_not_count_until_it_is_mended_and_is_not_made_anew_meanwhi
 
 #[test]
 fn a_damaged_copy_whose_node_gives_it_up_or_dies_is_made_elsewhere() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(3);
     n.iter().for_each(|node| world.beat(node));
     damage(&mut world, &m, &n[0]);
     world.plan_and_apply();
-    let own = generation(&world, &m, &n[0]);
+    let own = world.generation(&m, &n[0]);
 
     let mut given_up = World { view: world.view.clone(), observed: world.observed.clone(), ..World::new() };
     given_up.accept(gone(&m, &n[0], own));
@@ -79,7 +63,7 @@ fn a_damaged_copy_whose_node_gives_it_up_or_dies_is_made_elsewhere() {
 
     world.pass(20, &[&n[1], &n[2]]);
     assert_eq!(world.plan_and_apply(), [add(&m, &n[2])]);
-    let copy = generation(&world, &m, &n[2]);
+    let copy = world.generation(&m, &n[2]);
     world.verify(&m, &n[2], copy);
     // It comes back, still damaged: there are enough without it.
     world.pass(20, &[&n[0], &n[1], &n[2]]);
@@ -88,17 +72,15 @@ fn a_damaged_copy_whose_node_gives_it_up_or_dies_is_made_elsewhere() {
 
 #[test]
 fn the_only_copy_that_can_be_read_is_kept_and_served_though_it_is_damaged() {
-    let mut world = World::new();
+    let (mut world, n, m) = World::replicated(3);
     world.knobs.trim_after_ms = 0;
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
     n.iter().for_each(|node| world.beat(node));
     damage(&mut world, &m, &n[0]);
     world.plan_and_apply();
-    let (own, other) = (generation(&world, &m, &n[0]), generation(&world, &m, &n[1]));
+    let (own, other) = (world.generation(&m, &n[0]), world.generation(&m, &n[1]));
     world.pass(20, &[&n[0], &n[2]]);
     assert_eq!(world.plan(), [], "there is nothing whole to copy from");
-    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 0, vec![url(1)]));
+    assert_eq!(shown(&world, &m), (MaterialState::Degraded, 0, vec![url("node-1")]));
     world.accept(gone(&m, &n[1], other));
     assert_eq!(world.plan(), []);
     assert_eq!(world.refused(free(&m, &n[0], own)), Code::Conflict);
@@ -108,30 +90,26 @@ fn the_only_copy_that_can_be_read_is_kept_and_served_though_it_is_damaged() {
 /// What it has proven of it is as good as from a whole one.
 #[test]
 fn a_copy_under_way_goes_on_from_a_damaged_one() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0]]);
+    let (mut world, n, m) = World::lacking(3);
     n.iter().for_each(|node| world.beat(node));
     assert_eq!(world.plan_and_apply(), [add(&m, &n[1])]);
     damage(&mut world, &m, &n[0]);
     world.plan_and_apply();
     let orders = world.orders(&n[1]);
-    assert!(matches!(&orders[..], [Order::Copy { sources, .. }] if *sources == [url(1)]), "{orders:?}");
+    assert!(matches!(&orders[..], [Order::Copy { sources, .. }] if *sources == [url("node-1")]), "{orders:?}");
 }
 
 #[test]
 fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(2);
     n.iter().for_each(|node| world.beat(node));
     damage(&mut world, &m, &n[0]);
     world.plan_and_apply();
-    let own = generation(&world, &m, &n[0]);
+    let own = world.generation(&m, &n[0]);
 
     world.accept(register("node-1", None));
     world.observed.registered(&n[0], world.now_ms, world.at(), &report(GIB), &world.timing);
-    let page = Inventory { after: None, held: vec![held(&m, own, 5)], last: true, incoming: Vec::new(), count: None };
+    let page = page(vec![held(&m, own, 5)]);
     let (commands, answer) = settle(&world.view, &n[0], &page).unwrap();
     assert_eq!((commands, answer.drop), (vec![], vec![]));
     world.observed.inventory_settled(&n[0]);
@@ -152,10 +130,8 @@ fn after_a_restart_a_copy_stays_damaged_until_its_node_says_otherwise() {
 
 #[test]
 fn what_a_node_says_of_an_assignment_that_has_ended_changes_nothing() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    let old = generation(&world, &m, &n[0]);
+    let (mut world, n, m) = World::replicated(2);
+    let old = world.generation(&m, &n[0]);
     world.accept(gone(&m, &n[0], old));
     let new = world.assign(&m, &n[0]);
     world.verify(&m, &n[0], new);
@@ -172,7 +148,7 @@ fn a_damaged_copy_that_is_told_with_another_hash_stays_damaged() {
     let mut world = World::new();
     let n = world.nodes(1);
     let m = world.stored(5, 1, &[&n[0]]);
-    let g = generation(&world, &m, &n[0]);
+    let g = world.generation(&m, &n[0]);
     world.accept(damaged(&m, &n[0], g));
     let blake3 = "another".to_owned();
     let wrong = Command::ReplicaVerified { material: m.clone(), node: n[0].clone(), generation: g, size: 5, blake3 };
@@ -189,7 +165,7 @@ fn a_copy_that_its_node_has_no_room_to_name_stays_damaged() {
     n.iter().for_each(|node| world.beat(node));
     let mut all: Vec<_> = (0..DAMAGED_MAX + 2).map(|_| world.stored(5, 2, &[&n[0], &n[1]])).collect();
     all.sort_unstable();
-    let own = |world: &World, i: usize| generation(world, &all[i], &n[0]);
+    let own = |world: &World, i: usize| world.generation(&all[i], &n[0]);
     let (first, last) = (0, DAMAGED_MAX + 1);
     for i in [first, last] {
         world.accept(damaged(&all[i], &n[0], own(&world, i)));

@@ -8,9 +8,8 @@ use crate::core::{
 };
 use microtome_proto::{
     Code, NodeId,
-    internal::Incoming,
     material::{MaterialState, ReplicaState::*},
-    node::Scheduling,
+    node::{Drain, Scheduling},
     operation::{Amount, Departure, How, NoPlace, Operation, Unplaced},
 };
 
@@ -18,8 +17,8 @@ fn foreseen(world: &World, node: &NodeId, way: Way) -> Departure {
     departure(&world.scene(), node, way).unwrap()
 }
 
-fn remove(node: &NodeId, force: bool) -> Command {
-    Command::RemoveNode { node: node.clone(), force }
+fn shown(world: &World, node: &NodeId) -> Drain {
+    world.scene().node(node).unwrap().unwrap().drain.unwrap()
 }
 
 fn amount(copies: u64, bytes: u64) -> Amount {
@@ -28,15 +27,12 @@ fn amount(copies: u64, bytes: u64) -> Amount {
 
 #[test]
 fn a_node_is_emptied_only_as_copies_stand_elsewhere() {
-    let mut world = World::new();
+    let (mut world, n, m) = World::replicated(3);
     world.knobs.trim_after_ms = 0;
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
     schedule(&mut world, &n[0], Scheduling::Draining);
     assert_eq!(world.plan_and_apply(), [add(&m, &n[2])]);
-    let generation = world.replica(&m, &n[2]).unwrap().1;
-    world.verify(&m, &n[2], generation);
-    let old = world.replica(&m, &n[0]).unwrap().1;
+    world.arrive(&m, &n[2]);
+    let old = world.generation(&m, &n[0]);
     assert_eq!(world.plan_and_apply(), [free(&m, &n[0], old)]);
     world.accept(gone(&m, &n[0], old));
     assert!(world.material(&m).is_settled());
@@ -53,7 +49,7 @@ fn a_node_is_not_emptied_on_the_word_of_one_that_has_just_started() {
     world.knobs.trim_after_ms = 0;
     let n = world.nodes(3);
     let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
-    let old = world.replica(&m, &n[0]).unwrap().1;
+    let old = world.generation(&m, &n[0]);
     schedule(&mut world, &n[0], Scheduling::Draining);
     world.restart(&n[2]);
     assert_eq!(world.plan(), []);
@@ -68,7 +64,7 @@ fn a_drain_goes_on_when_its_node_was_started_again() {
     world.knobs.trim_after_ms = 0;
     let n = world.nodes(3);
     let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
-    let old = world.replica(&m, &n[0]).unwrap().1;
+    let old = world.generation(&m, &n[0]);
     for scheduling in [Scheduling::Draining, Scheduling::Cordoned] {
         schedule(&mut world, &n[0], scheduling);
         world.restart(&n[0]);
@@ -80,12 +76,10 @@ fn a_drain_goes_on_when_its_node_was_started_again() {
 
 #[test]
 fn a_removed_node_is_replaced_and_forgotten_but_not_as_the_only_holder() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(3);
     let only = world.stored(5, 1, &[&n[0]]);
-    world.accept(Command::RemoveNode { node: n[0].clone(), force: true });
-    let old = world.replica(&m, &n[0]).unwrap().1;
+    world.accept(remove(&n[0], true));
+    let old = world.generation(&m, &n[0]);
     assert_eq!(world.plan_and_apply(), [gone(&m, &n[0], old), add(&m, &n[2])]);
     assert!(world.replica(&only, &n[0]).is_some(), "the books go on telling where its bytes were");
 }
@@ -105,13 +99,11 @@ fn a_drain_tells_before_what_it_does_and_then_does_it_to_the_end() {
     assert_eq!((told.unplaced, told.uploads, told.seconds), (vec![], 0, None));
 
     schedule(&mut world, &n[0], Scheduling::Draining);
-    let shown = |world: &World| world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap();
-    assert_eq!((shown(&world).copies, shown(&world).bytes_left), (10, 12 * GIB));
+    assert_eq!((shown(&world, &n[0]).copies, shown(&world, &n[0]).bytes_left), (10, 12 * GIB));
     let all = [&n[0], &n[1], &n[2], &n[3]];
     let planned = world.work(10, &all);
-    let copies = planned.iter().filter(|command| matches!(command, Command::AddReplica { .. })).count();
-    assert_eq!(copies, 10, "{planned:?}");
-    assert!(shown(&world).is_done(), "{:?}", shown(&world));
+    assert_eq!(copies(&planned), 10, "{planned:?}");
+    assert!(shown(&world, &n[0]).is_done(), "{:?}", shown(&world, &n[0]));
     assert_eq!(world.plan(), []);
     let told = foreseen(&world, &n[0], Way::Removed);
     assert!(!told.loses() && told.held == amount(0, 0));
@@ -130,15 +122,14 @@ fn a_drain_shows_its_pace_and_what_holds_it_up() {
     world.assign_run(&run, &n[0]);
     schedule(&mut world, &n[0], Scheduling::Draining);
     world.plan_and_apply();
-    let generation = world.replica(&m, &n[2]).unwrap().1;
+    let generation = world.generation(&m, &n[2]);
     for offset in [0, 100, 200] {
         world.now_ms += 1_000;
-        let incoming = vec![Incoming { material: m.clone(), generation, offset }];
-        world.beat_with(&n[2], report(100 * GIB), incoming, Vec::new());
+        world.beat_receiving(&n[2], &m, generation, offset);
         world.beat(&n[0]);
         world.beat(&n[1]);
     }
-    let drain = world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap();
+    let drain = shown(&world, &n[0]);
     assert_eq!((drain.copies, drain.uploads, drain.runs, drain.bytes_left), (1, 1, 1, 800));
     assert_eq!((drain.bytes_per_s, drain.seconds_left), (100.0, Some(8.0)));
     assert_eq!(foreseen(&world, &n[0], Way::Drained).seconds, Some(10.0), "at the pace of what is copied now");
@@ -149,14 +140,14 @@ fn a_drain_shows_its_pace_and_what_holds_it_up() {
     world.verify(&upload, &n[0], receiving);
     world.work(10, &[&n[0], &n[1], &n[2]]);
     assert!(world.replica(&upload, &n[0]).is_none(), "what arrives in a drain is moved, too");
-    assert!(world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap().is_done());
+    assert!(shown(&world, &n[0]).is_done());
 }
 
 #[test]
 fn a_drain_without_room_goes_as_far_as_it_can() {
     let mut world = World::new();
     let n = world.nodes(3);
-    world.beat_with(&n[2], report(25 * GIB), Vec::new(), Vec::new());
+    world.beat_as(&n[2], report(25 * GIB));
     let materials: Vec<_> = (0..4).map(|_| world.stored(10 * GIB, 2, &[&n[0], &n[1]])).collect();
     let told = foreseen(&world, &n[0], Way::Drained);
     assert_eq!(told.to_copy, amount(2, 20 * GIB));
@@ -165,30 +156,22 @@ fn a_drain_without_room_goes_as_far_as_it_can() {
     for _ in 0..10 {
         world.now_ms += 1_000;
         let moved = materials.iter().filter(|id| world.replica(id, &n[2]).is_some_and(|it| it.0 == Verified)).count();
-        world.beat_with(&n[2], report((25 - 10 * moved as u64) * GIB), Vec::new(), Vec::new());
+        world.beat_as(&n[2], report((25 - 10 * moved as u64) * GIB));
         world.beat(&n[0]);
         world.beat(&n[1]);
-        for command in world.plan() {
-            world.accept(command.clone());
-            if let Command::AddReplica { material, node } = command {
-                let generation = world.replica(&material, &node).unwrap().1;
-                world.verify(&material, &node, generation);
-            }
-        }
+        world.carry_out();
     }
-    let drain = world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap();
+    let drain = shown(&world, &n[0]);
     assert_eq!((drain.copies, drain.bytes_left, drain.seconds_left), (2, 20 * GIB, None));
     // A node more, and it goes on by itself.
     let fourth = world.node("node-4", None);
     world.work(10, &[&n[0], &n[1], &n[2], &fourth]);
-    assert!(world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap().is_done());
+    assert!(shown(&world, &n[0]).is_done());
 }
 
 #[test]
 fn with_fewer_nodes_than_copies_wanted_nothing_is_given_up() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(2);
     let told = foreseen(&world, &n[0], Way::Drained);
     assert_eq!(told.unplaced, [Unplaced { why: NoPlace::NoNode, amount: amount(1, 5) }]);
     schedule(&mut world, &n[0], Scheduling::Draining);
@@ -198,12 +181,10 @@ fn with_fewer_nodes_than_copies_wanted_nothing_is_given_up() {
 
 #[test]
 fn a_cancelled_drain_leaves_everything_where_it_is() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(3);
     schedule(&mut world, &n[0], Scheduling::Draining);
     assert_eq!(world.plan_and_apply(), [add(&m, &n[2])]);
-    let generation = world.replica(&m, &n[2]).unwrap().1;
+    let generation = world.generation(&m, &n[2]);
     schedule(&mut world, &n[0], Scheduling::Active);
     assert_eq!(world.plan_and_apply(), [free(&m, &n[2], generation)], "the copy under way is none too few any more");
     assert_eq!(world.replica(&m, &n[0]).unwrap().0, Verified);
@@ -216,13 +197,12 @@ fn a_node_that_comes_and_goes_during_a_drain_costs_no_copy() {
     let n = world.nodes(4);
     let materials: Vec<_> = (0..5).map(|_| world.stored(5, 2, &[&n[0], &n[1]])).collect();
     schedule(&mut world, &n[0], Scheduling::Draining);
-    let mut copies = 0;
+    let mut begun = 0;
     for _ in 0..6 {
         for (seconds, is_back) in [(11, false), (2, true)] {
             let mut beating = vec![&n[0], &n[2], &n[3]];
             beating.extend(is_back.then_some(&n[1]));
-            let planned = world.work(seconds, &beating);
-            copies += planned.iter().filter(|command| matches!(command, Command::AddReplica { .. })).count();
+            begun += copies(&world.work(seconds, &beating));
             for material in &materials {
                 let elsewhere = world.material(material).verified().filter(|replica| replica.node != n[0]).count();
                 let here = world.material(material).replica(&n[0]).is_some();
@@ -230,9 +210,9 @@ fn a_node_that_comes_and_goes_during_a_drain_costs_no_copy() {
             }
         }
     }
-    assert_eq!(copies, 2 * materials.len(), "one for the node that is emptied, one for the one that was down");
+    assert_eq!(begun, 2 * materials.len(), "one for the node that is emptied, one for the one that was down");
     world.work(10, &[&n[0], &n[1], &n[2], &n[3]]);
-    assert!(world.scene().node(&n[0]).unwrap().unwrap().drain.unwrap().is_done());
+    assert!(shown(&world, &n[0]).is_done());
     assert!(materials.iter().all(|material| world.material(material).is_settled()));
 }
 
@@ -291,7 +271,7 @@ fn the_last_copy_on_a_member_is_not_dropped_for_one_on_a_removed_node() {
     let mut world = World::new();
     let n = world.nodes(2);
     let m = world.stored(5, 1, &[&n[0], &n[1]]);
-    let second = world.replica(&m, &n[1]).unwrap().1;
+    let second = world.generation(&m, &n[1]);
     world.accept(remove(&n[0], false));
     assert_eq!(world.refused(free(&m, &n[1], second)), Code::Conflict);
     assert_eq!(world.refused(remove(&n[1], false)), Code::Conflict);

@@ -1,59 +1,30 @@
 //! A node lists what it holds, and both sides settle the difference: one story a test.
 
 use super::support::*;
-use crate::core::{
-    command::Command,
-    orders::misses_upload,
-    placement::{NoCandidate, candidates},
-    settle::settle,
-};
-use microtome_proto::{
-    Generation, MaterialId, NodeId,
-    internal::{Held, Incoming, Inventory},
-    limits::INVENTORY_PAGE_MAX,
-    material::ReplicaState::*,
-};
-
-fn page(held: Vec<Held>) -> Inventory {
-    Inventory { after: None, held, last: true, incoming: Vec::new(), count: None }
-}
-
-/// Settles a page and says what the node is to drop.
-fn settled(world: &mut World, node: &NodeId, inventory: &Inventory) -> Vec<MaterialId> {
-    let (commands, answer) = settle(&world.view, node, inventory).unwrap();
-    for command in commands {
-        world.accept(command);
-    }
-    let (commands, again) = settle(&world.view, node, inventory).unwrap();
-    assert_eq!((commands, &again), (Vec::new(), &answer), "settling again changes nothing");
-    answer.drop
-}
+use crate::core::{command::Command, orders::misses_upload, placement::NoCandidate, settle::settle};
+use microtome_proto::{Generation, internal::Inventory, limits::INVENTORY_PAGE_MAX, material::ReplicaState::*};
 
 #[test]
 fn a_restart_with_all_copies_changes_nothing() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(2);
     let (upload, receiving) = world.upload(5, 2, &n[0]);
     let copying = {
         let other = world.stored(5, 2, &[&n[1]]);
         (other.clone(), world.assign(&other, &n[0]))
     };
     let before = world.view.clone();
-    let generation = world.replica(&m, &n[0]).unwrap().1;
+    let generation = world.generation(&m, &n[0]);
     let mut inventory = page(vec![held(&m, generation, 5)]);
     inventory.incoming = vec![(upload, receiving), copying];
-    assert_eq!(settled(&mut world, &n[0], &inventory), []);
+    assert_eq!(world.settle(&n[0], &inventory), []);
     assert!(world.view == before);
 }
 
 #[test]
 fn copies_that_are_not_there_any_more_are_lost() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(2);
     let (upload, _) = world.upload(5, 2, &n[0]);
-    assert_eq!(settled(&mut world, &n[0], &page(Vec::new())), []);
+    assert_eq!(world.settle(&n[0], &page(Vec::new())), []);
     assert_eq!(world.replica(&m, &n[0]), None);
     assert!(!world.exists(&upload), "an upload whose bytes are gone begins anew");
     assert_eq!(world.plan().len(), 1, "and the lost copy is made again");
@@ -61,18 +32,16 @@ fn copies_that_are_not_there_any_more_are_lost() {
 
 #[test]
 fn deleted_materials_do_not_rise_with_a_returning_node() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    let [first, second] = [0, 1].map(|i| world.replica(&m, &n[i]).unwrap().1);
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    let (mut world, n, m) = World::replicated(2);
+    let [first, second] = [0, 1].map(|i| world.generation(&m, &n[i]));
+    world.accept(delete(&m));
     world.accept(gone(&m, &n[1], second));
-    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), std::slice::from_ref(&m));
+    assert_eq!(world.settle(&n[0], &page(vec![held(&m, first, 5)])), std::slice::from_ref(&m));
     assert_eq!(world.replica(&m, &n[0]), Some((Dropping, first)), "until the node says that it is free");
     // It freed it and could not say so before it was started again.
-    assert_eq!(settled(&mut world, &n[0], &page(Vec::new())), []);
+    assert_eq!(world.settle(&n[0], &page(Vec::new())), []);
     assert!(!world.exists(&m));
-    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), [m]);
+    assert_eq!(world.settle(&n[0], &page(vec![held(&m, first, 5)])), [m]);
 }
 
 #[test]
@@ -80,10 +49,10 @@ fn what_was_finished_while_no_coordinator_listened_counts() {
     let mut world = World::new();
     let n = world.nodes(2);
     let (m, generation) = world.upload(5, 2, &n[0]);
-    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, generation, 5)])), []);
+    assert_eq!(world.settle(&n[0], &page(vec![held(&m, generation, 5)])), []);
     assert_eq!(world.replica(&m, &n[0]), Some((Verified, generation)));
     let copying = world.assign(&m, &n[1]);
-    settled(&mut world, &n[1], &page(vec![held(&m, copying, 5)]));
+    world.settle(&n[1], &page(vec![held(&m, copying, 5)]));
     assert!(world.material(&m).is_settled());
 }
 
@@ -91,24 +60,19 @@ fn what_was_finished_while_no_coordinator_listened_counts() {
 fn a_proven_copy_counts_though_its_assignment_was_given_up() {
     // The node was cut off while it pulled a copy. The leader gave the assignment up, then the only other holder's disk
     // died. The bytes are on the first one: dropping them for a generation's sake would lose the material.
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0]]);
+    let (mut world, n, m) = World::lacking(2);
     let generation = world.assign(&m, &n[1]);
     world.accept(gone(&m, &n[1], generation));
-    let first = world.replica(&m, &n[0]).unwrap().1;
+    let first = world.generation(&m, &n[0]);
     world.accept(gone(&m, &n[0], first));
-    assert_eq!(settled(&mut world, &n[1], &page(vec![held(&m, generation, 5)])), []);
+    assert_eq!(world.settle(&n[1], &page(vec![held(&m, generation, 5)])), []);
     assert_eq!(world.replica(&m, &n[1]), Some((Verified, generation)));
 }
 
 #[test]
 fn a_cluster_that_has_just_come_up_is_not_called_full() {
     let mut world = World::new();
-    let found = |world: &World, size| {
-        let found = candidates(&world.view, &world.observed, size, world.now_ms, &world.timing).unwrap();
-        found.map(|best| best.len())
-    };
+    let found = |world: &World, size| world.candidates(size).map(|best| best.len());
     assert_eq!(found(&world, 5), Err(NoCandidate::Silent));
     let first = world.node("node-1", None);
     assert_eq!(found(&world, 5), Ok(1));
@@ -123,16 +87,14 @@ fn a_cluster_that_has_just_come_up_is_not_called_full() {
 
 #[test]
 fn a_copy_with_other_bytes_is_dropped_and_lost() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    let generation = world.replica(&m, &n[0]).unwrap().1;
+    let (mut world, n, m) = World::replicated(2);
+    let generation = world.generation(&m, &n[0]);
     let mut wrong = held(&m, generation, 5);
     wrong.blake3 = "other".to_owned();
-    assert_eq!(settled(&mut world, &n[0], &page(vec![wrong])), std::slice::from_ref(&m));
+    assert_eq!(world.settle(&n[0], &page(vec![wrong])), std::slice::from_ref(&m));
     assert_eq!(world.replica(&m, &n[0]), None);
     let shorter = held(&m, generation, 4);
-    assert_eq!(settled(&mut world, &n[1], &page(vec![shorter])), [m]);
+    assert_eq!(world.settle(&n[1], &page(vec![shorter])), [m]);
 }
 
 #[test]
@@ -143,8 +105,8 @@ fn an_upload_that_was_moved_away_does_not_count_at_its_old_place() {
     world.accept(Command::MoveUpload { material: m.clone(), generation: first, node: n[1].clone() });
     let mut inventory = page(Vec::new());
     inventory.incoming = vec![(m.clone(), first)];
-    assert_eq!(settled(&mut world, &n[0], &inventory), std::slice::from_ref(&m));
-    assert_eq!(settled(&mut world, &n[0], &page(vec![held(&m, first, 5)])), [m]);
+    assert_eq!(world.settle(&n[0], &inventory), std::slice::from_ref(&m));
+    assert_eq!(world.settle(&n[0], &page(vec![held(&m, first, 5)])), [m]);
 }
 
 /// The coordinator went down between writing an upload down and asking its node for room: the books waited for ever.
@@ -162,13 +124,12 @@ fn an_upload_that_its_node_does_not_tell_of_is_missed_after_a_minute() {
     assert!(misses(&world, 0));
     assert!(!misses(&world, 1), "a copy is ordered again until it is there");
     for (told, missed) in [(generation, false), (Generation(generation.0 - 1), true)] {
-        let incoming = vec![Incoming { material: m.clone(), generation: told, offset: 0 }];
-        world.beat_with(&n[0], report(GIB), incoming, Vec::new());
+        world.beat_receiving(&n[0], &m, told, 0);
         assert_eq!(misses(&world, 0), missed);
     }
     // It tells of all that it holds, and the sender begins anew.
-    let whole = held(&other, world.replica(&other, &n[0]).unwrap().1, 5);
-    settled(&mut world, &n[0], &page(vec![whole]));
+    let whole = held(&other, world.generation(&other, &n[0]), 5);
+    world.settle(&n[0], &page(vec![whole]));
     assert!(!world.exists(&m) && !misses(&world, 0));
 }
 
@@ -196,7 +157,7 @@ fn a_copy_from_a_future_generation_is_left_alone() {
     let m = "m-0000000000".parse().unwrap();
     let mut inventory = page(vec![held(&m, Generation(99), 5)]);
     inventory.incoming = vec![("m-1111111111".parse().unwrap(), Generation(98))];
-    assert_eq!(settled(&mut world, &n[0], &inventory), []);
+    assert_eq!(world.settle(&n[0], &inventory), []);
 }
 
 #[test]
@@ -205,31 +166,14 @@ fn each_page_speaks_for_its_own_part() {
     let n = world.nodes(1);
     let mut materials: Vec<_> = (0..9).map(|_| world.stored(5, 1, &[&n[0]])).collect();
     materials.sort();
-    let held_of = |world: &World, i: usize| held(&materials[i], world.replica(&materials[i], &n[0]).unwrap().1, 5);
+    let held_of = |world: &World, i: usize| held(&materials[i], world.generation(&materials[i], &n[0]), 5);
     // Three pages; materials 1, 5 and 8 are not on the disk any more.
-    let pages = [
-        Inventory {
-            after: None,
-            held: [0, 2].map(|i| held_of(&world, i)).to_vec(),
-            last: false,
-            incoming: vec![],
-            count: None,
-        },
-        Inventory {
-            after: Some(materials[2].clone()),
-            held: [3, 4].map(|i| held_of(&world, i)).to_vec(),
-            last: false,
-            incoming: vec![],
-            count: None,
-        },
-        Inventory {
-            after: Some(materials[4].clone()),
-            held: [6, 7].map(|i| held_of(&world, i)).to_vec(),
-            last: true,
-            incoming: vec![],
-            count: None,
-        },
-    ];
+    let part = |after: Option<usize>, held: [usize; 2], last| Inventory {
+        after: after.map(|i| materials[i].clone()),
+        last,
+        ..page(held.map(|i| held_of(&world, i)).to_vec())
+    };
+    let pages = [part(None, [0, 2], false), part(Some(2), [3, 4], false), part(Some(4), [6, 7], true)];
     for (page, missing) in pages.iter().zip([1, 99, 5]) {
         let (commands, answer) = settle(&world.view, &n[0], page).unwrap();
         assert_eq!(answer.drop, []);
@@ -252,13 +196,13 @@ fn an_emptied_disk_is_settled_in_parts() {
     let all = INVENTORY_PAGE_MAX + 3;
     (0..all).for_each(|_| drop(world.upload(5, 1, &n[0])));
     let kept = world.stored(5, 1, &[&n[0]]);
-    let one = page(vec![held(&kept, world.replica(&kept, &n[0]).unwrap().1, 5)]);
+    let one = page(vec![held(&kept, world.generation(&kept, &n[0]), 5)]);
     let (commands, _) = settle(&world.view, &n[0], &one).unwrap();
     let parts = commands.iter().map(|command| match command {
         Command::SettleNode { lost, .. } => lost.len(),
         other => panic!("{other:?}"),
     });
     assert_eq!(parts.collect::<Vec<_>>(), [INVENTORY_PAGE_MAX, 3]);
-    settled(&mut world, &n[0], &one);
+    world.settle(&n[0], &one);
     assert!(world.exists(&kept) && world.view.len() < all, "{} records are left", world.view.len());
 }

@@ -6,7 +6,14 @@ use crate::core::{
     tables::{Instances, Meta},
     view::Typed,
 };
-use microtome_proto::{Code, Generation, MaterialId, material::ReplicaState::*, node::Scheduling};
+use microtome_proto::{Code, Generation, MaterialId, NodeId, material::ReplicaState::*, node::Scheduling};
+
+/// The same creation under an `Idempotency-Key`.
+fn under_key(key: &str, mut command: Command) -> Command {
+    let Command::CreateMaterial { request, .. } = &mut command else { panic!() };
+    *request = Some(key.to_owned());
+    command
+}
 
 #[test]
 fn an_upload_arrives_and_its_first_verified_copy_gives_the_hash() {
@@ -14,7 +21,7 @@ fn an_upload_arrives_and_its_first_verified_copy_gives_the_hash() {
     let n = world.nodes(2);
     let (m, generation) = world.upload(5, 2, &n[0]);
     assert_eq!(world.replica(&m, &n[0]), Some((Receiving, generation)));
-    assert_eq!(world.refused(Command::AddReplica { material: m.clone(), node: n[1].clone() }), Code::Conflict);
+    assert_eq!(world.refused(add(&m, &n[1])), Code::Conflict);
     world.verify(&m, &n[0], generation);
     assert_eq!(world.material(&m).blake3, Some(hash(&m)));
     let second = world.assign(&m, &n[1]);
@@ -29,34 +36,21 @@ fn a_lost_answer_does_not_make_a_second_material() {
     // The client's connection broke after the coordinator had committed; it sends the request again.
     let mut world = World::new();
     let n = world.nodes(2);
-    let request = |size, node: &_| match create(size, 2, node) {
-        Command::CreateMaterial { name, media_type, node, .. } => Command::CreateMaterial {
-            request: Some("key".to_owned()),
-            name,
-            size,
-            size_deferred: false,
-            media_type,
-            blake3: None,
-            population: 2,
-            origin: None,
-            node,
-        },
-        command => command,
-    };
+    let request = |size, node: &NodeId| under_key("key", create(size, 2, node));
     let Outcome::Material { material, generation, existed: false } = world.accept(request(5, &n[0])) else { panic!() };
     let again = world.accept(request(5, &n[1]));
     assert_eq!(again, Outcome::Material { material: material.clone(), generation, existed: true });
     assert_eq!(world.refused(request(6, &n[0])), Code::Conflict, "the key was used for another file");
     assert_eq!(world.refused(create_run(Some("key"), vec![material.clone()])), Code::Conflict);
     // No node took it, or its upload was broken off: the caller that comes again under its key gets a new one at once.
-    world.accept(Command::DeleteMaterial { material: material.clone() });
+    world.accept(delete(&material));
     let second = world.accept(request(5, &n[1]));
     let Outcome::Material { material: other, generation: later, existed: false } = second else { panic!() };
     assert_ne!(other, material);
     world.accept(gone(&material, &n[0], generation));
     // It arrived and was deleted: the key does not bring it back while its bytes are freed, and is free afterwards.
     world.verify(&other, &n[1], later);
-    world.accept(Command::DeleteMaterial { material: other.clone() });
+    world.accept(delete(&other));
     assert_eq!(world.refused(request(5, &n[0])), Code::Gone);
     world.accept(gone(&other, &n[1], later));
     let third = world.accept(request(5, &n[0]));
@@ -67,18 +61,9 @@ fn a_lost_answer_does_not_make_a_second_material() {
 fn bytes_that_are_not_what_was_announced_are_refused_and_leave_nothing() {
     let mut world = World::new();
     let n = world.nodes(1);
-    let Command::CreateMaterial { name, media_type, node, .. } = create(5, 1, &n[0]) else { panic!() };
-    let command = Command::CreateMaterial {
-        request: None,
-        name,
-        size: 5,
-        size_deferred: false,
-        media_type,
-        blake3: Some("announced".to_owned()),
-        population: 1,
-        origin: None,
-        node,
-    };
+    let mut command = create(5, 1, &n[0]);
+    let Command::CreateMaterial { blake3, .. } = &mut command else { panic!() };
+    *blake3 = Some("announced".to_owned());
     let Outcome::Material { material, generation, .. } = world.accept(command) else { panic!() };
     assert_eq!(world.refused(verified(&material, &n[0], generation, 5)), Code::HashMismatch);
     assert!(!world.exists(&material));
@@ -89,18 +74,9 @@ fn bytes_that_are_not_what_was_announced_are_refused_and_leave_nothing() {
 fn the_first_copy_tells_a_length_that_was_not_known() {
     let mut world = World::new();
     let n = world.nodes(2);
-    let Command::CreateMaterial { name, media_type, node, .. } = create(0, 2, &n[0]) else { panic!() };
-    let command = Command::CreateMaterial {
-        request: Some("key".to_owned()),
-        name,
-        size: 0,
-        size_deferred: true,
-        media_type,
-        blake3: None,
-        population: 2,
-        origin: None,
-        node,
-    };
+    let mut command = under_key("key", create(0, 2, &n[0]));
+    let Command::CreateMaterial { size_deferred, .. } = &mut command else { panic!() };
+    *size_deferred = true;
     assert_eq!((command.protocol(), create(0, 2, &n[0]).protocol()), (2, 1));
     let Outcome::Material { material: m, generation, .. } = world.accept(command.clone()) else { panic!() };
     assert!(world.material(&m).lacks_size());
@@ -117,9 +93,7 @@ fn the_first_copy_tells_a_length_that_was_not_known() {
 
 #[test]
 fn a_copy_with_another_hash_or_length_never_counts() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0]]);
+    let (mut world, n, m) = World::lacking(3);
     let second = world.assign(&m, &n[1]);
     let wrong = Command::ReplicaVerified {
         material: m.clone(),
@@ -137,9 +111,7 @@ fn a_copy_with_another_hash_or_length_never_counts() {
 
 #[test]
 fn reports_of_an_ended_assignment_are_refused() {
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0]]);
+    let (mut world, n, m) = World::lacking(2);
     let first = world.assign(&m, &n[1]);
     world.accept(gone(&m, &n[1], first));
     world.accept(gone(&m, &n[1], first));
@@ -155,20 +127,16 @@ fn verified_copies_are_dropped_only_beyond_the_population() {
     let mut world = World::new();
     let n = world.nodes(3);
     let m = world.stored(5, 2, &[&n[0], &n[1], &n[2]]);
-    let generation = |world: &World, i: usize| world.replica(&m, &n[i]).unwrap().1;
+    let generation = |world: &World, i: usize| world.generation(&m, &n[i]);
     let (g0, g1, g2) = (generation(&world, 0), generation(&world, 1), generation(&world, 2));
     world.accept(free(&m, &n[0], g0));
     world.accept(free(&m, &n[0], g0));
     assert_eq!(world.refused(free(&m, &n[1], g1)), Code::Conflict);
-    world.accept(Command::UpdateMaterial { material: m.clone(), name: None, population: Some(1) });
+    world.accept(want(&m, 1));
     world.accept(free(&m, &n[1], g1));
     assert_eq!(world.refused(free(&m, &n[2], g2)), Code::Conflict, "the last verified copy");
     assert_eq!(world.refused(verified(&m, &n[0], g0, 5)), Code::StaleGeneration, "it is to be freed");
-    assert_eq!(
-        world.refused(Command::AddReplica { material: m.clone(), node: n[0].clone() }),
-        Code::Conflict,
-        "not before the node has freed the old one"
-    );
+    assert_eq!(world.refused(add(&m, &n[0])), Code::Conflict, "not before the node has freed the old one");
     world.accept(gone(&m, &n[0], g0));
     world.assign(&m, &n[0]);
 }
@@ -179,23 +147,20 @@ fn a_deleted_material_goes_with_its_last_copy_and_its_id_stays_unusable() {
     let n = world.nodes(3);
     let m = world.stored(5, 3, &[&n[0], &n[1]]);
     let copying = world.assign(&m, &n[2]);
-    world.accept(Command::DeleteMaterial { material: m.clone() });
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    world.accept(delete(&m));
+    world.accept(delete(&m));
     assert!(world.material(&m).replicas.iter().all(|replica| replica.state == Dropping));
     assert_eq!(world.view.get_record::<Meta>(&()).unwrap().unwrap().materials, 0);
     assert_eq!(world.refused(verified(&m, &n[2], copying, 5)), Code::Gone);
-    assert_eq!(
-        world.refused(Command::UpdateMaterial { material: m.clone(), name: None, population: Some(1) }),
-        Code::Gone
-    );
+    assert_eq!(world.refused(want(&m, 1)), Code::Gone);
     for node in &n {
         // A node that was away confirms later; until then its copy is remembered.
         assert!(world.exists(&m));
-        let generation = world.replica(&m, node).unwrap().1;
+        let generation = world.generation(&m, node);
         world.accept(gone(&m, node, generation));
     }
     assert!(!world.exists(&m));
-    assert_eq!(world.refused(Command::DeleteMaterial { material: m.clone() }), Code::NotFound);
+    assert_eq!(world.refused(delete(&m)), Code::NotFound);
     let (other, _) = world.upload(5, 1, &n[0]);
     assert_ne!(other, m);
 }
@@ -250,15 +215,13 @@ fn an_upload_that_is_given_up_goes_unless_it_has_arrived() {
 #[test]
 fn losing_all_copies_is_told_not_hidden() {
     // Both disks die. The record stays: its user must see what was lost.
-    let mut world = World::new();
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
+    let (mut world, n, m) = World::replicated(2);
     for node in &n {
-        let generation = world.replica(&m, node).unwrap().1;
+        let generation = world.generation(&m, node);
         world.accept(gone(&m, node, generation));
     }
     assert!(world.exists(&m) && world.material(&m).replicas.is_empty());
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    world.accept(delete(&m));
     assert!(!world.exists(&m));
 }
 
@@ -283,7 +246,7 @@ fn a_node_is_the_same_as_long_as_its_instance_is() {
     let second = world.node("b", None);
     assert_ne!(second, first);
     // Removed: its data folder does not come back under the old id.
-    world.accept(Command::RemoveNode { node: first.clone(), force: true });
+    world.accept(remove(&first, true));
     assert_eq!(world.refused(register("a", None)), Code::Gone);
     assert_eq!(world.refused(create(5, 1, &first)), Code::Gone);
     let schedule = |node: &_| Command::ScheduleNode { node: Clone::clone(node), scheduling: Scheduling::Cordoned };

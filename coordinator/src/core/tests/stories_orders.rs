@@ -2,11 +2,7 @@
 
 use super::support::*;
 use crate::core::command::Command;
-use microtome_proto::{
-    NodeId,
-    internal::{Incoming, Order},
-    node::Scheduling,
-};
+use microtome_proto::{NodeId, internal::Order, node::Scheduling};
 
 /// Plans and applies: the nodes that have something to do by it, each with its orders.
 fn doers(world: &mut World) -> Vec<(NodeId, Vec<Order>)> {
@@ -17,19 +13,16 @@ fn doers(world: &mut World) -> Vec<(NodeId, Vec<Order>)> {
 
 #[test]
 fn the_nodes_named_by_what_was_planned_find_their_orders() {
-    let mut world = World::new();
+    let (mut world, n, m) = World::lacking(2);
     world.knobs.trim_after_ms = 0;
-    let n = world.nodes(2);
-    let m = world.stored(5, 2, &[&n[0]]);
     let is_doer = |doers: &[(NodeId, Vec<Order>)], node: &NodeId| {
         doers.len() == 1 && doers[0].0 == *node && doers[0].1.len() == 1
     };
     let copying = doers(&mut world);
     assert!(is_doer(&copying, &n[1]) && matches!(copying[0].1[0], Order::Copy { .. }), "{copying:?}");
-    let generation = world.replica(&m, &n[1]).unwrap().1;
+    let generation = world.generation(&m, &n[1]);
     // What has come of a copy is dropped where it is not to be made any more.
-    let half = Incoming { material: m.clone(), generation, offset: 3 };
-    world.beat_with(&n[1], report(GIB), vec![half], Vec::new());
+    world.beat_receiving(&n[1], &m, generation, 3);
     schedule(&mut world, &n[1], Scheduling::Draining);
     let dropping = doers(&mut world);
     assert!(is_doer(&dropping, &n[1]) && matches!(dropping[0].1[0], Order::Drop { .. }), "{dropping:?}");

@@ -2,9 +2,7 @@
 
 use super::support::*;
 use crate::core::{command::Command, present::PresentError};
-use microtome_proto::{
-    Code, internal::Incoming, material::MaterialState, node::Availability, page::PageQuery, run::RunState,
-};
+use microtome_proto::{Code, material::MaterialState, node::Availability, page::PageQuery, run::RunState};
 
 fn query(limit: u32, cursor: Option<String>) -> PageQuery {
     PageQuery { limit: Some(limit), cursor }
@@ -18,19 +16,18 @@ fn a_materials_state_follows_its_copies_and_their_nodes() {
     let shown = |world: &World| world.scene().material(&m).unwrap().unwrap();
     let receiving = shown(&world);
     assert_eq!((receiving.state, receiving.population_live), (MaterialState::Receiving, 0));
-    assert_eq!(receiving.upload_url, Some(format!("http://node-1:7500/v1/uploads/{m}")));
+    assert_eq!(receiving.upload_url, Some(format!("{}/v1/uploads/{m}", url("node-1"))));
     assert_eq!(receiving.view, format!("/view/{m}"));
     world.verify(&m, &n[0], generation);
     assert_eq!((shown(&world).state, shown(&world).upload_url), (MaterialState::Degraded, None));
-    let generation = world.assign(&m, &n[1]);
-    world.verify(&m, &n[1], generation);
+    world.copy(&m, &n[1]);
     assert_eq!((shown(&world).state, shown(&world).population_live), (MaterialState::Ready, 2));
     world.pass(3, &[&n[1]]);
     assert_eq!(shown(&world).state, MaterialState::Degraded);
     assert_eq!(shown(&world).replicas.iter().map(|replica| replica.live).collect::<Vec<_>>(), [false, true]);
     world.pass(3, &[]);
     assert_eq!(shown(&world).state, MaterialState::Unavailable);
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    world.accept(delete(&m));
     assert_eq!(shown(&world).state, MaterialState::Deleting);
     assert_eq!(world.scene().located(&m).unwrap(), None);
     assert_eq!(world.scene().material(&"m-unknown".parse().unwrap()).unwrap(), None);
@@ -43,12 +40,11 @@ fn readers_are_sent_to_the_least_busy_holder_that_answers() {
     let m = world.stored(5, 3, &[&n[0], &n[1], &n[2]]);
     let mut busy = report(GIB);
     busy.requests_active = 7;
-    world.beat_with(&n[0], busy, Vec::new(), Vec::new());
+    world.beat_as(&n[0], busy);
     let holders = |world: &World| world.scene().located(&m).unwrap().unwrap().holders;
-    let url = |i: usize| format!("http://node-{i}:7500");
-    assert_eq!(holders(&world), [url(2), url(3), url(1)]);
+    assert_eq!(holders(&world), ["node-2", "node-3", "node-1"].map(url));
     world.pass(3, &[&n[2]]);
-    assert_eq!(holders(&world), [url(3)]);
+    assert_eq!(holders(&world), [url("node-3")]);
     world.pass(3, &[]);
     assert_eq!(holders(&world).len(), 3, "a short silence of all: the reader may try");
     world.pass(10, &[]);
@@ -57,7 +53,7 @@ fn readers_are_sent_to_the_least_busy_holder_that_answers() {
     let receiving = |world: &World| world.scene().located(&upload).unwrap().unwrap().receiving;
     assert_eq!(receiving(&world), None, "it is down");
     world.beat(&n[1]);
-    assert_eq!(receiving(&world), Some(url(2)));
+    assert_eq!(receiving(&world), Some(url("node-2")));
 }
 
 #[test]
@@ -67,14 +63,13 @@ fn where_no_holder_is_left_readers_are_sent_to_the_copy_that_has_come_furthest()
     let m = world.stored(5, 3, &[&n[0]]);
     let generations = [world.assign(&m, &n[1]), world.assign(&m, &n[2])];
     for (node, (generation, offset)) in n[1..].iter().zip(generations.into_iter().zip([3, 4])) {
-        let incoming = vec![Incoming { material: m.clone(), generation, offset }];
-        world.beat_with(node, report(GIB), incoming, Vec::new());
+        world.beat_receiving(node, &m, generation, offset);
     }
     let arriving = |world: &World| world.scene().arriving(&m).unwrap();
-    assert_eq!(arriving(&world), Some("http://node-3:7500".to_owned()));
+    assert_eq!(arriving(&world), Some(url("node-3")));
     world.pass(4, &[&n[1]]);
-    assert_eq!(arriving(&world), Some("http://node-2:7500".to_owned()), "the other one does not answer");
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    assert_eq!(arriving(&world), Some(url("node-2")), "the other one does not answer");
+    world.accept(delete(&m));
     assert_eq!(arriving(&world), None);
 }
 
@@ -87,8 +82,8 @@ fn lists_are_paged_newest_first_and_stay_right_while_things_go() {
     let ids: Vec<_> = first.items.iter().map(|material| material.id.clone()).collect();
     assert_eq!(ids, [&materials[6], &materials[5], &materials[4]].map(Clone::clone));
     // The entry that the cursor names is deleted and freed, and a new one is made.
-    let generation = world.replica(&materials[4], &n[0]).unwrap().1;
-    world.accept(Command::DeleteMaterial { material: materials[4].clone() });
+    let generation = world.generation(&materials[4], &n[0]);
+    world.accept(delete(&materials[4]));
     world.accept(gone(&materials[4], &n[0], generation));
     world.stored(5, 1, &[&n[0]]);
     let second = world.scene().materials(&query(3, first.next_cursor)).unwrap();
@@ -163,7 +158,7 @@ fn healing_tells_what_lacks_and_how_long_it_still_takes() {
     let generation = world.assign(&m, &n[2]);
     for offset in [0, 100, 200] {
         world.now_ms += 1000;
-        world.beat_with(&n[2], report(GIB), vec![Incoming { material: m.clone(), generation, offset }], Vec::new());
+        world.beat_receiving(&n[2], &m, generation, offset);
         world.beat(&n[1]);
     }
     let healing = world.healing();

@@ -227,7 +227,7 @@ fn a_waiting_run_whose_input_is_deleted_fails_and_says_so() {
     let n = world.nodes(1);
     let (m, _) = world.upload(5, 1, &n[0]);
     let run = world.submit(&[&m]);
-    world.accept(Command::DeleteMaterial { material: m.clone() });
+    world.accept(delete(&m));
     world.plan_and_apply();
     let record = world.run(&run);
     assert_eq!(record.state, RunState::Error);
@@ -251,7 +251,7 @@ fn a_node_is_given_as_many_runs_at_once_as_it_takes() {
     let n = world.nodes(4);
     let takes = |runs_max| NodeReport { runs_max, ..report(GIB) };
     for (node, runs_max) in n.iter().zip([None, Some(0), Some(1), Some(5)]) {
-        world.beat_with(node, takes(runs_max), Vec::new(), Vec::new());
+        world.beat_as(node, takes(runs_max));
         let m = world.stored(5, 1, &[node]);
         (0..9).for_each(|_| drop(world.submit(&[&m])));
     }
@@ -266,7 +266,7 @@ fn no_run_waits_for_a_node_that_takes_none() {
     let mut world = World::new();
     let n = world.nodes(2);
     let none = NodeReport { runs_max: Some(0), ..report(GIB) };
-    world.beat_with(&n[0], none, Vec::new(), Vec::new());
+    world.beat_as(&n[0], none);
     let both = world.stored(5, 2, &[&n[0], &n[1]]);
     let there = world.stored(5, 1, &[&n[0]]);
     let run = world.submit(&[&both, &there]);

@@ -10,10 +10,8 @@ use microtome_proto::protocol::{FIRST, PROTOCOL};
 
 #[test]
 fn what_not_all_coordinators_understand_is_not_planned() {
-    let mut world = World::new();
-    let n = world.nodes(3);
-    let m = world.stored(5, 2, &[&n[0], &n[1]]);
-    let generation = world.replica(&m, &n[0]).unwrap().1;
+    let (mut world, n, m) = World::replicated(3);
+    let generation = world.generation(&m, &n[0]);
     world.damaged.insert(n[0].clone(), vec![(m.clone(), generation)]);
     n.iter().for_each(|node| world.beat(node));
     let mut meta = world.view.get_record::<Meta>(&()).unwrap().unwrap();

@@ -2,18 +2,16 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use axum::{Router, http::StatusCode, routing::post};
+mod books;
+mod node;
+
+pub use books::Books;
+pub use node::{FakeNode, report};
+
+use axum::Router;
 use microtome_coordinator::{Config, CoordinatorError, Tuning, run_tuned};
-use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, Problem,
-    internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Incoming, Inventory, Register, Registered, Reserve, RunBeat, Settled,
-    },
-    material::Material,
-    node::NodeReport,
-    protocol::PROTOCOL,
-};
-use reqwest::{RequestBuilder, Response, StatusCode as Status};
+use microtome_proto::material::Material;
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
@@ -21,10 +19,6 @@ use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -74,12 +68,27 @@ pub struct Server {
     pub config: Config,
     pub url: String,
     pub tuning: Tuning,
+    /// Where its folder lies, if that is its own.
+    root: Option<tempfile::TempDir>,
     running: Option<(CancellationToken, JoinHandle<Result<(), CoordinatorError>>)>,
 }
 
 impl Server {
+    /// One by itself, in a folder of its own, which leads.
+    pub async fn alone() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        Self::of_its_own(alone(root.path().join("one")), root).await
+    }
+
+    async fn of_its_own(config: Config, root: tempfile::TempDir) -> Self {
+        let mut server = Self::start(config, Tuning::default()).await.unwrap();
+        server.root = Some(root);
+        server.ready().await;
+        server
+    }
+
     pub async fn start(config: Config, tuning: Tuning) -> Result<Self, CoordinatorError> {
-        let mut server = Self { config, url: String::new(), tuning, running: None };
+        let mut server = Self { config, url: String::new(), tuning, root: None, running: None };
         server.start_again().await?;
         Ok(server)
     }
@@ -132,7 +141,7 @@ impl Server {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
-        read(send(http().get(format!("{}{path}", self.url))).await, Status::OK).await
+        read(send(http().get(format!("{}{path}", self.url))).await, StatusCode::OK).await
     }
 }
 
@@ -141,13 +150,13 @@ impl Server {
 pub async fn send(request: RequestBuilder) -> Response {
     eventually("an answer", || async {
         let answer = request.try_clone().unwrap().send().await.unwrap();
-        (answer.status() != Status::SERVICE_UNAVAILABLE).then_some(answer)
+        (answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
     })
     .await
 }
 
 /// Checks the status and reads the body.
-pub async fn read<T: DeserializeOwned>(answer: Response, status: Status) -> T {
+pub async fn read<T: DeserializeOwned>(answer: Response, status: StatusCode) -> T {
     let found = answer.status();
     let text = answer.text().await.unwrap();
     assert_eq!(found, status, "{text}");
@@ -256,131 +265,8 @@ pub fn alone(data_dir: PathBuf) -> Config {
     }
 }
 
-/// A node that reserves as it is told and heartbeats when it is told.
-pub struct FakeNode {
-    pub id: NodeId,
-    pub url: String,
-    pub instance: String,
-    pub reserved: Arc<Mutex<Vec<Reserve>>>,
-    prompts: Arc<AtomicUsize>,
-    answer: Arc<Mutex<Result<StatusCode, Problem>>>,
-    server: JoinHandle<()>,
-}
-
-impl Drop for FakeNode {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-impl FakeNode {
-    /// Starts it, and makes it known to `coordinator`.
-    pub async fn join(coordinator: &Server, name: &str) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (reserved, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Ok(StatusCode::NO_CONTENT))));
-        let (kept, given) = (Arc::clone(&reserved), Arc::clone(&answer));
-        let prompts = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&prompts);
-        let reserve = post(move |axum::Json(reserve): axum::Json<Reserve>| async move {
-            kept.lock().unwrap().push(reserve);
-            given.lock().unwrap().clone()
-        });
-        let orders_due = post(move || async move {
-            counted.fetch_add(1, Ordering::Relaxed);
-            StatusCode::NO_CONTENT
-        });
-        let router = Router::new().route("/internal/v1/uploads", reserve).route("/internal/v1/orders/due", orders_due);
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let instance = format!("{:032x}", rand::random::<u128>());
-        let register = Register {
-            instance: instance.clone(),
-            cluster: None,
-            name: name.to_owned(),
-            url: url.clone(),
-            zone: None,
-            labels: BTreeMap::new(),
-            version: "0.1.0".to_owned(),
-            protocol: PROTOCOL,
-            report: report(),
-        };
-        let registered: Registered = tell(coordinator, "/internal/v1/nodes", &register).await;
-        let node = Self { id: registered.node, url, instance, reserved, prompts, answer, server };
-        node.inventory(coordinator).await;
-        node
-    }
-
-    /// What it says to reservations from now on.
-    pub fn answer(&self, status: StatusCode) {
-        *self.answer.lock().unwrap() = Ok(status);
-    }
-
-    /// It refuses reservations from now on.
-    pub fn refuse(&self, code: Code) {
-        *self.answer.lock().unwrap() = Err(Problem::new(code, "as the test wants it"));
-    }
-
-    /// It does not answer any more.
-    pub async fn go_away(&mut self) {
-        self.server.abort();
-        (&mut self.server).await.unwrap_err();
-    }
-
-    /// Waits until it was told once more than so many times that there is something for it to do; how often it was.
-    pub async fn prompted(&self, before: usize) -> usize {
-        eventually("a call that orders are due", || async {
-            Some(self.prompts.load(Ordering::Relaxed)).filter(|prompts| *prompts > before)
-        })
-        .await
-    }
-
-    /// Begins to count what it holds.
-    pub async fn begin_inventory(&self, coordinator: &Server) -> Counting {
-        tell(coordinator, &format!("/internal/v1/nodes/{}/inventory/begin", self.id), &()).await
-    }
-
-    /// Tells that it holds nothing.
-    pub async fn inventory(&self, coordinator: &Server) -> Settled {
-        let page = Inventory { after: None, held: vec![], last: true, incoming: vec![], count: None };
-        tell(coordinator, &format!("/internal/v1/nodes/{}/inventory", self.id), &page).await
-    }
-
-    pub async fn beat(&self, coordinator: &Server) -> HeartbeatAnswer {
-        self.beat_with(coordinator, vec![], vec![]).await
-    }
-
-    pub async fn beat_with(
-        &self,
-        coordinator: &Server,
-        incoming: Vec<Incoming>,
-        runs: Vec<RunBeat>,
-    ) -> HeartbeatAnswer {
-        let beat = Heartbeat { instance: self.instance.clone(), report: report(), incoming, damaged: vec![], runs };
-        tell(coordinator, &format!("/internal/v1/nodes/{}/heartbeat", self.id), &beat).await
-    }
-
-    /// Tells that a copy is whole.
-    pub async fn verified(&self, coordinator: &Server, material: &MaterialId, generation: Generation, size: u64) {
-        let report = json!({
-            "report": "verified", "generation": generation, "size": size, "blake3": "ab".repeat(32),
-        });
-        self.replica(coordinator, material, &report).await;
-    }
-
-    pub async fn replica(&self, coordinator: &Server, material: &MaterialId, report: &serde_json::Value) {
-        let url = format!("{}/internal/v1/nodes/{}/replicas/{material}", coordinator.url, self.id);
-        let answer = send(http().post(url).json(report)).await;
-        let status = answer.status();
-        assert_eq!(status, Status::NO_CONTENT, "{}", answer.text().await.unwrap());
-    }
-}
-
 pub async fn tell<T: DeserializeOwned>(coordinator: &Server, path: &str, body: &impl Serialize) -> T {
-    read(send(http().post(format!("{}{path}", coordinator.url)).json(body)).await, Status::OK).await
-}
-
-pub fn report() -> NodeReport {
-    NodeReport { disk_total: 1 << 40, disk_free: 1 << 39, memory_total: 1 << 33, ..NodeReport::default() }
+    read(send(http().post(format!("{}{path}", coordinator.url)).json(body)).await, StatusCode::OK).await
 }
 
 /// Asks for a new material.
@@ -394,7 +280,7 @@ pub async fn create(coordinator: &Server, name: &str, key: &str) -> Response {
 pub async fn created(coordinator: &Server, name: &str, key: &str) -> Material {
     eventually("a new material", || async {
         let answer = create(coordinator, name, key).await;
-        if answer.status() == Status::SERVICE_UNAVAILABLE {
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             return None;
         }
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
@@ -408,7 +294,7 @@ pub async fn created_on(node: &FakeNode, coordinator: &Server, name: &str, key: 
     eventually("a new material", || async {
         node.beat(coordinator).await;
         let answer = create(coordinator, name, key).await;
-        (answer.status() != Status::SERVICE_UNAVAILABLE).then_some(())
+        (answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(())
     })
     .await;
     created(coordinator, name, key).await
