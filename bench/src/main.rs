@@ -8,6 +8,7 @@ mod crowd;
 mod fleet;
 mod healing;
 mod load;
+mod memory;
 mod opening;
 mod process;
 mod report;

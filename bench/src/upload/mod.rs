@@ -1,27 +1,29 @@
-//! Uploads and clones, beside nginx and a plain copy, each with fsync, of the same file on the same disk.
+//! Uploads and clones, beside nginx, rustus and a plain copy, each with fsync, of the same file on the same disk.
 
 mod send;
+mod table;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use microtome_client::Cluster;
 use microtome_proto::material::{CreateMaterial, PatchMaterial};
 use microtome_proto::{Code, MaterialId};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
-use serde::Serialize;
 
 use crate::Common;
 use crate::fleet::Fleet;
+use crate::memory;
 use crate::process::Usage;
-use crate::report::{self, note};
-use crate::servers::Dav;
-use crate::stats::Spread;
-use send::send;
+use crate::report::note;
+use crate::servers::{Dav, Rustus};
+use send::{Body, send};
+use table::{CLONE, COLD_COPY, COPY, Measurement, PUT, Report, TUS, UPLOAD};
 
 /// How long a clone or a deletion may take before the benchmark gives up.
 const DONE_WITHIN: Duration = Duration::from_secs(600);
@@ -38,39 +40,6 @@ pub(crate) struct Upload {
     common: Common,
 }
 
-const COPY: &str = "copy with fsync";
-/// Of a file as an upload has left it at its node: on the disk, not in memory, and never read. What a clone does, too.
-const COLD_COPY: &str = "copy of a cold file";
-const PUT: &str = "nginx, PUT with fsync";
-const UPLOAD: &str = "upload";
-const CLONE: &str = "clone";
-
-/// One measurement.
-#[derive(Clone, Debug, Serialize)]
-struct Measurement {
-    what: &'static str,
-    round: u32,
-    seconds: f64,
-    mb_per_s: f64,
-    cpu_s_per_gb: f64,
-    resident_mb: f64,
-}
-
-/// By the figure of the copy of the same round: of the cold one for a clone.
-#[derive(Debug, Serialize)]
-struct Ratio {
-    what: &'static str,
-    mb_per_s: Option<Spread>,
-    cpu_s_per_gb: Option<Spread>,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    size_bytes: u64,
-    measurements: Vec<Measurement>,
-    ratios: Vec<Ratio>,
-}
-
 pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
     let program = options.common.program()?;
     let temporary = options.common.temporary()?;
@@ -80,7 +49,7 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
     let original = folder.join("original");
     write_random(&original, size)?;
     let fleet = Fleet::start(&program, folder, 2).await?;
-    let nginx = Dav::start(&folder.join("nginx"))?;
+    let peers = Peers { nginx: Dav::start(&folder.join("nginx"))?, rustus: Rustus::start(&folder.join("rustus"))? };
     let mut bench = Bench { size, measurements: Vec::new(), round: 0 };
     for round in 0..options.common.rounds {
         note(&format!("round {} of {}", round + 1, options.common.rounds));
@@ -89,22 +58,23 @@ pub(crate) async fn run(options: &Upload) -> anyhow::Result<()> {
         // Who is first changes from round to round.
         if round % 2 == 0 {
             bench.copies(&fleet, &original, folder).await?;
-        }
-        if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 0) {
-            bench.put(nginx, &original)?;
+            bench.peers(&peers, &original)?;
         }
         let material = bench.upload(&fleet, &original).await?;
         bench.second_copy(&fleet, &material).await?;
         remove(&fleet.cluster, &material).await?;
-        if let Some(nginx) = nginx.as_ref().filter(|_| round % 2 == 1) {
-            bench.put(nginx, &original)?;
-        }
         if round % 2 == 1 {
+            bench.peers(&peers, &original)?;
             bench.copies(&fleet, &original, folder).await?;
         }
     }
-    let ratios = [PUT, UPLOAD, CLONE].into_iter().map(|what| bench.ratio(what)).collect();
-    show(&Report { size_bytes: size, measurements: bench.measurements, ratios }, options.common.json)
+    Report::new(size, bench.measurements).show(options.common.json)
+}
+
+/// Other servers, where they are installed.
+struct Peers {
+    nginx: Option<Dav>,
+    rustus: Option<Rustus>,
 }
 
 struct Bench {
@@ -140,6 +110,7 @@ impl Bench {
 
     /// As `dd bs=1M conv=fsync` does it: copying within the kernel would let some file systems share the blocks.
     fn copy(&mut self, what: &'static str, from: &Path, to: &Path) -> anyhow::Result<()> {
+        memory::warm()?;
         let before = Usage::own()?;
         let started = Instant::now();
         let (mut source, mut target) = (File::open(from)?, File::create(to)?);
@@ -158,11 +129,22 @@ impl Bench {
         Ok(())
     }
 
+    fn peers(&mut self, peers: &Peers, original: &Path) -> anyhow::Result<()> {
+        if let Some(nginx) = &peers.nginx {
+            self.put(nginx, original)?;
+        }
+        if let Some(rustus) = &peers.rustus {
+            self.tus(rustus, original)?;
+        }
+        Ok(())
+    }
+
     /// From the first byte until the file is durable: nginx answers when it has written it, whatever the disk has.
     fn put(&mut self, nginx: &Dav, file: &Path) -> anyhow::Result<()> {
+        memory::warm()?;
         let before = nginx.usage()?;
         let started = Instant::now();
-        send(nginx.address(), "PUT", "/file", &[], file)?;
+        send(nginx.address(), "PUT", "/file", &[], &Body::whole(file)?)?;
         let stored = nginx.root().join("file");
         File::open(&stored)?.sync_all()?;
         let seconds = started.elapsed().as_secs_f64();
@@ -171,8 +153,34 @@ impl Bench {
         Ok(())
     }
 
+    /// From the creation until the file is durable. One fsync at the end: with rustus's own after each request it is slower.
+    fn tus(&mut self, rustus: &Rustus, file: &Path) -> anyhow::Result<()> {
+        memory::warm()?;
+        let before = rustus.usage()?;
+        let started = Instant::now();
+        let length = self.size.to_string();
+        let headers = [("Tus-Resumable", "1.0.0"), ("Upload-Length", length.as_str())];
+        let created = send(rustus.address(), "POST", "/files", &headers, &Body { file, range: 0..0 })?;
+        let location = created.lines().find_map(|line| line.strip_prefix("location: ")).context("no location")?;
+        let path = location.trim().find("/files").map(|at| &location.trim()[at..]).context("an unknown location")?;
+        for start in (0..self.size).step_by(Rustus::BODY as usize) {
+            let range = start..(start + Rustus::BODY).min(self.size);
+            patch(rustus.address(), path, &Body { file, range })?;
+        }
+        let mut stored = fs::read_dir(rustus.data())?;
+        let stored = stored.next().context("rustus has no file")??.path();
+        let whole = File::open(&stored)?;
+        whole.sync_all()?;
+        let seconds = started.elapsed().as_secs_f64();
+        ensure!(whole.metadata()?.len() == self.size, "rustus has not all of the file");
+        self.record(TUS, seconds, before, rustus.usage()?);
+        fs::remove_file(stored)?;
+        Ok(())
+    }
+
     /// From the first request until the node has said that the whole file is durable and its hash known.
     async fn upload(&mut self, fleet: &Fleet, file: &Path) -> anyhow::Result<MaterialId> {
+        memory::warm()?;
         let before = fleet.usage()?;
         let started = Instant::now();
         let material = self.store(fleet, file).await?;
@@ -193,9 +201,8 @@ impl Bench {
         let material = fleet.cluster.create_material(&wanted).await?;
         let url = material.upload_url.context("the material takes no bytes")?;
         let (address, path) = url.trim_start_matches("http://").split_once('/').context("an address without a path")?;
-        let headers =
-            [("Tus-Resumable", "1.0.0"), ("Upload-Offset", "0"), ("Content-Type", "application/offset+octet-stream")];
-        tokio::task::block_in_place(|| send(address.parse()?, "PATCH", &format!("/{path}"), &headers, file))?;
+        let body = Body::whole(file)?;
+        tokio::task::block_in_place(|| patch(address.parse()?, &format!("/{path}"), &body))?;
         Ok(material.id)
     }
 
@@ -203,6 +210,7 @@ impl Bench {
     async fn second_copy(&mut self, fleet: &Fleet, material: &MaterialId) -> anyhow::Result<()> {
         // The first copy must be known to the coordinator before a second one can be wished for.
         wait_for_copies(&fleet.cluster, material, 1).await?;
+        memory::warm()?;
         let before = fleet.usage()?;
         let started = Instant::now();
         let patch = PatchMaterial { population: Some(2), ..PatchMaterial::default() };
@@ -212,14 +220,17 @@ impl Bench {
         self.record(CLONE, seconds, before, fleet.usage()?);
         Ok(())
     }
+}
 
-    fn ratio(&self, what: &'static str) -> Ratio {
-        let spread = |figure: fn(&Measurement) -> f64| {
-            let of = |what: &'static str| self.measurements.iter().filter(move |m| m.what == what).map(figure);
-            Spread::of_ratios(of(what).zip(of(if what == CLONE { COLD_COPY } else { COPY })))
-        };
-        Ratio { what, mb_per_s: spread(|m| m.mb_per_s), cpu_s_per_gb: spread(|m| m.cpu_s_per_gb) }
-    }
+/// Sends bytes by tus to where they belong in the file.
+fn patch(address: SocketAddr, path: &str, body: &Body<'_>) -> anyhow::Result<()> {
+    let offset = body.range.start.to_string();
+    let headers = [
+        ("Tus-Resumable", "1.0.0"),
+        ("Upload-Offset", offset.as_str()),
+        ("Content-Type", "application/offset+octet-stream"),
+    ];
+    send(address, "PATCH", path, &headers, body).map(|_| ())
 }
 
 /// Where a node in one of the folders below `folder` has the file of a material.
@@ -276,33 +287,4 @@ async fn remove(cluster: &Cluster, material: &MaterialId) -> anyhow::Result<()> 
             Ok(_) => tokio::time::sleep(ASK_EVERY).await,
         }
     }
-}
-
-fn show(report: &Report, json: bool) -> anyhow::Result<()> {
-    if json {
-        return report::json(report);
-    }
-    report::line(&format!(
-        "A file of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
-        report.size_bytes as f64 / 1e6
-    ))?;
-    let rows = [COPY, COLD_COPY, PUT, UPLOAD, CLONE].into_iter().map(|what| {
-        let spread = |figure: fn(&Measurement) -> f64, digits| {
-            let mine = report.measurements.iter().filter(|m| m.what == what).map(figure);
-            Spread::of(mine).map_or_else(String::new, |spread| spread.show(digits))
-        };
-        let ratio = |figure: fn(&Ratio) -> Option<Spread>| {
-            let ratio = report.ratios.iter().find(|ratio| ratio.what == what).and_then(figure);
-            ratio.map_or_else(String::new, |spread| spread.show(2))
-        };
-        vec![
-            what.to_owned(),
-            spread(|m| m.mb_per_s, 0),
-            ratio(|r| r.mb_per_s),
-            spread(|m| m.cpu_s_per_gb, 2),
-            ratio(|r| r.cpu_s_per_gb),
-            if [COPY, COLD_COPY].contains(&what) { String::new() } else { spread(|m| m.resident_mb, 0) },
-        ]
-    });
-    report::table(&["what", "MB/s", "of the copy's", "CPU s/GB", "of the copy's", "memory MB"], rows.collect())
 }
