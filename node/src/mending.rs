@@ -116,6 +116,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 async fn mend(node: &Arc<Node>, blob: Arc<Blob>, round: usize) {
     let (mending, stop) = (Arc::clone(&blob), node.stop.clone());
     let mended = blocking(move || {
+        mending.note_again();
         mend_noted(&mending, round)?;
         if mending.knows_a_part() { survey(&mending, &stop) } else { Ok(()) }
     });

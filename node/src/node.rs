@@ -1,9 +1,9 @@
 //! What all parts of a node share.
 
 use crate::{
-    blobs::{self, Blob, Blobs},
+    blobs::{Blob, Blobs},
     clone::Clones,
-    disk::{Layout, Space},
+    disk::{self, Layout, Space},
     http::Locator,
     identity::Identity,
     pixels::Pixels,
@@ -91,6 +91,6 @@ impl Node {
     /// Deletes in the background what is in the trash.
     pub(crate) fn empty_trash(&self) {
         let layout = self.layout.clone();
-        drop(self.tasks.spawn_blocking(move || blobs::empty_trash(&layout)));
+        drop(self.tasks.spawn_blocking(move || disk::empty_trash(&layout)));
     }
 }

@@ -95,7 +95,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
 }
 
 /// Opens the data folder. Blocks.
-fn open(
+pub(crate) fn open(
     config: &Config,
     url: String,
     auth: Auth,

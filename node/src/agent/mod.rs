@@ -10,7 +10,7 @@ use crate::{Node, NodeError, tasks::blocking};
 use microtome_client::ClientError;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
-    internal::{Heartbeat, HeartbeatAnswer, Inventory, Register, Registered},
+    internal::{Heartbeat, HeartbeatAnswer, Held, Inventory, Register, Registered},
     limits::{DAMAGED_MAX, INVENTORY_PAGE_MAX},
     protocol::{self, PROTOCOL},
 };
@@ -133,8 +133,7 @@ impl Agent {
         };
         // What is under way is looked up first: an upload that becomes a copy in between is told twice, not never.
         let mut incoming = self.incoming();
-        let mut held = self.node.blobs.held();
-        held.retain(|held| !self.orders.is_freeing(&held.material));
+        let held = self.held();
         let mut pages = held.chunks(INVENTORY_PAGE_MAX).peekable();
         let mut after = None;
         loop {
@@ -160,6 +159,15 @@ impl Agent {
                 return Ok(());
             }
         }
+    }
+
+    /// Whole copies, but for those that are being freed. Which these are is looked up first: no other is begun meanwhile, and
+    /// one that ends meanwhile is not here any more.
+    fn held(&self) -> Vec<Held> {
+        let freeing = self.orders.freeing();
+        let mut held = self.node.blobs.held();
+        held.retain(|held| !freeing.contains(&held.material));
+        held
     }
 
     fn incoming(&self) -> BTreeMap<MaterialId, Generation> {
@@ -278,5 +286,57 @@ impl Agent {
             }
             _ => tracing::warn!("cannot reach any coordinator at {servers}; trying again"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, blobs::tests::publish, start};
+    use microtome_server::Auth;
+    use tokio_util::sync::CancellationToken;
+
+    /// Its end may be told before a list on which it still stands, and would be undone by that.
+    #[tokio::test]
+    async fn a_copy_that_is_being_freed_is_not_told_as_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            listen: "127.0.0.1:0".to_owned(),
+            url: None,
+            data_dir: dir.path().to_owned(),
+            coordinators: vec!["http://127.0.0.1:1".to_owned()],
+            name: Some("test".to_owned()),
+            zone: None,
+            labels: BTreeMap::new(),
+            secret: None,
+            reserve_bytes: Some(0),
+            uploads_expire_after: None,
+            runs_max: 1,
+            scrub_bytes_per_s: 0,
+            scrub_every: Duration::from_secs(86_400),
+        };
+        let url = "http://127.0.0.1:2".to_owned();
+        let (node, _, _lock) = start::open(&config, url, Auth::new(None), CancellationToken::new()).unwrap();
+        let copies = [1, 2].map(|number| publish(&node.blobs, number).manifest().held());
+        let introduction = Introduction {
+            name: "test".to_owned(),
+            zone: None,
+            labels: BTreeMap::new(),
+            coordinators: config.coordinators.clone(),
+        };
+        let agent = Agent::new(Arc::clone(&node), introduction);
+        assert_eq!(agent.held(), copies);
+
+        // Held up in the middle.
+        let still = node.clones.still().await;
+        agent.orders.free(copies[0].material.clone(), copies[0].generation);
+        assert_eq!(node.blobs.held(), copies, "it is here yet");
+        assert_eq!(agent.held(), copies[1..]);
+        drop(still);
+        node.tasks.close();
+        node.tasks.wait().await;
+        assert_eq!(node.blobs.held(), copies[1..]);
+        assert!(agent.orders.freeing().is_empty());
+        assert_eq!(agent.held(), copies[1..]);
     }
 }

@@ -44,9 +44,9 @@ impl Orders {
         }
     }
 
-    /// Whether it is being freed: it is not to be told as held any more.
-    pub(super) fn is_freeing(&self, material: &MaterialId) -> bool {
-        self.freeing.lock().contains(material)
+    /// What is being freed: it is not to be told as held any more.
+    pub(super) fn freeing(&self) -> HashSet<MaterialId> {
+        self.freeing.lock().clone()
     }
 
     /// Frees what is here of a material, whole or half, if its generation is at most `generation`.

@@ -4,6 +4,7 @@ use microtome_proto::Timestamp;
 use std::{
     fs,
     os::unix::fs::FileExt as _,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -19,28 +20,40 @@ pub(super) fn id(number: u8) -> MaterialId {
 }
 
 /// Publishes the file with [`data`] of `number`.
-pub(super) fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
-    let data = data(number);
+pub(crate) fn publish(blobs: &Blobs, number: u8) -> Arc<Blob> {
+    let (folder, manifest) = incoming(blobs, number, &data(number));
+    blobs.publish(&folder, &manifest).unwrap()
+}
+
+/// The folder of a file that has arrived, and what is to be written down of it.
+pub(crate) fn incoming(blobs: &Blobs, number: u8, data: &[u8]) -> (PathBuf, Manifest) {
     let folder = blobs.layout.incoming_of(&id(number));
     disk::create_folder(&folder).unwrap();
-    let mut leaves = Vec::new();
-    tree::LeafHasher::new(LEN as u64, 0).update(&data, |leaf| leaves.push(leaf));
-    fs::write(folder.join(FILE), &data).unwrap();
+    let (mut leaves, mut spine) = (Vec::new(), tree::SpineBuilder::new(data.len() as u64));
+    tree::LeafHasher::new(data.len() as u64, 0).update(data, |leaf| {
+        leaves.push(leaf);
+        spine.push(leaf);
+    });
+    fs::write(folder.join(FILE), data).unwrap();
     fs::write(folder.join(LEAVES), tree::to_bytes(&leaves)).unwrap();
+    let spine = spine.finish().unwrap();
+    if spine.len() > 1 {
+        fs::write(folder.join(SPINE), tree::to_bytes(&spine)).unwrap();
+    }
     let manifest = Manifest {
         version: MANIFEST_VERSION,
         material: id(number),
         generation: Generation(3),
-        size: LEN as u64,
-        blake3: format_hash(&tree::root(&leaves)),
+        size: data.len() as u64,
+        blake3: format_hash(&tree::root(&spine)),
         name: "a".to_owned(),
         media_type: "image/tiff".to_owned(),
         created_at: Timestamp::from_millis(0),
     };
-    blobs.publish(&folder, &manifest).unwrap()
+    (folder, manifest)
 }
 
-pub(super) fn blobs(folder: &Path, open_max: usize) -> Blobs {
+pub(crate) fn blobs(folder: &Path, open_max: usize) -> Blobs {
     Blobs::open(Layout::create(folder).unwrap(), open_max, Damage::default()).unwrap()
 }
 
@@ -160,7 +173,7 @@ fn a_dropped_copy_is_gone_for_those_who_still_know_it() {
     assert_eq!(blobs.remove(&id(1), Generation(3)).unwrap(), Removed::Absent);
     assert_eq!(blob.read_exact_at(&mut [0; 1], 0).unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(blobs.totals(), (0, 0));
-    empty_trash(&blobs.layout);
+    disk::empty_trash(&blobs.layout);
     assert_eq!(fs::read_dir(blobs.layout.trash()).unwrap().count(), 0);
 }
 

@@ -13,6 +13,7 @@ use crate::disk;
 use microtome_proto::MaterialId;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     fmt, fs,
@@ -32,7 +33,7 @@ use tokio::sync::Notify;
 /// The damaged groups of a copy, in a file beside it while there are any.
 const DAMAGED: &str = "damaged.json";
 /// Most damaged groups that are written down of a copy. Where there are more, a walk over all of it finds the others again.
-const NOTED_MAX: usize = 1024;
+pub(super) const NOTED_MAX: usize = 1024;
 /// How long a reader waits for those who mend the same copy.
 const READER_WAITS_MAX: Duration = Duration::from_secs(2);
 /// How long what could not be mended is not tried again for a reader.
@@ -117,6 +118,16 @@ impl Damage {
 
 type Fetched = Result<Vec<u8>, String>;
 
+/// What the file says. One that is not understood, an empty one say, stands for some that are not told.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    /// All damaged groups; of 0.1.0 some of them, where they are as many as are noted at most.
+    All(BTreeSet<u64>),
+    /// Some of them.
+    Some { some: BTreeSet<u64> },
+}
+
 /// Which groups of a copy are damaged, as far as is known.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
@@ -126,6 +137,8 @@ pub(super) struct Noted {
     /// The same, found out since the walk began.
     is_cut_anew: AtomicBool,
     is_any: AtomicBool,
+    /// The file does not say so yet: the disk did not take it.
+    is_unwritten: AtomicBool,
     /// Held while groups are mended, so that each is fetched once.
     mending: Mutex<Hopeless>,
 }
@@ -142,12 +155,18 @@ struct Hopeless {
 impl Noted {
     /// What was written down in a copy's folder.
     pub(super) fn read(folder: &Path) -> Self {
-        let read = match fs::read(folder.join(DAMAGED)) {
+        let stored = match fs::read(folder.join(DAMAGED)) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-            Err(error) => (error.kind() == io::ErrorKind::NotFound).then(BTreeSet::new),
+            Err(error) => (error.kind() == io::ErrorKind::NotFound).then(|| Stored::All(BTreeSet::new())),
         };
-        let is_cut = read.as_ref().is_none_or(|groups| groups.len() >= NOTED_MAX);
-        let groups = read.unwrap_or_default();
+        let (groups, is_cut) = match stored {
+            Some(Stored::All(all)) => {
+                let is_cut = all.len() >= NOTED_MAX;
+                (all, is_cut)
+            }
+            Some(Stored::Some { some }) => (some, true),
+            None => (BTreeSet::new(), true),
+        };
         let is_any = AtomicBool::new(!groups.is_empty());
         Self { groups: Mutex::new(groups), is_cut: AtomicBool::new(is_cut), is_any, ..Self::default() }
     }
@@ -164,16 +183,37 @@ impl Noted {
             return false;
         }
         self.is_any.store(!groups.is_empty(), Ordering::Relaxed);
-        let path = folder.join(DAMAGED);
-        let written = match groups.is_empty() {
-            true => fs::remove_file(&path),
-            false => serde_json::to_vec(&*groups).map_err(io::Error::other).and_then(|json| disk::write(&path, &json)),
-        };
-        if let Err(error) = written {
-            self.cut();
-            tracing::warn!(path = %path.display(), %error, "damaged groups cannot be written down");
-        }
+        self.write_down(folder, &groups);
         true
+    }
+
+    /// Writes down what is known. Where a list does not fit on the disk an empty file may, and says enough.
+    fn write_down(&self, folder: &Path, groups: &BTreeSet<u64>) {
+        let path = folder.join(DAMAGED);
+        let written = if self.is_cut.load(Ordering::Relaxed) || !groups.is_empty() {
+            self.stored(groups).and_then(|json| disk::write(&path, &json)).or_else(|_| {
+                self.cut();
+                disk::write(&path, &[])
+            })
+        } else {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        };
+        self.is_unwritten.store(written.is_err(), Ordering::Relaxed);
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "damaged groups cannot be written down; it is tried again");
+        }
+    }
+
+    fn stored(&self, groups: &BTreeSet<u64>) -> io::Result<Vec<u8>> {
+        let groups = groups.clone();
+        let stored = match self.is_cut.load(Ordering::Relaxed) {
+            true => Stored::Some { some: groups },
+            false => Stored::All(groups),
+        };
+        serde_json::to_vec(&stored).map_err(io::Error::other)
     }
 }
 
@@ -200,7 +240,18 @@ impl Blob {
 
     /// The walk has found everything right: what is not noted is.
     pub(crate) fn survey_ends(&self) {
+        let groups = self.noted.groups.lock();
         self.noted.is_cut.store(self.noted.is_cut_anew.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.noted.write_down(&self.folder, &groups);
+    }
+
+    /// Writes down what is known to be damaged, where the disk did not take it before: after a restart the copy would count
+    /// as whole. Blocks.
+    pub(crate) fn note_again(&self) {
+        let groups = self.noted.groups.lock();
+        if self.noted.is_unwritten.load(Ordering::Relaxed) {
+            self.noted.write_down(&self.folder, &groups);
+        }
     }
 
     /// Some of `groups` are damaged; which of them shows when they are mended. Blocks.

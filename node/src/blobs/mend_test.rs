@@ -1,9 +1,10 @@
 use super::{
-    mend::Piece,
-    tests::{LEN, blobs, data, flip, id, publish},
+    mend::{NOTED_MAX, Piece},
+    tests::{LEN, blobs, data, flip, id, incoming, publish},
     tree::{GROUP_LEN, LEAF_LEN},
     *,
 };
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use std::{fs, ops::Range};
 
@@ -189,4 +190,89 @@ fn a_copy_that_is_given_up_is_set_aside_and_only_once() {
     assert!(blobs.get(&id(1)).is_none());
     assert_eq!(fs::read_dir(blobs.layout.set_aside()).unwrap().count(), 1);
     assert!(!blobs.give_up(&blob, "the test wants it").unwrap());
+}
+
+/// Only copies are mended. What readers met before it was one has to be noticed once more, or nobody would wake for it.
+#[test]
+fn what_readers_met_while_a_copy_was_made_is_noticed_when_it_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = blobs(dir.path(), 8);
+    let is_noticed = || blobs.damage().noticed().now_or_never().is_some();
+    let (folder, manifest) = incoming(&blobs, 1, &data(1));
+    let arrived = Arc::new(Arrived::new(LEN as u64, LEN as u64));
+    arrived.insert(0);
+    let clone = blobs.arriving(manifest.clone(), &folder, arrived).unwrap();
+    flip(&clone, 40_000);
+    assert_eq!(read(&clone).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert!(is_noticed() && !is_noticed() && blobs.damaged().is_empty());
+
+    let copy = blobs.publish(&folder, &manifest).unwrap();
+    assert!(is_noticed() && !is_noticed());
+    assert_eq!((blobs.damaged().len(), copy.damaged_groups()), (1, vec![2]));
+    // The same where it is counted under another generation.
+    let copy = blobs.adopt(&id(1), Generation(4)).unwrap();
+    assert!(is_noticed() && !is_noticed());
+    assert_eq!((blobs.damaged().len(), copy.damaged_groups()), (1, vec![2]));
+
+    publish(&blobs, 2);
+    assert!(!is_noticed(), "nothing is wrong with this one");
+}
+
+/// After a restart a copy would count as whole whose damage the disk did not take down.
+#[test]
+fn notes_that_the_disk_does_not_take_are_written_when_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, blob, _) = copies(dir.path(), true);
+    let note = blob.folder().join("damaged.json");
+    // No file can take its place.
+    fs::create_dir_all(note.join("in the way")).unwrap();
+    flip(&blob, 40_000);
+    read(&blob).unwrap_err();
+    assert!(blob.is_damaged() && blob.knows_a_part());
+    blob.note_again();
+    fs::remove_dir_all(&note).unwrap();
+    assert!(!blobs(dir.path(), 8).get(&id(1)).unwrap().is_damaged(), "nothing tells of it yet");
+    blob.note_again();
+    assert!(blobs(dir.path(), 8).get(&id(1)).unwrap().is_damaged());
+
+    // The same where it is counted under another generation before.
+    fs::remove_file(&note).unwrap();
+    fs::create_dir_all(note.join("in the way")).unwrap();
+    flip(&blob, 60_000);
+    blob.note_damage(3..4);
+    fs::remove_dir_all(&note).unwrap();
+    let blob = at.adopt(&id(1), Generation(4)).unwrap();
+    let again = blobs(dir.path(), 8).get(&id(1)).unwrap();
+    assert_eq!((again.damaged_groups(), again.knows_a_part()), (vec![2, 3], true));
+
+    flip(&blob, 40_000);
+    flip(&blob, 60_000);
+    blob.mend(2..4, false).unwrap();
+    assert!(blobs(dir.path(), 8).get(&id(1)).unwrap().is_damaged(), "of the others nothing is known");
+    blob.survey_begins();
+    blob.survey_ends();
+    assert!(!note.exists() && !blob.is_damaged());
+}
+
+/// Others may be damaged than those that were noted: that some of these are mended says nothing of them.
+#[test]
+fn that_more_is_damaged_than_is_noted_is_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = blobs(dir.path(), 8);
+    let data = vec![7; (NOTED_MAX + 2) * GROUP_LEN as usize];
+    let (folder, manifest) = incoming(&at, 1, &data);
+    let blob = at.publish(&folder, &manifest).unwrap();
+    blob.note_damage(0..NOTED_MAX as u64 + 2);
+    assert!(blob.knows_a_part());
+    blob.mend(0..10, false).unwrap();
+    assert_eq!(blob.damaged_groups().len(), NOTED_MAX - 10);
+    let again = blobs(dir.path(), 8).get(&id(1)).unwrap();
+    assert!(again.knows_a_part());
+    assert_eq!(again.damaged_groups(), blob.damaged_groups());
+    // As 0.1.0 wrote it.
+    let all: Vec<_> = (0..NOTED_MAX).collect();
+    for (text, is_cut) in [("[1,2]".to_owned(), false), (format!("{all:?}"), true), (String::new(), true)] {
+        fs::write(blob.folder().join("damaged.json"), &text).unwrap();
+        assert_eq!(blobs(dir.path(), 8).get(&id(1)).unwrap().knows_a_part(), is_cut, "{text}");
+    }
 }

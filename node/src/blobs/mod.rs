@@ -24,7 +24,6 @@ pub(crate) use manifest::{format_hash, parse_hash};
 pub(crate) use mend::{Damage, Piece, Supply};
 pub(crate) use passing::Passing;
 pub(crate) use proof::{LEAVES, Proof, SPINE};
-pub(crate) use scan::{empty_trash, entries, is_lost, set_aside, to_trash};
 pub(crate) use walk::Walk;
 
 use crate::disk::{self, Layout};
@@ -76,14 +75,14 @@ impl Blobs {
         };
         // A rename that a former life did not live to sync is shown, and the disk may not have it: what is told of is there.
         disk::sync_folder(&blobs.layout.materials())?;
-        for (id, folder) in entries(&blobs.layout, &blobs.layout.materials())? {
+        for (id, folder) in disk::entries(&blobs.layout, &blobs.layout.materials())? {
             let copy = scan::copy(&id, &folder)?;
             match copy.and_then(|(manifest, len)| Ok((blobs.blob(manifest, &folder)?, len))) {
                 Ok((blob, len)) => {
                     blob.note_missing(len);
                     blobs.held.write().insert(id, Arc::new(blob));
                 }
-                Err(reason) => set_aside(&blobs.layout, &folder, &reason)?,
+                Err(reason) => disk::set_aside(&blobs.layout, &folder, &reason)?,
             }
         }
         Ok(blobs)
@@ -116,7 +115,7 @@ impl Blobs {
             old.close();
         }
         if to.try_exists()? {
-            to_trash(&self.layout, &to)?;
+            disk::to_trash(&self.layout, &to)?;
         }
         disk::rename(from, &to).inspect_err(|_| {
             // It is tried again from there, also where only making it durable failed.
@@ -139,6 +138,8 @@ impl Blobs {
         }
         let manifest = Manifest { generation, ..blob.manifest().clone() };
         write_manifest(blob.folder(), &manifest)?;
+        // The new one reads it there.
+        blob.note_again();
         blob.close();
         self.insert(manifest, blob.folder())
     }
@@ -155,7 +156,7 @@ impl Blobs {
         if blob.manifest().generation > generation {
             return Ok(Removed::Newer);
         }
-        match to_trash(&self.layout, blob.folder()) {
+        match disk::to_trash(&self.layout, blob.folder()) {
             // It was moved before, and the disk failed to make that durable.
             Err(error) if error.kind() == io::ErrorKind::NotFound => disk::sync_folder(&self.layout.materials())?,
             moved => moved?,
@@ -176,7 +177,7 @@ impl Blobs {
         if !self.holds(blob) {
             return Ok(false);
         }
-        match set_aside(&self.layout, blob.folder(), reason) {
+        match disk::set_aside(&self.layout, blob.folder(), reason) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -226,7 +227,7 @@ fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
 
 #[cfg(test)]
 #[path = "blobs_test.rs"]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 #[path = "mend_test.rs"]

@@ -8,12 +8,11 @@ use crate::{
         tree::{self, LEAF_LEN, Leaf, SpineBuilder},
     },
     disk,
+    incoming::GATHERED,
     tasks::blocking,
 };
 use std::{io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
-/// Where the leaves are gathered until they are proven.
-const GATHERED: &str = "leaves.gathered";
 /// Bytes written at once.
 const BUFFER_BYTES: usize = 1 << 20;
 /// A source has to begin its answer within this.

@@ -9,8 +9,6 @@ mod pull;
 mod ranges;
 mod sources;
 
-pub(crate) use ranges::RANGES;
-
 use crate::{
     Node,
     blobs::{Arrived, Blob},

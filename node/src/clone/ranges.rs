@@ -1,11 +1,9 @@
 //! Which ranges of a clone are durable: `ranges.json`, written after the ranges' bytes were synced.
 
-use crate::{blobs::Arrived, disk};
+use crate::{blobs::Arrived, disk, incoming::RANGES};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, io, ops::Range, path::Path, sync::Arc};
 
-/// The name of the file.
-pub(crate) const RANGES: &str = "ranges.json";
 /// Bytes of a range: one request. A multiple of the hash tree's groups, and a half of its blocks.
 pub(super) const RANGE_LEN: u64 = 8 << 20;
 const VERSION: u32 = 1;

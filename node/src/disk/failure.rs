@@ -1,6 +1,7 @@
-//! Failures of the disk, as they travel.
+//! Failures of the disk: what they say of its bytes, and how they travel.
 
 use microtome_proto::{Code, Problem};
+use rustix::io::Errno;
 use std::io;
 
 /// What whoever asked is told of `error`.
@@ -19,4 +20,9 @@ pub(crate) fn problem(error: &io::Error) -> Problem {
             Problem::new(Code::Internal, format!("the node's disk failed: {error}"))
         }
     }
+}
+
+/// Whether it says that something is not there, or that the disk cannot read it.
+pub(crate) fn is_lost(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::IO.raw_os_error())
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod direct;
 mod failure;
+mod folders;
 mod layout;
 mod limits;
 mod lock;
@@ -12,7 +13,8 @@ pub(crate) mod memory;
 mod space;
 mod steady;
 
-pub(crate) use failure::problem;
+pub(crate) use failure::{is_lost, problem};
+pub(crate) use folders::{empty_trash, entries, set_aside, to_trash};
 pub(crate) use layout::Layout;
 pub(crate) use limits::raise_open_files_max;
 pub(crate) use lock::FolderLock;

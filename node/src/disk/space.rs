@@ -273,6 +273,30 @@ mod tests {
         assert!(space.is_full(), "whatever it says of its free bytes");
     }
 
+    /// Its inodes are used up, say, which its free bytes do not tell.
+    #[test]
+    fn a_disk_that_took_no_write_takes_nothing_new_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = Space::new(dir.path().to_owned(), Some(0)).unwrap();
+        let before = space.promise(100).unwrap();
+        space.met_full();
+        let met = space.met.lock().unwrap();
+        // Looked at by each heartbeat and for each promise.
+        space.look().unwrap();
+        assert!(space.is_full());
+        assert!(matches!(space.promise(1), Err(NoSpace::Full { wanted: 1, room: 0, .. })));
+        assert!(before.raise_to(101).is_err());
+        assert_eq!(space.promised(), 100, "what was promised stays so");
+
+        *space.met.lock() = met.checked_sub(MET_FULL_FOR);
+        assert!(space.is_full(), "it has to be looked at");
+        drop(space.promise(1).unwrap());
+        assert!(!space.is_full());
+        space.met_full();
+        space.look().unwrap();
+        assert!(space.is_full(), "it is for as long again");
+    }
+
     #[test]
     fn the_reserve_is_promised_to_nobody() {
         let dir = tempfile::tempdir().unwrap();

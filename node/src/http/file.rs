@@ -1,7 +1,7 @@
 //! `/v1/materials/{id}/file`: the original, whole or in part.
 
 use super::{
-    elsewhere, range,
+    elsewhere, known, range,
     range::Wanted,
     stream::{self, Reader},
 };
@@ -55,7 +55,7 @@ pub(super) async fn part(
 ) -> io::Result<Response> {
     let len = blob.len();
     let etag = format!("\"{}\"", blob.manifest().blake3);
-    if is_known(headers, &etag) {
+    if known::has(headers, etag.as_bytes()) || known::has_any(headers) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     // A range is defined for GET only.
@@ -85,14 +85,6 @@ pub(super) async fn part(
         *response.body_mut() = stream::body(Arc::clone(blob), range, reader).await?;
     }
     Ok(response)
-}
-
-/// Weak comparison, as If-None-Match wants it.
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
-        let tags = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == etag.as_bytes() || tag == b"*")
-    })
 }
 
 /// What a browser needs to know to keep it. It is never shown in place: it came from anybody.

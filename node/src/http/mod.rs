@@ -3,6 +3,7 @@
 mod blobs;
 mod elsewhere;
 mod file;
+mod known;
 mod pixels;
 mod range;
 mod stream;

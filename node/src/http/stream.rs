@@ -132,6 +132,8 @@ fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::tests::{blobs, incoming};
+    use http_body_util::BodyExt as _;
 
     #[test]
     fn pieces_join_and_begin_at_multiples() {
@@ -139,5 +141,53 @@ mod tests {
         assert_eq!(found, [5..PIECE_BYTES, PIECE_BYTES..2 * PIECE_BYTES, 2 * PIECE_BYTES..2 * PIECE_BYTES + 7]);
         assert_eq!(pieces(PIECE_BYTES..2 * PIECE_BYTES).count(), 1);
         assert_eq!(pieces(3..3).count(), 0);
+    }
+
+    const LEN: usize = 4 * PIECE_BYTES as usize + 5;
+    const UNITS: usize = (AHEAD + 1) * (PIECE_BYTES / ROOM_UNIT) as usize;
+
+    /// There is room for three, as others hold all else, and twelve want it. Whoever has begun keeps his room until his last byte
+    /// is sent.
+    #[tokio::test]
+    async fn slow_readers_hold_no_more_than_there_is_room_for_and_all_get_their_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let data: Vec<u8> = (0..LEN as u32).map(|i| i.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]).collect();
+        let blobs = blobs(dir.path(), 8);
+        let (folder, manifest) = incoming(&blobs, 1, &data);
+        let blob = blobs.publish(&folder, &manifest).unwrap();
+        let room = &*ROOM_FOR_USERS;
+        let _others = room.acquire_many((ROOM - 3 * UNITS) as u32).await.unwrap();
+
+        let (begun, mut bodies) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..12 {
+            let (blob, begun) = (Arc::clone(&blob), begun.clone());
+            tokio::spawn(async move {
+                let _ = begun.send(body(blob, 0..LEN as u64, Reader::User).await.unwrap());
+            });
+        }
+        let mut slow = Vec::new();
+        for _ in 0..3 {
+            slow.push(bodies.recv().await.unwrap());
+        }
+        assert!(room.available_permits() < UNITS, "no other has begun");
+        for left in (0..12).rev() {
+            let mut body = slow.remove(0);
+            let (mut all, mut last) = (Vec::new(), Bytes::new());
+            while let Some(frame) = body.frame().await {
+                last = frame.unwrap().into_data().unwrap();
+                all.extend_from_slice(&last);
+            }
+            assert!(all == data);
+            drop(body);
+            tokio::task::yield_now().await;
+            let free = 2_usize.saturating_sub(left) * UNITS;
+            assert!(bodies.try_recv().is_err(), "its last bytes are not sent yet");
+            assert_eq!(room.available_permits(), free, "its last bytes are not sent yet");
+            drop(last);
+            if left >= 3 {
+                slow.push(bodies.recv().await.unwrap());
+            }
+        }
+        assert_eq!(room.available_permits(), 3 * UNITS, "all of it is given back");
     }
 }

@@ -1,7 +1,7 @@
 //! A copy that is not whole yet: one folder in `incoming/`, of an upload or of a clone.
 //!
-//! It owns what both have in common: the note of what is expected, and the step by which a finished folder becomes a
-//! copy. How bytes arrive is theirs.
+//! It owns the folder's names, the note of what is expected, and the step by which a finished folder becomes a copy. How
+//! bytes arrive, and what their notes say, is the upload's or the clone's.
 
 mod expected;
 
@@ -24,6 +24,12 @@ use std::{
 
 /// The name of the note in the folder.
 const NOTE: &str = "incoming.json";
+/// An upload's note of its last, begun group.
+pub(crate) const TAIL: &str = "tail.json";
+/// A clone's note of the ranges that are durable.
+pub(crate) const RANGES: &str = "ranges.json";
+/// Where a clone's leaves are gathered until they are proven.
+pub(crate) const GATHERED: &str = "leaves.gathered";
 
 /// One folder in `incoming/`.
 #[derive(Debug)]
@@ -58,20 +64,20 @@ impl Incoming {
     /// stopped, and one whose copy is whole already, go to the trash; what is not understood is set aside. Blocks.
     pub(crate) fn left_behind(layout: &Layout, blobs: &Blobs) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
-        for (id, folder) in blobs::entries(layout, &layout.incoming())? {
+        for (id, folder) in disk::entries(layout, &layout.incoming())? {
             let whole = blobs.get(&id).is_some();
             if whole || !folder.join(NOTE).try_exists()? {
-                blobs::to_trash(layout, &folder)?;
+                disk::to_trash(layout, &folder)?;
                 continue;
             }
             let loaded = match std::fs::read(folder.join(NOTE)) {
                 Ok(note) => Self::load(layout, &id, folder.clone(), &note),
-                Err(error) if blobs::is_lost(&error) => Err(format!("its note cannot be read: {error}")),
+                Err(error) if disk::is_lost(&error) => Err(format!("its note cannot be read: {error}")),
                 Err(error) => return Err(error),
             };
             match loaded {
                 Ok(incoming) => found.push(incoming),
-                Err(reason) => blobs::set_aside(layout, &folder, &reason)?,
+                Err(reason) => disk::set_aside(layout, &folder, &reason)?,
             }
         }
         Ok(found)
@@ -121,7 +127,7 @@ impl Incoming {
             disk::write(&self.folder.join(SPINE), &tree::to_bytes(spine))?;
         }
         let blob = blobs.publish(&self.folder, &self.manifest(blobs::format_hash(&tree::root(spine))))?;
-        for name in [NOTE, crate::upload::TAIL, crate::clone::RANGES] {
+        for name in [NOTE, TAIL, RANGES] {
             // Of no use any more, and in nobody's way where it stays.
             let _ = std::fs::remove_file(self.layout.material(&self.expected.material).join(name));
         }
@@ -145,7 +151,7 @@ impl Incoming {
 
     /// Moves the folder to the trash. Blocks.
     pub(crate) fn discard(&self) -> io::Result<()> {
-        match blobs::to_trash(&self.layout, &self.folder) {
+        match disk::to_trash(&self.layout, &self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
@@ -164,7 +170,7 @@ impl Incoming {
 
     /// For how long nothing has been written here, by the files' times.
     pub(crate) fn untouched_for(&self) -> Duration {
-        let written = [NOTE, LEAVES, crate::upload::TAIL].iter().filter_map(|name| {
+        let written = [NOTE, LEAVES, TAIL].iter().filter_map(|name| {
             let meta = std::fs::metadata(self.folder.join(name)).ok()?;
             meta.modified().ok()?.elapsed().ok()
         });

@@ -98,3 +98,58 @@ impl Upload {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::{Layout, Space},
+        incoming::{Expected, Incoming},
+    };
+    use microtome_proto::{Generation, internal::Reserve};
+    use std::{fs, path::Path};
+
+    /// Files that this process has open in a folder.
+    fn open_in(folder: &Path) -> usize {
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        // One that is closed meanwhile is none in this folder.
+        let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        paths.filter(|path| path.starts_with(folder)).count()
+    }
+
+    #[tokio::test]
+    async fn the_files_of_an_idle_upload_are_closed_and_opened_again_for_its_sender() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::create(dir.path()).unwrap();
+        let reserve = Reserve {
+            material: "m-0123456789".parse().unwrap(),
+            generation: Generation(1),
+            size: 100_000,
+            name: "a".to_owned(),
+            media_type: "image/tiff".to_owned(),
+            blake3: None,
+        };
+        let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
+        let folder = incoming.folder().to_owned();
+        let promise = Space::new(layout.root().to_owned(), Some(0)).unwrap().promise(100_000).unwrap();
+        let upload = Arc::new(Upload::new(incoming, promise, Duration::ZERO));
+        {
+            let mut state = upload.state.lock().await;
+            let writer = upload.open(&mut state).await.unwrap();
+            writer.write(&[7; 50_000]).unwrap();
+            writer.checkpoint(true).commit().unwrap();
+        }
+        upload.close_idle();
+        assert!(open_in(&folder) > 0, "its sender was here just now");
+
+        *upload.idle.0.lock() = Instant::now().checked_sub(CLOSED_AFTER).unwrap();
+        let at_work = upload.state.lock().await;
+        upload.close_idle();
+        assert!(open_in(&folder) > 0, "somebody works on it");
+        drop(at_work);
+        upload.close_idle();
+        assert_eq!(open_in(&folder), 0);
+        let mut state = upload.state.lock().await;
+        assert_eq!(upload.open(&mut state).await.unwrap().offset(), 50_000);
+    }
+}

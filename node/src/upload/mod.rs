@@ -18,7 +18,6 @@ mod writer;
 pub(crate) use checksum::Announced;
 pub(crate) use fill::{buffers, too_long};
 pub(crate) use state::{Said, Upload};
-pub(crate) use tail::TAIL;
 
 use crate::{
     Node,
@@ -117,10 +116,6 @@ impl Uploads {
                 )),
             };
         }
-        if node.uploads.uploads.read().len() >= UPLOADS_MAX {
-            let detail = format!("{UPLOADS_MAX} uploads are under way on this node: finish some, or end them");
-            return Err(Problem::new(Code::NoSpace, detail));
-        }
         let told = node.has_told.try_read().ok().filter(|told| **told);
         let _told = told.ok_or_else(|| {
             Problem::new(
@@ -134,6 +129,10 @@ impl Uploads {
             return Err(Problem::new(Code::NotReady, detail));
         }
         Self::end(node, &reserve.material, reserve.generation).await.map_err(|error| disk::problem(&error))?;
+        if node.uploads.uploads.read().len() >= UPLOADS_MAX {
+            let detail = format!("{UPLOADS_MAX} uploads are under way on this node: finish some, or end them");
+            return Err(Problem::new(Code::NoSpace, detail));
+        }
         // Where the size is not known there has to be room for some of it.
         let is_deferred = reserve.size == SIZE_DEFERRED;
         let size = if is_deferred { CHECKPOINT_BYTES } else { reserve.size };

@@ -119,6 +119,49 @@ fn bytes_that_the_disk_lost_are_asked_for_again() {
     }
 }
 
+/// What came with a checksum becomes durable at once, however long it is: its leaves are appended in steps, each synced before
+/// the next one, and a crash tears the last of them. What is not proven again at a resume must have been synced.
+#[test]
+fn the_leaves_of_a_long_body_are_appended_in_steps_that_are_proven_again() {
+    let bench = Bench::new((5 * LEAVES_AT_ONCE + 2) * GROUP_LEN as usize);
+    let mut writer = bench.resume();
+    // Not at a step's beginning.
+    bench.write_durably(&mut writer, GROUP_LEN as usize);
+    writer.write(&bench.data[GROUP_LEN as usize..]).unwrap();
+    let checkpoint = writer.checkpoint(true);
+    let (mut next, mut appended) = (LEAF_LEN, fs::read(bench.incoming.folder().join(LEAVES)).unwrap());
+    for (place, leaves) in checkpoint.steps() {
+        assert_eq!(place, next);
+        assert!(leaves.len() <= PROVEN_AGAIN * LEAF_LEN as usize, "{} bytes at once", leaves.len());
+        next += leaves.len() as u64;
+        appended.extend_from_slice(leaves);
+    }
+    checkpoint.commit().unwrap();
+    assert_eq!(fs::read(bench.incoming.folder().join(LEAVES)).unwrap(), appended);
+    assert_eq!(next, (5 * LEAVES_AT_ONCE as u64 + 2) * LEAF_LEN, "nothing is left out");
+}
+
+/// Of a step that was not synced any page may be on disk and any other not.
+#[test]
+fn a_tear_anywhere_in_the_last_step_is_found() {
+    let groups = 4 * LEAVES_AT_ONCE;
+    for torn in groups - LEAVES_AT_ONCE..groups {
+        for torn_len in [1, LEAF_LEN as usize, 2 * LEAF_LEN as usize] {
+            let bench = Bench::new(groups * GROUP_LEN as usize + 1);
+            let mut writer = bench.resume();
+            bench.write_durably(&mut writer, groups * GROUP_LEN as usize);
+            let path = bench.incoming.folder().join(LEAVES);
+            let mut leaves = fs::read(&path).unwrap();
+            let end = (torn * LEAF_LEN as usize + torn_len).min(leaves.len());
+            leaves[torn * LEAF_LEN as usize..end].iter_mut().for_each(|byte| *byte = !*byte);
+            fs::write(&path, &leaves).unwrap();
+            let offset = bench.resume().offset();
+            assert_eq!(offset, torn as u64 * GROUP_LEN, "{torn_len} bytes are torn");
+            bench.completes(offset);
+        }
+    }
+}
+
 #[test]
 fn an_empty_file_is_whole_at_once() {
     let bench = Bench::new(0);

@@ -3,12 +3,11 @@
 use crate::{
     blobs::{self, tree::Leaf},
     disk,
+    incoming::TAIL,
 };
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
 
-/// The name of the note.
-pub(crate) const TAIL: &str = "tail.json";
 const VERSION: u32 = 1;
 
 /// Up to where bytes are durable within a group that has no leaf yet. Overtaken by the group's leaf.

@@ -11,8 +11,8 @@ use crate::{
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
-/// Leaves that become durable together.
-pub(super) const LEAVES_AT_ONCE: usize = (CHECKPOINT_BYTES / GROUP_LEN) as usize;
+/// Leaves that are appended at once. (In unit tests so few that small files have many of them.)
+pub(super) const LEAVES_AT_ONCE: usize = if cfg!(test) { 4 } else { (CHECKPOINT_BYTES / GROUP_LEN) as usize };
 
 /// Writes one upload, in order.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Checkpoint {
         if !self.leaves.is_empty() {
             let place = self.first * LEAF_LEN;
             let before = self.leaves_file.metadata()?.len();
-            if let Err(error) = self.append_leaves(place) {
+            if let Err(error) = self.append_leaves() {
                 // What is in memory only must not be taken for durable when the upload is opened again.
                 let _ = self.leaves_file.set_len(before.max(place));
                 return Err(error);
@@ -120,14 +120,19 @@ impl Checkpoint {
         Ok(self.offset)
     }
 
-    /// Appends the leaves, never more at once than are proven again after a crash, which may tear what is not synced yet.
-    fn append_leaves(&self, mut place: u64) -> io::Result<()> {
-        for leaves in self.leaves.chunks(LEAVES_AT_ONCE) {
-            let bytes = leaves.as_flattened();
-            self.leaves_file.write_all_at(bytes, place)?;
+    /// Appends the leaves.
+    fn append_leaves(&self) -> io::Result<()> {
+        for (place, leaves) in self.steps() {
+            self.leaves_file.write_all_at(leaves, place)?;
             self.leaves_file.sync_data()?;
-            place += bytes.len() as u64;
         }
         Ok(())
+    }
+
+    /// What is appended at once, and where: never more than is proven again after a crash, which may tear what is not synced
+    /// yet.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let places = (self.first * LEAF_LEN..).step_by(LEAVES_AT_ONCE * LEAF_LEN as usize);
+        places.zip(self.leaves.chunks(LEAVES_AT_ONCE).map(<[Leaf]>::as_flattened))
     }
 }

@@ -265,6 +265,15 @@ async fn an_order_to_drop_frees_whole_and_half_copies_but_none_that_is_newer() {
     assert_eq!(std::fs::read_dir(folder.path().join("trash")).unwrap().count(), 0, "it is deleted, not only moved");
 }
 
+/// Its report was not heard, or the books are wrong: the order would come for ever.
+#[tokio::test]
+async fn an_order_to_drop_what_is_not_here_is_told_as_met() {
+    let node = TestNode::start().await;
+    node.coordinator.order(Order::Drop { material: material(10), generation: Generation(3) });
+    let is_dropped = |report: &ReplicaReport| *report == ReplicaReport::Dropped { generation: Generation(3) };
+    node.coordinator.wait_for_report(&material(10), is_dropped).await;
+}
+
 #[tokio::test]
 async fn what_the_inventory_is_told_to_drop_is_dropped() {
     let (id, data) = (material(9), bytes(1000, 9));

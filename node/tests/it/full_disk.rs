@@ -1,6 +1,6 @@
 //! Small disks that fill: by uploads that race, and by somebody else.
 
-use crate::support::{TestNode, bytes, code, config, material, number, reserve, small_disk::SmallDisk};
+use crate::support::{Seen, TestNode, bytes, code, config, flip, material, number, reserve, small_disk::SmallDisk};
 use microtome_proto::{
     Generation,
     internal::{Order, ReplicaReport},
@@ -86,4 +86,31 @@ async fn a_disk_that_somebody_else_fills_takes_nothing_new_and_comes_back_by_its
     let rest = node.patch(&id, offset, data[offset as usize..].to_vec()).send().await.unwrap();
     assert_eq!((rest.status(), number(&rest, "upload-offset")), (StatusCode::NO_CONTENT, data.len() as u64));
     assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}
+
+/// Where not a byte is left, the damage of a copy cannot be listed. That there is some is known after a restart all the same:
+/// the cluster would count it, and drop others on its word.
+#[tokio::test]
+async fn damage_that_is_met_on_a_full_disk_is_known_after_a_restart() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let Some(_disk) = SmallDisk::mount(folder.path(), DISK) else { return };
+    let node = start(&folder).await;
+    let id = material(1);
+    node.put(&id, &bytes(1 << 20, 1)).await;
+    let mut filling = fs::File::create(folder.path().join("foreign")).unwrap();
+    while filling.write_all(&[1; 4096]).is_ok() {}
+    flip(&node.path(&id, "file"), 100_000);
+    assert_eq!(node.part(&id, 100_000, 10).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let is_damaged =
+        |seen: &Seen| seen.last_beat.as_ref().is_some_and(|beat| beat.damaged == [(id.clone(), Generation(1))]);
+    node.coordinator.wait("the damage", is_damaged).await;
+    node.stop().await;
+    let node = start(&folder).await;
+    node.coordinator.wait("it is known", is_damaged).await;
+
+    // Of all the others it is known when all of it has been read, and of this one when it is right.
+    fs::remove_file(folder.path().join("foreign")).unwrap();
+    flip(&node.path(&id, "file"), 100_000);
+    node.coordinator.wait("it is whole", |seen| !is_damaged(seen)).await;
+    assert!(!node.path(&id, "damaged.json").exists());
 }

@@ -1,6 +1,6 @@
 //! What the disk does to copies, and how that comes right again without anybody noticing.
 
-use crate::support::{FakeCoordinator, TestNode, bytes, code, config, flip, material};
+use crate::support::{FakeCoordinator, HANGS_AFTER, TestNode, bytes, code, config, flip, material};
 use microtome_proto::{Generation, MaterialId, internal::ReplicaReport};
 use reqwest::StatusCode;
 use std::{fs, sync::Arc, time::Duration};
@@ -183,4 +183,31 @@ async fn a_copy_that_no_other_node_has_is_never_given_up() {
     fs::rename(&beside, &file).unwrap();
     wait_for_damaged(&node, &[]).await;
     assert!(node.file(&id).await.bytes().await.unwrap() == data);
+}
+
+/// After a restart the cluster would count the copy, and drop others on its word.
+#[tokio::test]
+async fn damage_that_the_disk_did_not_take_down_is_written_down_later() {
+    let (id, data) = (material(1), bytes(LEN, 8));
+    let node = TestNode::start().await;
+    node.put(&id, &data).await;
+    let note = node.path(&id, "damaged.json");
+    fs::create_dir_all(note.join("in the way")).unwrap();
+    flip(&node.path(&id, "file"), 5);
+    assert_eq!(node.part(&id, 0, 10).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    wait_for_damaged(&node, &[(id.clone(), Generation(1))]).await;
+    fs::remove_dir_all(&note).unwrap();
+    let written = async {
+        while !note.is_file() {
+            node.coordinator.wait_for_beats(1).await;
+        }
+    };
+    tokio::time::timeout(HANGS_AFTER, written).await.expect("it is written down");
+    let (folder, coordinator) = node.stop().await;
+    coordinator.seen().last_beat = None;
+    let node = TestNode::start_on(folder, coordinator).await;
+    wait_for_damaged(&node, &[(id.clone(), Generation(1))]).await;
+    flip(&node.path(&id, "file"), 5);
+    wait_for_damaged(&node, &[]).await;
+    assert!(!note.exists());
 }

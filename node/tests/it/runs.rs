@@ -30,7 +30,11 @@ fn is_done(report: &RunReport) -> bool {
 }
 
 fn nothing_under_way(node: &TestNode) -> bool {
-    node.coordinator.seen().last_beat.as_ref().is_some_and(|beat| beat.runs.is_empty())
+    nothing_runs(&node.coordinator.seen())
+}
+
+fn nothing_runs(seen: &Seen) -> bool {
+    seen.last_beat.as_ref().is_some_and(|beat| beat.runs.is_empty())
 }
 
 #[tokio::test]
@@ -235,4 +239,20 @@ async fn an_attempt_whose_output_has_gone_is_carried_out_anew() {
     node.coordinator.run_report("the end", is_done).await;
     let seen = node.coordinator.seen();
     assert_eq!((seen.runs.gone, seen.runs.created.len()), (0, 2));
+}
+
+/// A run that makes more than it may, say: it would be refused on any node, and its user is told why.
+#[tokio::test]
+async fn an_output_that_the_coordinators_refuse_fails_the_run_with_their_words() {
+    let (node, id) = holding(&slide().0).await;
+    node.coordinator.seen().runs.refuses_materials = Some(Code::TooLarge);
+    node.coordinator.order(tissue(1, 5, &[&id]));
+    let is_failed = |report: &RunReport| matches!(report, RunReport::Failed { .. });
+    let RunReport::Failed { attempt, reason } = node.coordinator.run_report("a failure", is_failed).await else {
+        unreachable!()
+    };
+    assert_eq!(attempt, Generation(5));
+    assert!(reason.contains("'mask'") && reason.contains("the test wants it"), "{reason}");
+    node.coordinator.wait("the end", nothing_runs).await;
+    assert_eq!(std::fs::read_dir(node.folder.path().join("runs")).unwrap().count(), 0);
 }

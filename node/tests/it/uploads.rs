@@ -1,6 +1,6 @@
 //! Uploads from outside: tus 1.0.0, and what survives what.
 
-use crate::support::{HANGS_AFTER, TestNode, bytes, code, hash, material, number, reserve};
+use crate::support::{HANGS_AFTER, TestNode, bytes, code, config, hash, material, number, reserve};
 use futures_util::StreamExt as _;
 use microtome_proto::{Code, Generation, MaterialId, internal::ReplicaReport, internal::Reserve};
 use reqwest::{Body, StatusCode};
@@ -334,4 +334,49 @@ async fn an_upload_that_the_coordinators_do_not_take_is_not_acknowledged() {
     let last = node.patch(&id, 0, "0123456789").send().await.unwrap();
     assert_eq!(last.status(), StatusCode::GONE);
     assert_eq!(code(last).await, "gone");
+}
+
+/// What a coordinator has heard it may tell the sender at once, and the machine may stop at that moment.
+#[tokio::test]
+async fn a_reservation_is_durable_when_it_is_answered() {
+    let node = TestNode::start().await;
+    let (id, data) = (material(21), bytes(100_000, 21));
+    assert_eq!(node.reserve(&reserve(&id, data.len() as u64)).await.status(), StatusCode::NO_CONTENT);
+    let crashed = node.crashed().await;
+    assert_eq!(crashed.offset(&id).await, 0);
+    let promised = crashed.coordinator.seen().last_beat.as_ref().unwrap().report.disk_promised;
+    assert_eq!(promised, data.len() as u64);
+    crashed.patch(&id, 0, data.clone()).send().await.unwrap();
+    assert!(crashed.file(&id).await.bytes().await.unwrap() == data);
+}
+
+/// That there is no room lets the coordinators give an upload to another node, and what has arrived here would be lost: it is
+/// said only where nothing has.
+#[tokio::test]
+async fn that_there_is_no_room_is_said_only_where_nothing_of_it_is_here() {
+    let node = TestNode::start().await;
+    let (begun, whole, new) = (material(22), material(23), material(24));
+    node.reserve(&reserve(&begun, 1000)).await;
+    node.patch(&begun, 0, vec![1; 10]).send().await.unwrap();
+    node.put(&whole, &[2; 10]).await;
+    let (folder, coordinator) = node.stop().await;
+    let mut config = config(folder.path(), coordinator.url());
+    config.reserve_bytes = Some(u64::MAX);
+    let beats = coordinator.beats();
+    let node = TestNode::start_with(config, folder, coordinator).await;
+    node.coordinator.wait("a heartbeat", |seen| seen.beats > beats).await;
+    let answer = async |id: &MaterialId, generation: u64, size: u64| {
+        let answer = node.reserve(&Reserve { generation: Generation(generation), ..reserve(id, size) }).await;
+        if answer.status() == StatusCode::NO_CONTENT { "here".to_owned() } else { code(answer).await }
+    };
+    assert_eq!(answer(&new, 1, 1000).await, "no_space");
+    assert_eq!(answer(&begun, 1, 1000).await, "here");
+    assert_eq!(answer(&begun, 0, 1000).await, "stale_generation");
+    assert_eq!(answer(&whole, 1, 10).await, "here");
+    assert_eq!(answer(&whole, 2, 10).await, "not_ready");
+    assert_eq!(node.offset(&begun).await, 10);
+    // What came under an older assignment is not wanted any more, and its room may be what lacks.
+    assert_eq!(answer(&begun, 2, 1000).await, "no_space");
+    assert!(!node.folder.path().join("incoming").join(begun.as_str()).exists());
+    assert_eq!(node.head(&begun).await.status(), StatusCode::NOT_FOUND);
 }

@@ -1,5 +1,6 @@
 //! Answers with a picture: what names it for caches, and how it was made.
 
+use crate::http::known;
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
@@ -34,18 +35,13 @@ impl<'a> Tagged<'a> {
 
     /// The answer for an asker that has the picture already: known before any work.
     pub(super) fn unchanged(&self) -> Option<Response> {
-        let known = self.wanted.get_all(header::IF_NONE_MATCH).iter().any(|value| {
-            let tags = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            // Weak comparison, as If-None-Match wants it.
-            tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == self.tag.as_bytes())
-        });
-        known.then(|| self.not_modified())
+        known::has(self.wanted, self.tag.as_bytes()).then(|| self.not_modified())
     }
 
     /// The answer with the picture.
     pub(super) fn picture<B: From<Bytes> + Default>(&self, media_type: &'static str, bytes: Bytes) -> Response<B> {
         // Whoever has any picture of this address wants none: known only now that there is one.
-        if self.wanted.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") {
+        if known::has_any(self.wanted) {
             return self.not_modified();
         }
         let mut response = Response::new(B::from(bytes));

@@ -24,6 +24,8 @@ pub struct SeenOfRuns {
     pub refused: u64,
     /// Refuses reports with this.
     pub refuses: Option<Code>,
+    /// Refuses to make materials with this.
+    pub refuses_materials: Option<Code>,
     /// Refuses so many materials as if they had gone.
     pub gone: u64,
     /// The key, what was wanted, and the material made for it.
@@ -68,6 +70,10 @@ async fn report(State(fake): Fake, Path((_, run)): Path<(String, RunId)>, Json(r
 }
 
 async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<CreateMaterial>) -> Response {
+    let refuses = fake.seen().runs.refuses_materials;
+    if let Some(code) = refuses {
+        return Problem::new(code, "the test wants it").into_response();
+    }
     let gone = fake.seen().runs.gone;
     if let Some(left) = gone.checked_sub(1) {
         fake.note(|seen| seen.runs.gone = left);
