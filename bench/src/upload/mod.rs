@@ -1,5 +1,6 @@
 //! Uploads and clones, beside nginx, rustus and a plain copy, each with fsync, of the same file on the same disk.
 
+mod past_cache;
 mod send;
 mod table;
 
@@ -23,7 +24,7 @@ use crate::process::Usage;
 use crate::report::note;
 use crate::servers::{Dav, Rustus};
 use send::{Body, send};
-use table::{CLONE, COLD_COPY, COPY, Measurement, PUT, Report, TUS, UPLOAD};
+use table::{CLONE, COLD_COPY, COPY, Measurement, PAST_CACHE, PUT, Report, TUS, UPLOAD};
 
 /// How long a clone or a deletion may take before the benchmark gives up.
 const DONE_WITHIN: Duration = Duration::from_secs(600);
@@ -99,30 +100,23 @@ impl Bench {
     /// has left it at a node, which nobody has read yet, as a clone finds it.
     async fn copies(&mut self, fleet: &Fleet, original: &Path, folder: &Path) -> anyhow::Result<()> {
         let to = folder.join("copy");
-        self.copy(COPY, original, &to)?;
+        self.copy(COPY, &to, || through_cache(original, &to))?;
         let material = self.store(fleet, original).await?;
         wait_for_copies(&fleet.cluster, &material, 1).await?;
         let stored = stored(folder, &material)?;
-        rustix::fs::fadvise(File::open(&stored)?, 0, None, rustix::fs::Advice::DontNeed)?;
-        self.copy(COLD_COPY, &stored, &to)?;
+        forget(&stored)?;
+        let size = self.size;
+        self.copy(PAST_CACHE, &to, || past_cache::copy(&stored, &to, size))?;
+        forget(&stored)?;
+        self.copy(COLD_COPY, &to, || through_cache(&stored, &to))?;
         remove(&fleet.cluster, &material).await
     }
 
-    /// As `dd bs=1M conv=fsync` does it: copying within the kernel would let some file systems share the blocks.
-    fn copy(&mut self, what: &'static str, from: &Path, to: &Path) -> anyhow::Result<()> {
+    fn copy(&mut self, what: &'static str, to: &Path, copy: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
         memory::warm()?;
         let before = Usage::own()?;
         let started = Instant::now();
-        let (mut source, mut target) = (File::open(from)?, File::create(to)?);
-        let mut buffer = vec![0; PIECE];
-        loop {
-            let count = source.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            target.write_all(&buffer[..count])?;
-        }
-        target.sync_all()?;
+        copy()?;
         let seconds = started.elapsed().as_secs_f64();
         self.record(what, seconds, before, Usage::own()?);
         fs::remove_file(to)?;
@@ -231,6 +225,24 @@ fn patch(address: SocketAddr, path: &str, body: &Body<'_>) -> anyhow::Result<()>
         ("Content-Type", "application/offset+octet-stream"),
     ];
     send(address, "PATCH", path, &headers, body).map(|_| ())
+}
+
+/// As `dd bs=1M conv=fsync` copies: copying within the kernel would let some file systems share the blocks.
+fn through_cache(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let (mut source, mut target) = (File::open(from)?, File::create(to)?);
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(target.sync_all()?);
+        }
+        target.write_all(&buffer[..count])?;
+    }
+}
+
+/// Has the system forget what it has of a file in memory.
+fn forget(file: &Path) -> anyhow::Result<()> {
+    Ok(rustix::fs::fadvise(File::open(file)?, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
 /// Where a node in one of the folders below `folder` has the file of a material.
