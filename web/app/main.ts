@@ -5,6 +5,7 @@ import "./style/frame.css";
 import "./style/list.css";
 import "./style/stage.css";
 import "./style/side.css";
+import "./style/upload.css";
 import { followAddress, materialInAddress } from "./address.ts";
 import { Api } from "./api/api.ts";
 import { takeTokenFromAddress } from "./api/token.ts";
@@ -24,8 +25,11 @@ import { createProblemCard } from "./panels/problem_card.ts";
 import { createRunsPanel } from "./panels/runs_panel.ts";
 import { createSlidePanel } from "./panels/slide_panel.ts";
 import { Thumbnails } from "./panels/thumbnails.ts";
+import { createUploadsPanel } from "./panels/uploads_panel.ts";
 import { NodeHealth } from "./pixels/replicas.ts";
 import { createShortcuts } from "./shortcuts.ts";
+import { createChooser, takeDroppedFiles } from "./upload/drop.ts";
+import { Uploads } from "./upload/uploads.ts";
 import { listenForShortcuts } from "./viewer/keyboard.ts";
 import { Stage } from "./viewer/stage.ts";
 import { connectViewer } from "./viewing.ts";
@@ -47,10 +51,19 @@ const copyLink = async (): Promise<void> => {
   }
 };
 
-const list = new MaterialList(store, thumbnails);
+const uploads = new Uploads(api, store, {
+  // Who looks at something else is not taken away from it.
+  show: (material, arrived) => (!arrived || store.state.openId === undefined) && go(`/view/${material}`),
+  tell: (text) => notices.tell(text),
+});
+const send = (files: File[]): void => uploads.add(files);
+const chooser = createChooser(send);
+const choose = (): void => chooser.click();
+
+const list = new MaterialList(store, thumbnails, createUploadsPanel(store, uploads, choose));
 const frame = createFrame(createClusterBar(store), list.element, () => help.showModal());
 const stage = new Stage(frame.stage, () => void copyLink());
-frame.stage.append(createGallery(store, thumbnails, notices), createProblemCard(store, open), notices.element);
+frame.stage.append(createGallery(store, thumbnails, notices, choose), createProblemCard(store, open), notices.element);
 const masks = new MaskControl(api, stage.mask, health, notices, store);
 const runs = new Runs(api, store);
 frame.side.append(
@@ -71,12 +84,13 @@ const shortcuts = createShortcuts({
   list,
   masks,
   go,
+  choose,
   copyLink: () => void copyLink(),
   toggle: frame.toggle,
   help: () => help.showModal(),
 });
 const help = createHelp(shortcuts);
-document.body.append(help);
+document.body.append(help, chooser, takeDroppedFiles(send, (text) => notices.tell(text, "warn")));
 listenForShortcuts(shortcuts);
 
 startFeeds(api, store);

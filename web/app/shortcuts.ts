@@ -23,6 +23,7 @@ export interface ShortcutParts {
   list: MaterialList;
   masks: MaskControl;
   go: (path: string) => void;
+  choose: () => void;
   copyLink: () => void;
   toggle: (part: "list" | "side") => void;
   help: () => void;
@@ -63,6 +64,7 @@ export function createShortcuts(parts: ShortcutParts): Shortcut[] {
     onKey("F", "Full screen", ["f", "F"], () => parts.stage.toggleFullscreen()),
     onKey("[", "Slide before in the list", ["["], () => neighbour(-1)),
     onKey("]", "Next slide in the list", ["]"], () => neighbour(1)),
+    onKey("U", "Upload files", ["u", "U"], parts.choose),
     onKey("/", "Search", ["/"], () => parts.list.focusSearch()),
     onKey("L", "List of slides", ["l", "L"], () => parts.toggle("list")),
     onKey("I", "Facts, analysis and nodes", ["i", "I"], () => parts.toggle("side")),

@@ -1,6 +1,7 @@
 // What the page knows just now. Feeds write it, components watch the parts that they show.
 
 import type { Problem } from "../api/problem.ts";
+import type { Progress } from "../upload/sending.ts";
 import type { Cluster, Material, Run, SlideInfo, StorageNode } from "../api/types.ts";
 
 export interface State {
@@ -21,6 +22,8 @@ export interface State {
   problem: Problem | undefined;
   /** Runs on the material that is looked at, newest first. */
   runs: Run[];
+  /** Files that this browser sends, or has begun to send. */
+  uploads: Progress[];
 }
 
 export const EMPTY: State = {
@@ -34,6 +37,7 @@ export const EMPTY: State = {
   slide: undefined,
   problem: undefined,
   runs: [],
+  uploads: [],
 };
 
 export class Store<T extends object> {

@@ -11,10 +11,10 @@ import type { Thumbnails } from "./thumbnails.ts";
 /** More than a screen or two of pictures is what the list with its search is for. */
 const SHOWN_MAX = 60;
 
-export function createGallery(store: Store<State>, thumbnails: Thumbnails, notices: Notices): HTMLElement {
+export function createGallery(store: Store<State>, thumbnails: Thumbnails, notices: Notices, choose: () => void): HTMLElement {
   const grid = h("div", { class: "gallery-grid" });
   const filled = h("div", { hidden: true }, h("h1", {}, "Slides"), grid);
-  const empty = createEmptyState(notices);
+  const empty = createEmptyState(notices, choose);
   const element = h("section", { class: "gallery", "aria-label": "Slides" }, filled, empty);
   const cards = new KeyedList<Material, MaterialCard>(grid, (material) => material.id, (material) => {
     return new MaterialCard(material, thumbnails);
@@ -31,7 +31,7 @@ export function createGallery(store: Store<State>, thumbnails: Thumbnails, notic
   return element;
 }
 
-function createEmptyState(notices: Notices): HTMLElement {
+function createEmptyState(notices: Notices, choose: () => void): HTMLElement {
   const command = `microtome put FILE --server ${location.origin}`;
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(command);
@@ -42,7 +42,9 @@ function createEmptyState(notices: Notices): HTMLElement {
     { class: "card-large empty", hidden: true },
     h("div", { class: "emblem" }, icon("slide")),
     h("h1", {}, "The first slide is yours"),
-    h("p", {}, "Upload a whole-slide image with the command line. It appears here by itself, also while it is still arriving."),
+    h("p", {}, "Drop a whole-slide image here. It opens by itself as soon as it has arrived."),
+    h("button", { type: "button", class: "button primary", onclick: choose }, icon("upload"), "Choose files"),
+    h("p", { class: "muted" }, "Or from another machine, with the command line:"),
     h(
       "div",
       { class: "command" },

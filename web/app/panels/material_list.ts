@@ -26,7 +26,8 @@ export class MaterialList {
   private results = false;
   private selected: string | undefined;
 
-  constructor(private readonly store: Store<State>, thumbnails: Thumbnails) {
+  /** With `head` above it. */
+  constructor(private readonly store: Store<State>, thumbnails: Thumbnails, head: HTMLElement) {
     this.cards = new KeyedList(this.scroller, (material) => material.id, (material) => {
       return new MaterialCard(material, thumbnails);
     });
@@ -36,6 +37,7 @@ export class MaterialList {
     this.element = h(
       "nav",
       { class: "list", "aria-label": "Materials" },
+      head,
       h("label", { class: "search" }, icon("search"), this.search),
       h("div", { class: "tabs", role: "group", "aria-label": "Kind" }, ...this.tabs),
       this.scroller,
