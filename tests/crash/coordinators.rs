@@ -13,7 +13,6 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const CLIENTS: u64 = 4;
-const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// The last thing that a client was told of a material.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +74,7 @@ async fn a_coordinator_keeps_what_it_acknowledged_when_the_power_fails_and_which
 }
 
 async fn story(recorder: &Arc<Recorder>) {
-    let places = recorder.places(2, 0);
-    let (coordinators, nodes) = places.split_at(1);
-    let started = tokio::time::timeout(START_WITHIN, Cluster::start_at(coordinators, nodes, None)).await;
-    let Ok(mut cluster) = started else {
-        assert!(recorder.fault().is_some(), "the coordinator does not start");
-        return eprintln!("{}", recorder.named("the coordinator does not start"));
-    };
+    let Some(mut cluster) = recorder.start(2, 0).await else { return };
     let told = Told::new(recorder);
     let change = |nth| tokio::spawn(change(cluster.client.clone(), Arc::clone(&told), nth));
     let changing: Vec<_> = (0..CLIENTS).map(change).collect();

@@ -15,8 +15,6 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 const SENDERS: u64 = 2;
 const LEN_MAX: usize = 2_000_000;
-/// Where calls fail, a node may not start.
-const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// Bytes of a file that somebody was told of, of how many, from which seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +101,7 @@ async fn a_node_keeps_what_it_told_when_the_power_fails_and_whichever_call_does(
 }
 
 async fn story(recorder: &Arc<Recorder>) {
-    let places = recorder.places(3, 1);
-    let (coordinators, nodes) = places.split_at(1);
-    let started = tokio::time::timeout(START_WITHIN, Cluster::start_at(coordinators, nodes, None)).await;
-    let Ok(mut cluster) = started else {
-        assert!(recorder.fault().is_some(), "the node does not start");
-        return eprintln!("{}", recorder.named("the node does not start"));
-    };
+    let Some(mut cluster) = recorder.start(3, 1).await else { return };
     let told = Told::new(recorder);
     let base = cluster.nodes[0].url.clone();
     let watching = tokio::spawn(watch(cluster.client.clone(), base.clone(), Arc::clone(&told)));

@@ -2,7 +2,7 @@
 
 use crate::{
     disk::{self, Disk, Fate},
-    harness::{Place, Server, loopback},
+    harness::{Cluster, Place, Server, loopback},
     preload,
 };
 use microtome_proto::MaterialId;
@@ -14,6 +14,10 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
+
+/// How long the servers have to start.
+const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// Crashes in a story; `MICROTOME_CRASHES` asks for more.
 fn crashes() -> usize {
@@ -69,8 +73,23 @@ impl Recorder {
         Some(Arc::new(Self { dir, preload, fault }))
     }
 
-    /// So many places, of which the `nth` is the recorded one.
-    pub fn places(&self, count: usize, nth: usize) -> Vec<Place> {
+    /// A coordinator and nodes, `count` in all, of which the `nth` is the recorded one. Where calls fail it may not start, and
+    /// say so or not: then that is told, and there is no story.
+    pub async fn start(&self, count: usize, nth: usize) -> Option<Cluster> {
+        let places = self.places(count, nth);
+        let starting = tokio::spawn(async move {
+            let (coordinators, nodes) = places.split_at(1);
+            timeout(START_WITHIN, Cluster::start_at(coordinators, nodes, None)).await
+        });
+        let started = starting.await.ok().and_then(Result::ok);
+        if started.is_none() {
+            assert!(self.fault.is_some(), "it does not start on a disk without a fault");
+            eprintln!("{}", self.named("it does not start"));
+        }
+        started
+    }
+
+    fn places(&self, count: usize, nth: usize) -> Vec<Place> {
         let mut places = loopback(count);
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut environment = vec![
