@@ -78,6 +78,12 @@ impl Auth {
         self.0.as_ref().and_then(|keys| keys.sign(subject, Role::Server, now, SERVER_TOKEN_S).ok())
     }
 
+    /// The name that the request's token bears, where tokens are checked and this one is valid.
+    pub fn bearer(&self, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+        let token = bearer(headers).or_else(|| query_token(uri))?;
+        self.0.as_ref()?.check(token).ok().map(|claims| claims.sub)
+    }
+
     /// Checks that the request carries a token of at least `role`.
     ///
     /// # Errors
@@ -153,6 +159,8 @@ mod tests {
         let auth = Auth::new(Some("a secret of some length"));
         let token = auth.server_token("node").unwrap();
         assert_eq!(check(&auth, Some(&format!("Bearer {token}")), "/", Role::Server), Ok(()));
+        let bearer = |auth: &Auth| auth.bearer(&HeaderMap::new(), &format!("/x?token={token}").parse().unwrap());
+        assert_eq!((bearer(&auth).as_deref(), bearer(&Auth::default())), (Some("node"), None));
         assert_eq!(check(&auth, None, &format!("/x?a=b&token={token}"), Role::Administrator), Ok(()));
         assert_eq!(check(&auth, None, "/x", Role::Administrator), Err(Code::Unauthorized));
         assert_eq!(check(&auth, Some("Bearer x.y.z"), "/x", Role::Administrator), Err(Code::Unauthorized));

@@ -17,5 +17,5 @@ pub mod metrics;
 pub mod routes;
 
 pub use auth::Auth;
-pub use listen::{AtHand, ListenError, listen, serve};
+pub use listen::{AtHand, ListenError, Peer, listen, serve};
 pub use metrics::{Metrics, RouteMetrics};

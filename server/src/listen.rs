@@ -24,7 +24,7 @@ use std::{
     convert::Infallible,
     error::Error,
     io,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     sync::Arc,
     time::Duration,
 };
@@ -54,6 +54,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// router would. Where it answers it may take the request's headers apart: hyper makes the next request's of what they
 /// leave, so that an answer that stands in them costs no memory of its own.
 pub type AtHand = Arc<dyn Fn(&mut Request<Incoming>) -> Option<Response<Bytes>> + Send + Sync>;
+
+/// The address at the other end of a request's connection: among the extensions of all that the router answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// A server cannot listen; the text tells how to go on.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +90,7 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 /// under way end for a few seconds. Where something may be at hand, connections have threads of their own, which end with this.
 pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Router, stop: CancellationToken) {
     let lanes = if at_hand.is_some() { Lanes::start() } else { Lanes::none() };
-    let answers = Answers { at_hand, router: TowerToHyperService::new(router), runtime: Handle::current() };
+    let router = TowerToHyperService::new(router);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
@@ -94,7 +98,7 @@ pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Route
             () = stop.cancelled() => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let (stream, slot) = match accepted {
+        let (stream, peer, slot) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, say: wait for some to come free rather than spin.
@@ -103,7 +107,9 @@ pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Route
                 continue;
             }
         };
-        let (answers, watcher) = (answers.clone(), graceful.watcher());
+        let (at_hand, router, runtime) = (at_hand.clone(), router.clone(), Handle::current());
+        let answers = Answers { at_hand, router, runtime, peer };
+        let watcher = graceful.watcher();
         lanes.spawn(async move {
             if let Err(error) = connection(stream, answers, watcher).await {
                 tracing::debug!(error, "connection ended early");
@@ -117,13 +123,13 @@ pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Route
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(std::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, from) = listener.accept().await?;
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STILL_MS_MAX);
     // The thread that serves it is to be told of its requests, not the one that accepted it.
-    Ok((stream.into_std()?, slot))
+    Ok((stream.into_std()?, Peer(from.ip()), slot))
 }
 
 /// Serves one connection to its end.
@@ -148,6 +154,7 @@ struct Answers {
     router: TowerToHyperService<Router>,
     /// Where all runs that handlers start.
     runtime: Handle,
+    peer: Peer,
 }
 
 impl Answers {
@@ -156,6 +163,7 @@ impl Answers {
         match self.at_hand.as_ref().and_then(|at_hand| at_hand(&mut request)) {
             Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
             None => {
+                request.extensions_mut().insert(self.peer);
                 let is_large = is_large(request.body());
                 let (runtime, routed) = (self.runtime.clone(), self.router.call(request));
                 let routed = Within::new(self.runtime.clone(), Box::pin(routed));
