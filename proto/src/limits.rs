@@ -10,6 +10,10 @@ pub const POPULATION_MAX: u32 = 16;
 pub const CONTROL_BODY_LEN_MAX: usize = 1 << 20;
 /// Longest `Upload-Metadata` header, in bytes.
 pub const UPLOAD_METADATA_LEN_MAX: usize = 8 << 10;
+/// Longest `Upload-Concat` header, in bytes: with all others it has to fit into the 64 KiB of a request's head.
+pub const UPLOAD_CONCAT_LEN_MAX: usize = 48 << 10;
+/// Most parts of a file that is put together.
+pub const CONCAT_PARTS_MAX: usize = 1000;
 /// Entries on a page when the caller names no number.
 pub const PAGE_ITEMS_DEFAULT: u32 = 100;
 /// Most entries on a page.

@@ -54,6 +54,9 @@ codes! {
     /// The token is good, but not for this.
     Forbidden = "forbidden", 403, "The token does not allow this",
         "Use a token that covers this, or ask an administrator for one.";
+    /// Bytes were sent to an upload that is put together from others.
+    FinalUpload = "final_upload", 403, "The upload is put together from others and takes no bytes",
+        "Send bytes to its parts, before it is made of them.";
     /// There is nothing at this address.
     NotFound = "not_found", 404, "There is nothing here",
         "Check the address; list what there is with 'microtome ls'.";

@@ -1,6 +1,11 @@
-//! The tus 1.0.0 protocol's vocabulary: header names, and the headers `Upload-Metadata` and `Upload-Checksum`.
+//! The tus 1.0.0 protocol's vocabulary: header names, and the headers `Upload-Metadata`, `Upload-Checksum` and
+//! `Upload-Concat`.
 //!
 //! Source: <https://tus.io/protocols/resumable-upload>.
+
+mod concat;
+
+pub use concat::{Concat, InvalidConcat, PARTIAL, is_final};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
@@ -29,6 +34,8 @@ pub const LENGTH: &str = "upload-length";
 pub const DEFER_LENGTH: &str = "upload-defer-length";
 /// The header that tells when an upload that gets no more bytes ends.
 pub const EXPIRES: &str = "upload-expires";
+/// The header of a part of a file, and of a file that is put together from parts.
+pub const CONCAT: &str = "upload-concat";
 /// The header with the upload's metadata.
 pub const METADATA: &str = "upload-metadata";
 /// The header that lists the algorithms of [`CHECKSUM`].
