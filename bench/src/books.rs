@@ -146,6 +146,7 @@ impl Filling {
             blake3: Some(blake3(sequence)),
             population: replicas.len() as u32,
             origin: None,
+            concat: None,
             request: None,
             created_at: Timestamp::from_millis(0),
             deleted_at: None,
@@ -202,6 +203,7 @@ mod tests {
                         blake3: None,
                         population,
                         origin: None,
+                        partial: false,
                         node: node.clone(),
                     },
                 };

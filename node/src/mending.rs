@@ -179,7 +179,7 @@ pub(crate) async fn unmended(node: &Arc<Node>, blob: Arc<Blob>, error: &io::Erro
     match blocking(move || owner.blobs.give_up(&blob, &why)).await {
         Ok(true) => {
             tracing::error!(%material, %error, "a copy cannot be mended on this disk; it is set aside, and made elsewhere");
-            failing.tell(generation, reason);
+            failing.failed(generation, reason);
         }
         Ok(false) => {}
         Err(error) => tracing::error!(%material, %error, "a copy that cannot be mended cannot be set aside either"),

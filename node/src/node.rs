@@ -83,9 +83,15 @@ impl Node {
         self.identity.node()
     }
 
-    /// What can be read of a material here: a whole copy, or what has come of a clone.
+    /// What users can read of a material here: a whole copy, or what has come of a clone.
     pub(crate) fn readable(&self, id: &MaterialId) -> Option<Arc<Blob>> {
-        self.blobs.get(id).or_else(|| self.clones.readable(id))
+        let blob = self.blobs.get(id).or_else(|| self.clones.readable(id));
+        blob.filter(|blob| !blob.manifest().is_partial())
+    }
+
+    /// Whether what is here of a material is a part of a file that is put together: there is nothing to read then.
+    pub(crate) fn hides(&self, id: &MaterialId) -> bool {
+        self.blobs.get(id).is_some_and(|blob| blob.manifest().is_partial())
     }
 
     /// Deletes in the background what is in the trash.

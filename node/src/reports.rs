@@ -34,8 +34,13 @@ impl Failing {
     }
 
     /// It has ended: tells that.
-    pub(crate) fn tell(self, generation: Generation, reason: String) {
-        let told = self.node.report(self.material.clone(), ReplicaReport::Failed { generation, reason });
+    pub(crate) fn failed(self, generation: Generation, reason: String) {
+        self.tell(ReplicaReport::Failed { generation, reason });
+    }
+
+    /// It has ended: tells what became of it.
+    pub(crate) fn tell(self, report: ReplicaReport) {
+        let told = self.node.report(self.material.clone(), report);
         self.node.tasks.clone().spawn(async move {
             let _ = told.await;
             drop(self);

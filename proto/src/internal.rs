@@ -19,7 +19,7 @@
 
 use crate::{CoordinatorId, Generation, MaterialId, NodeId, RunId, node::NodeReport, run::Progress};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Not};
 
 /// A node makes itself known, at each of its starts. Idempotent by `instance`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +189,18 @@ pub enum Order {
         media_type: String,
         /// Base URLs of the nodes that hold verified copies and answer.
         sources: Vec<String>,
+        /// See [`Reserve::concat`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        concat: Option<String>,
+    },
+    /// Put a file together from parts that are all here, then report [`ReplicaReport::Verified`]. Only nodes that speak
+    /// [`crate::protocol::CONCATENATION`] get it.
+    Join {
+        /// What is to be: as it was reserved, or is to be reserved now where nothing of it is here.
+        #[serde(flatten)]
+        wanted: Reserve,
+        /// The parts, in order.
+        parts: Vec<MaterialId>,
     },
     /// Free the copy (or the half of one), then report [`ReplicaReport::Dropped`].
     Drop {
@@ -302,6 +314,17 @@ pub struct Reserve {
     /// The hash that the bytes must have, where the sender announced one.
     #[serde(default)]
     pub blake3: Option<String>,
+    /// The header `Upload-Concat` that it was created with, for those who ask: [`crate::tus::PARTIAL`], or that of a file
+    /// which is put together and takes no bytes from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concat: Option<String>,
+}
+
+impl Reserve {
+    /// Whether it is put together from parts.
+    pub fn is_final(&self) -> bool {
+        self.concat.as_deref().is_some_and(crate::tus::is_final)
+    }
 }
 
 /// Where a material's bytes can be read just now.
@@ -309,15 +332,39 @@ pub struct Reserve {
 pub struct Located {
     /// Base URLs of live nodes with a verified copy, the least loaded first.
     pub holders: Vec<String>,
-    /// Base URL of the node that receives its upload, while it does.
+    /// Base URL of the node that receives its upload, or puts it together, while it does.
     #[serde(default)]
     pub receiving: Option<String>,
+    /// Whether it is to be put together from parts: it is there, also where no node has anything of it yet.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub joining: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::{CONTROL_BODY_LEN_MAX, DAMAGED_MAX, INVENTORY_PAGE_MAX, ORDERS_MAX, UPLOADS_MAX};
+
+    #[test]
+    fn an_order_to_join_goes_there_and_back() {
+        let wanted = Reserve {
+            material: "m-a".parse().unwrap(),
+            generation: Generation(7),
+            size: 1 << 40,
+            name: "a.svs".to_owned(),
+            media_type: "image/tiff".to_owned(),
+            blake3: None,
+            concat: Some("final;/v1/uploads/m-b".to_owned()),
+        };
+        assert!(wanted.is_final());
+        let order = Order::Join { wanted, parts: vec!["m-b".parse().unwrap()] };
+        let json = serde_json::to_value(&order).unwrap();
+        assert_eq!(
+            (&json["order"], &json["material"], &json["size"]),
+            (&"join".into(), &"m-a".into(), &(1_u64 << 40).into())
+        );
+        assert_eq!(serde_json::from_value::<Order>(json).unwrap(), order);
+    }
 
     /// A body of which a coordinator takes too little would silence the node that sends it.
     #[test]

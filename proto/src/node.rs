@@ -78,6 +78,9 @@ pub struct NodeReport {
     pub load: f64,
     /// Requests being answered just now.
     pub requests_active: u32,
+    /// The protocol that its program speaks: what a later one brought is not asked of it.
+    #[serde(default = "crate::protocol::untold")]
+    pub protocol: u32,
     /// Runs that the node carries out at once; 0 where it takes none. Absent from nodes of 0.1.0, which do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_max: Option<u32>,

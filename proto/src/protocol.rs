@@ -6,8 +6,10 @@
 
 /// The protocol of version 0.1.0, and of all servers that do not tell theirs.
 pub const FIRST: u32 = 1;
-/// The protocol of this version. 2 has removed nodes, rebalancing and damaged copies.
-pub const PROTOCOL: u32 = 2;
+/// From here on files are put together from parts.
+pub const CONCATENATION: u32 = 3;
+/// The protocol of this version. 2 has removed nodes, rebalancing and damaged copies; 3 has concatenation.
+pub const PROTOCOL: u32 = CONCATENATION;
 
 /// What a server speaks that does not tell it.
 pub const fn untold() -> u32 {

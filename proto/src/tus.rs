@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, str::FromStr};
 /// The version spoken.
 pub const VERSION: &str = "1.0.0";
 /// The extensions spoken.
-pub const EXTENSIONS: &str =
-    "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination";
+pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,\
+                              termination,concatenation";
 /// Media type of a PATCH's body.
 pub const PATCH_TYPE: &str = "application/offset+octet-stream";
 /// The header with the protocol's version, on every request and answer.

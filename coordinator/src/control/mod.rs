@@ -1,13 +1,15 @@
 //! The leader's work: hearing nodes, and keeping things as they should be.
 //!
-//! It owns what the leader has heard ([`Observed`]), the loop that plans and proposes, finding a node for an upload,
-//! and telling nodes that they have orders.
+//! It owns what the leader has heard ([`Observed`]), the loop that plans and proposes, finding a node for an upload or for
+//! what is put together, and telling nodes that they have orders.
 //! It decides nothing: planning is the core's, and what is proposed only counts once it came back through the log.
 
+mod joining;
 mod placing;
 mod prompt;
 pub(crate) mod protocol;
 
+pub(crate) use joining::NewJoin;
 pub(crate) use placing::{Created, NewMaterial};
 
 use crate::{

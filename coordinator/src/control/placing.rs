@@ -5,7 +5,8 @@
 use super::{Control, unreadable};
 use crate::core::{
     command::{Command, Outcome},
-    placement::{NoCandidate, candidates},
+    placement::{NoCandidate, candidates, candidates_of_part},
+    present::Scene,
     tables::{MaterialRecord, Materials, Nodes, RequestRecord, Requests},
     view::{Typed as _, ViewError},
 };
@@ -20,7 +21,7 @@ use microtome_proto::{
 use std::time::Duration;
 
 /// Nodes asked for one upload.
-const TRIES_MAX: usize = 4;
+pub(super) const TRIES_MAX: usize = 4;
 /// Time that a node has to reserve.
 const RESERVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -35,6 +36,8 @@ pub(crate) struct NewMaterial {
     pub(crate) blake3: Option<String>,
     pub(crate) population: u32,
     pub(crate) origin: Option<Origin>,
+    /// Who sends it, where it is a part of a file that is put together later: all of them are to be on one node.
+    pub(crate) part_from: Option<String>,
 }
 
 /// A material that was made.
@@ -48,15 +51,15 @@ pub(crate) struct Created {
 }
 
 /// The node that an upload is assigned to.
-struct Assigned {
-    node: NodeId,
+pub(super) struct Assigned {
+    pub(super) node: NodeId,
     url: String,
     is_member: bool,
-    generation: Generation,
+    pub(super) generation: Generation,
 }
 
 /// Why a node did not reserve.
-enum NotReserved {
+pub(super) enum NotReserved {
     /// It does not answer, or is no node that does.
     Silent(Problem),
     /// It says why.
@@ -64,7 +67,7 @@ enum NotReserved {
 }
 
 impl NotReserved {
-    fn into_problem(self) -> Problem {
+    pub(super) fn into_problem(self) -> Problem {
         let (Self::Silent(problem) | Self::Refused(problem)) = self;
         problem
     }
@@ -76,7 +79,8 @@ impl Control {
     pub(crate) async fn create(&self, new: NewMaterial) -> Result<Created, Problem> {
         // What has no size yet has some bytes.
         let size = new.size.max(u64::from(new.size_deferred));
-        let (first, others) = match self.candidates(size)? {
+        let sender = new.part_from.as_deref();
+        let (first, others) = match self.candidates(size, sender)? {
             Ok(mut best) => (best.remove(0).node, best),
             // A request that is repeated needs no candidate, only a name for one.
             Err(why) => match self.earlier_node(new.request.as_ref())? {
@@ -94,13 +98,14 @@ impl Control {
             blake3: new.blake3,
             population: new.population,
             origin: new.origin,
+            partial: sender.is_some(),
             node: first,
         };
         let Outcome::Material { material, existed, .. } = self.group.propose(command).await?.accepted()? else {
             return Err(unexpected());
         };
         if existed {
-            return self.reserve_again(material).await;
+            return self.reserve_again(material, sender).await;
         }
         let mut refusals = Vec::new();
         while let Some(assigned) = self.assigned(&material)? {
@@ -139,7 +144,12 @@ impl Control {
         self.group.propose(gone).await?.accepted().map(|_| true)
     }
 
-    async fn move_upload(&self, material: &MaterialId, generation: Generation, node: NodeId) -> Result<(), Problem> {
+    pub(super) async fn move_upload(
+        &self,
+        material: &MaterialId,
+        generation: Generation,
+        node: NodeId,
+    ) -> Result<(), Problem> {
         let now_ms = self.now_ms();
         self.hear(|observed| observed.upload_moved(material, now_ms));
         let command = Command::MoveUpload { material: material.clone(), generation, node };
@@ -156,7 +166,7 @@ impl Control {
     /// now without anyone having heard of it. So it moves on only from a node that says that it has no room for it,
     /// which one says that has nothing of it, and from one that was removed. One that does not answer keeps it; one
     /// that refuses for another reason is asked again when the caller does.
-    async fn reserve_again(&self, material: MaterialId) -> Result<Created, Problem> {
+    async fn reserve_again(&self, material: MaterialId, sender: Option<&str>) -> Result<Created, Problem> {
         let size = self.record(&material)?.size.max(1);
         let (mut tried, mut refusals, mut upload_expires) = (Vec::new(), Vec::new(), None);
         while let Some(assigned) = self.assigned(&material)? {
@@ -180,7 +190,7 @@ impl Control {
                 refusals.push(Problem::new(Code::Gone, format!("{node} was removed from the cluster")));
             }
             tried.push(node);
-            let candidates = self.candidates(size)?.unwrap_or_default();
+            let candidates = self.candidates(size, sender)?.unwrap_or_default();
             let mut others = candidates.into_iter().filter(|other| !tried.contains(&other.node));
             match others.next().filter(|_| refusals.len() < TRIES_MAX) {
                 Some(next) => self.move_upload(&material, assigned.generation, next.node).await?,
@@ -191,7 +201,7 @@ impl Control {
     }
 
     /// Where the upload of a material goes; none where it has arrived.
-    fn assigned(&self, material: &MaterialId) -> Result<Option<Assigned>, Problem> {
+    pub(super) fn assigned(&self, material: &MaterialId) -> Result<Option<Assigned>, Problem> {
         let found = self.group.read(|view| {
             let Some(record) = view.get_record::<Materials>(material)? else { return Ok(None) };
             let Some(replica) = record.receiving() else { return Ok(None) };
@@ -214,9 +224,12 @@ impl Control {
         found.map_err(|error: ViewError| unreadable(&error))
     }
 
-    fn candidates(&self, size: u64) -> Result<Result<Vec<Candidate>, NoCandidate>, Problem> {
-        self.scene(|scene| candidates(scene.view, scene.observed, size, scene.now_ms, scene.timing))
-            .map_err(|error| unreadable(&error))
+    fn candidates(&self, size: u64, sender: Option<&str>) -> Result<Result<Vec<Candidate>, NoCandidate>, Problem> {
+        let found = self.scene(|Scene { view, observed, now_ms, timing }| match sender {
+            Some(sender) => candidates_of_part(view, observed, (size, sender), now_ms, timing),
+            None => candidates(view, observed, size, now_ms, timing),
+        });
+        found.map_err(|error| unreadable(&error))
     }
 
     fn record(&self, material: &MaterialId) -> Result<MaterialRecord, Problem> {
@@ -228,9 +241,15 @@ impl Control {
     }
 
     /// Has a node reserve the room; answers when it takes it back if nothing comes.
-    async fn reserve(&self, material: &MaterialId, assigned: &Assigned) -> Result<Option<HeaderValue>, NotReserved> {
+    pub(super) async fn reserve(
+        &self,
+        material: &MaterialId,
+        assigned: &Assigned,
+    ) -> Result<Option<HeaderValue>, NotReserved> {
         let record = self.record(material).map_err(NotReserved::Refused)?;
+        let concat = record.concat_header();
         let reserve = Reserve {
+            concat,
             material: material.clone(),
             generation: assigned.generation,
             size: if record.lacks_size() { SIZE_DEFERRED } else { record.size },
@@ -260,23 +279,27 @@ impl Control {
     }
 }
 
-fn no_place(why: NoCandidate, size: u64) -> Problem {
+pub(super) fn no_place(why: NoCandidate, size: u64) -> Problem {
     match why {
         NoCandidate::Silent => Problem::new(Code::NotReady, "no storage node answers: start one with 'microtome node'"),
         NoCandidate::Settling => {
             Problem::new(Code::NotReady, "a storage node has just come up, or still tells what it holds")
         }
         NoCandidate::Full => Problem::new(Code::NoSpace, format!("no node that takes work has {size} bytes left")),
+        NoCandidate::Older => {
+            Problem::new(Code::Upgrading, "no node that takes work is of the version that puts files together yet")
+        }
+        NoCandidate::Unreadable => Problem::new(Code::Unavailable, "no node that answers has one of the parts"),
     }
 }
 
-fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
+pub(super) fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
     let details: Vec<&str> = refusals.iter().map(|refusal| refusal.detail.as_str()).collect();
     let is_full = !refusals.is_empty() && refusals.iter().all(|refusal| refusal.code == Code::NoSpace);
     let code = if is_full { Code::NoSpace } else { Code::NotReady };
     Problem::new(code, format!("no node took an upload of {size} bytes: {}", details.join("; ")))
 }
 
-fn unexpected() -> Problem {
+pub(super) fn unexpected() -> Problem {
     Problem::new(Code::Internal, "a command had an outcome that is not its own")
 }

@@ -100,11 +100,42 @@ pub enum Command {
         population: u32,
         /// The run's attempt that makes it.
         origin: Option<Origin>,
+        /// Whether it is a part of a file that is put together later.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        partial: bool,
         /// Where the upload goes.
         node: NodeId,
     },
-    /// The chosen node cannot take the upload: another one is chosen before any byte was sent. What the first one may
-    /// have reserved is dropped when its next heartbeat or inventory tells of it.
+    /// Makes a material that is put together from parts, which are its own from now on: they end when it is whole, and
+    /// with it. The same parts in the same order give the same material.
+    JoinParts {
+        /// The caller's `Idempotency-Key`.
+        request: Option<String>,
+        /// Its name.
+        name: String,
+        /// Its media type.
+        media_type: String,
+        /// The announced hash.
+        blake3: Option<String>,
+        /// Copies wanted.
+        population: u32,
+        /// The parts, in order: all whole, and nobody else's.
+        parts: Vec<MaterialId>,
+        /// The header that names them, as it came.
+        given: String,
+        /// Where they are put together.
+        node: NodeId,
+    },
+    /// No node has room for a material that is put together, and its sender has not been told of it: it is no more, and
+    /// its parts are as before.
+    ReleaseParts {
+        /// The material.
+        material: MaterialId,
+        /// The last assignment.
+        generation: Generation,
+    },
+    /// The chosen node cannot take the upload: another one is chosen before any byte was sent; or it cannot put together
+    /// what it was to. What the first one may have is dropped when its next heartbeat or inventory tells of it.
     MoveUpload {
         /// The material.
         material: MaterialId,
@@ -127,7 +158,8 @@ pub enum Command {
         /// The material.
         material: MaterialId,
     },
-    /// Assigns one more copy to a node. Repeating it answers with the assignment that is there.
+    /// Assigns one more copy to a node; to what is to be put together and has no place, that. Repeating it answers with the
+    /// assignment that is there.
     AddReplica {
         /// The material.
         material: MaterialId,
@@ -146,7 +178,7 @@ pub enum Command {
     },
     /// A copy is whole, durable and verified. The first one of a material gives it its hash. One that is not what was
     /// announced or what the others are is refused with `hash_mismatch`, and taken out of the books unless it was whole
-    /// before: the only refusal that changes anything.
+    /// before, or its material deleted where it is put together: the only refusal that changes anything.
     ReplicaVerified {
         /// The material.
         material: MaterialId,
@@ -257,6 +289,9 @@ impl Command {
     /// another meaning, would come to another state.
     pub fn protocol(&self) -> u32 {
         match self {
+            Self::CreateMaterial { partial: true, .. } | Self::JoinParts { .. } | Self::ReleaseParts { .. } => {
+                protocol::CONCATENATION
+            }
             Self::CreateMaterial { size_deferred: true, .. }
             | Self::RemoveNode { .. }
             | Self::Rebalance { .. }
@@ -292,6 +327,7 @@ impl Command {
         match self {
             Self::AddReplica { node, .. }
             | Self::MoveReplica { node, .. }
+            | Self::MoveUpload { node, .. }
             | Self::DropReplica { node, .. }
             | Self::ReplicaGone { node, .. }
             | Self::AssignRun { node, .. } => Some(node),

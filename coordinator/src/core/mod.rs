@@ -4,14 +4,16 @@
 //! function of the books and one [`command::Proposal`] from the log. The leader's *eyes* ([`observed`]) are its own
 //! memory of heartbeats and are never stored. From both follow the commands that the leader proposes by itself
 //! ([`plan`]), what each node is told ([`orders`]), what an inventory means ([`settle`]), where bytes go
-//! ([`placement`]), what operators do to nodes ([`operate`], [`departure`]), how unequally full the nodes are ([`balance`]) and
-//! what users see ([`present`]).
+//! ([`placement`]), what is put together where ([`joins`]), what operators do to nodes ([`operate`], [`departure`]), how
+//! unequally full the nodes are ([`balance`]) and what users see ([`present`]).
 
+mod affinity;
 pub mod apply;
 pub mod balance;
 pub mod command;
 pub mod departure;
 mod draft;
+pub mod joins;
 pub mod keys;
 pub mod observed;
 pub mod operate;

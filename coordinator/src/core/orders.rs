@@ -3,6 +3,7 @@
 //! Level-triggered: an order repeats until it is met or the books change, so none needs to arrive.
 
 use super::{
+    joins::Parts,
     keys,
     observed::{Observed, Seen, Timing, UPLOAD_UNTOLD_MS},
     roster::Roster,
@@ -10,11 +11,14 @@ use super::{
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{
-    Generation, MaterialId, NodeId, Timestamp, internal::Order, limits::ORDERS_MAX, material::ReplicaState,
+    Generation, MaterialId, NodeId, Timestamp,
+    internal::{Order, Reserve},
+    limits::ORDERS_MAX,
+    material::ReplicaState,
 };
 use std::collections::BTreeSet;
 
-/// What the node is to do, the most urgent first: stop, run, copy, drop.
+/// What the node is to do, the most urgent first: stop, run, copy or put together, drop.
 ///
 /// # Errors
 /// Where the state cannot be read.
@@ -33,9 +37,11 @@ pub fn orders(
         if orders.len() >= ORDERS_MAX {
             break;
         }
-        if arriving.copying {
-            orders.extend(copy_order(view, material, arriving.generation, observed, now_ms, timing)?);
-        }
+        orders.extend(if arriving.copying {
+            copy_order(view, material, arriving.generation, observed, now_ms, timing)?
+        } else {
+            join_order(view, node, material, arriving.generation)?
+        });
     }
     drop_orders(view, node, seen, &mut orders)?;
     orders.truncate(ORDERS_MAX);
@@ -56,6 +62,8 @@ pub fn misses_upload(view: &dyn View, node: &NodeId, observed: &Observed, at: Ti
             continue;
         }
         let record = view.get_record::<Materials>(&material)?;
+        // Nothing of what is put together need be there before all its parts are.
+        let record = record.filter(|record| record.joining().is_none());
         if record.is_some_and(|record| at.millis_since(record.created_at) >= UPLOAD_UNTOLD_MS) {
             return Ok(true);
         }
@@ -104,9 +112,28 @@ fn copy_order(
     let mut sources: Vec<_> = roster.iter().map(|(_, peer)| peer).filter(|peer| peer.is_up()).collect();
     sources.sort_by_key(|peer| peer.load());
     let sources: Vec<_> = sources.into_iter().map(|peer| peer.record.url.clone()).collect();
+    let concat = record.concat_header();
     let MaterialRecord { size, name, media_type, blake3: Some(blake3), .. } = record else { return Ok(None) };
-    let order = Order::Copy { material, generation, size, blake3, name, media_type, sources };
+    let order = Order::Copy { material, generation, size, blake3, name, media_type, sources, concat };
     Ok(matches!(&order, Order::Copy { sources, .. } if !sources.is_empty()).then_some(order))
+}
+
+/// None for an upload that a client sends, and while the node lacks a part.
+fn join_order(
+    view: &dyn View,
+    node: &NodeId,
+    material: MaterialId,
+    generation: Generation,
+) -> Result<Option<Order>, ViewError> {
+    let Some(record) = view.get_record::<Materials>(&material)? else { return Ok(None) };
+    let Some(ids) = record.joining() else { return Ok(None) };
+    if Parts::read(view, ids)?.is_none_or(|parts| parts.missing_at(node).next().is_some()) {
+        return Ok(None);
+    }
+    let (parts, concat) = (ids.to_vec(), record.concat_header());
+    let MaterialRecord { size, name, media_type, announced: blake3, .. } = record;
+    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat };
+    Ok(Some(Order::Join { wanted, parts }))
 }
 
 /// Copies to be freed, and half copies that the books do not know any more.

@@ -3,12 +3,13 @@
 //! Room is what a node last told, less what has been assigned to it since and it has not told yet.
 
 use super::{
+    affinity,
     observed::{Observed, Timing},
     roster::{Peer, Roster},
     tables::{Arriving, ArrivingRecord, MaterialRecord},
     view::{Typed, View, ViewError},
 };
-use microtome_proto::{MaterialId, NodeId, material::ReplicaState, node::Candidate};
+use microtome_proto::{MaterialId, NodeId, material::ReplicaState, node::Candidate, protocol::CONCATENATION};
 use std::collections::BTreeMap;
 
 /// A node that takes new bytes, with what is planned for it.
@@ -19,6 +20,7 @@ pub(super) struct Site {
     pub(super) room: u64,
     pub(super) disk_total: u64,
     cpu: f64,
+    protocol: u32,
     /// Copies and uploads on their way.
     arriving: usize,
     /// Their bytes, told or not.
@@ -37,6 +39,7 @@ impl Site {
             room: report.room(),
             disk_total: report.disk_total,
             cpu: report.cpu,
+            protocol: report.protocol,
             arriving: 0,
             arriving_bytes: 0,
             copying: 0,
@@ -51,6 +54,16 @@ impl Site {
         if !is_told {
             self.room = self.room.saturating_sub(record.size);
         }
+    }
+
+    /// Whether its program knows of parts, and of files that are put together.
+    pub(super) fn is_able_to_join(&self) -> bool {
+        self.protocol >= CONCATENATION
+    }
+
+    /// As it is shown where an upload of `size` bytes may go.
+    pub(super) fn candidate(&self, node: &NodeId, size: u64) -> Candidate {
+        Candidate { node: node.clone(), url: self.url.clone(), room: self.room, score: self.score(size) }
     }
 
     /// A larger score comes first: the fraction of the disk that would be left free, less a little for what is on its
@@ -97,6 +110,19 @@ impl Sites {
         sites
     }
 
+    /// Why none of them takes an upload; one of a part, or of what is put together, needs one that is able to.
+    pub(super) fn why_none(&self, roster: &Roster<'_>, is_of_parts: bool) -> NoCandidate {
+        if is_of_parts && !self.0.is_empty() && !self.0.values().any(Site::is_able_to_join) {
+            NoCandidate::Older
+        } else if roster.iter().any(|(_, peer)| peer.is_settling()) {
+            NoCandidate::Settling
+        } else if roster.iter().any(|(_, peer)| peer.is_up()) {
+            NoCandidate::Full
+        } else {
+            NoCandidate::Silent
+        }
+    }
+
     /// Bytes that can still be promised on all of them.
     pub(super) fn room(&self) -> u64 {
         self.0.values().map(|site| site.room).sum()
@@ -105,6 +131,14 @@ impl Sites {
     /// The largest copy that any node could still take: what is larger need not be looked at.
     pub(super) fn room_max(&self, copies_per_node_max: usize) -> Option<u64> {
         self.0.values().filter(|site| site.copying < copies_per_node_max).map(|site| site.room).max()
+    }
+
+    /// So many bytes more are to come to a node.
+    pub(super) fn book(&mut self, node: &NodeId, bytes: u64) {
+        if let Some(site) = self.0.get_mut(node) {
+            site.room = site.room.saturating_sub(bytes);
+            site.arriving += 1;
+        }
     }
 
     /// Chooses a node for one more copy and books its room there: in a zone with as few of its copies as can be, and of
@@ -122,6 +156,7 @@ impl Sites {
             .filter(|(node, site)| {
                 site.room >= wish.size
                     && site.copying < copies_per_node_max
+                    && (!wish.is_partial || site.is_able_to_join())
                     && !wish.taken.contains(node)
                     && !observed.failed_lately(&wish.material, node)
             })
@@ -147,6 +182,8 @@ pub(super) fn crowd(zone: Option<&str>, zones: &[String]) -> usize {
 pub(super) struct Wish {
     pub(super) material: MaterialId,
     pub(super) size: u64,
+    /// Whether it is a part, which must not come to a program that would show it.
+    pub(super) is_partial: bool,
     /// Nodes where the books have a copy in whatever state, or are about to.
     pub(super) taken: Vec<NodeId>,
     /// The zones of the copies that count, one entry for each.
@@ -165,7 +202,8 @@ impl Wish {
             .filter_map(|peer| peer.record.zone.clone())
             .collect();
         let taken = record.replicas.iter().map(|replica| replica.node.clone()).collect();
-        Self { material: material.clone(), size: record.size, taken, zones }
+        let is_partial = record.is_partial();
+        Self { material: material.clone(), size: record.size, is_partial, taken, zones }
     }
 }
 
@@ -178,6 +216,10 @@ pub enum NoCandidate {
     Settling,
     /// No node that takes work has room.
     Full,
+    /// No node that takes work knows of parts: they are of the version before.
+    Older,
+    /// No node that answers has one of the parts.
+    Unreadable,
 }
 
 /// Where an upload of `size` bytes would go, best first and at least one; or why it has no place to go.
@@ -193,20 +235,29 @@ pub fn candidates(
 ) -> Result<Result<Vec<Candidate>, NoCandidate>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
     let sites = Sites::survey(view, &roster)?;
-    let candidates = sites.with_room(size).into_iter().map(|(node, site, score)| Candidate {
-        node: node.clone(),
-        url: site.url.clone(),
-        room: site.room,
-        score,
-    });
-    let candidates: Vec<_> = candidates.collect();
-    Ok(if !candidates.is_empty() {
-        Ok(candidates)
-    } else if roster.iter().any(|(_, peer)| peer.is_settling()) {
-        Err(NoCandidate::Settling)
-    } else if roster.iter().any(|(_, peer)| peer.is_up()) {
-        Err(NoCandidate::Full)
-    } else {
-        Err(NoCandidate::Silent)
-    })
+    let candidates: Vec<_> =
+        sites.with_room(size).into_iter().map(|(node, site, _)| site.candidate(node, size)).collect();
+    Ok(if candidates.is_empty() { Err(sites.why_none(&roster, false)) } else { Ok(candidates) })
+}
+
+/// The same for a part of a file: its sender's node first, see [`affinity`](super::affinity).
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn candidates_of_part(
+    view: &dyn View,
+    observed: &Observed,
+    (size, sender): (u64, &str),
+    now_ms: u64,
+    timing: &Timing,
+) -> Result<Result<Vec<Candidate>, NoCandidate>, ViewError> {
+    let roster = Roster::all(view, observed, now_ms, timing)?;
+    let sites = Sites::survey(view, &roster)?;
+    let able = sites.with_room(size).into_iter().filter(|(_, site, _)| site.is_able_to_join());
+    let mut drawn: Vec<_> = able
+        .map(|(node, site, _)| (affinity::drawn(sender, node, site.disk_total), site.candidate(node, size)))
+        .collect();
+    drawn.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let candidates: Vec<_> = drawn.into_iter().map(|(_, candidate)| candidate).collect();
+    Ok(if candidates.is_empty() { Err(sites.why_none(&roster, true)) } else { Ok(candidates) })
 }

@@ -127,7 +127,12 @@ impl Page<'_> {
     fn settle_arriving(&mut self, incoming: &BTreeSet<(MaterialId, Generation)>) -> Result<(), ViewError> {
         for entry in self.view.scan_records::<Arriving>(&keys::node(self.node), None) {
             let ((_, material), arriving) = entry?;
-            if !self.is_found(&material) && !incoming.contains(&(material.clone(), arriving.generation)) {
+            if self.is_found(&material) || incoming.contains(&(material.clone(), arriving.generation)) {
+                continue;
+            }
+            let record = self.view.get_record::<Materials>(&material)?;
+            // What is put together is begun, or begun anew, when it is ordered.
+            if record.is_none_or(|record| record.joining().is_none()) {
                 self.lost.insert(material, arriving.generation);
             }
         }

@@ -15,6 +15,7 @@ use microtome_proto::{
     node::{Lifecycle, Scheduling},
     protocol,
     run::{Output, RunState},
+    tus,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
@@ -35,7 +36,7 @@ pub struct MetaRecord {
     pub run_last: u64,
     /// The last generation, of replicas and attempts alike.
     pub generation_last: u64,
-    /// Materials that are not deleted.
+    /// Materials that are not deleted, parts of others left out.
     pub materials: u64,
     /// Their bytes, each counted once.
     pub bytes: u64,
@@ -116,6 +117,25 @@ impl ReplicaRecord {
     }
 }
 
+/// What a material has to do with files that are put together from parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Concat {
+    /// A part. It is shown to nobody, has one copy, and goes with the file that takes it up.
+    Partial {
+        /// The file, while it is not put together yet: nothing else may take the part from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_by: Option<MaterialId>,
+    },
+    /// A file that is put together, or was.
+    Final {
+        /// Its parts, in order; none any more once it is whole.
+        parts: Vec<MaterialId>,
+        /// The header `Upload-Concat` as its sender gave it.
+        given: String,
+    },
+}
+
 /// A material and its copies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaterialRecord {
@@ -141,6 +161,9 @@ pub struct MaterialRecord {
     /// The run's attempt that made it.
     #[serde(default)]
     pub origin: Option<Origin>,
+    /// Whether it is a part, or put together from parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concat: Option<Concat>,
     /// The `Idempotency-Key` that it was created with.
     #[serde(default)]
     pub request: Option<String>,
@@ -188,6 +211,37 @@ impl MaterialRecord {
     /// Whether it was deleted.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// Whether it is a part of a file, and shown to nobody.
+    pub fn is_partial(&self) -> bool {
+        matches!(self.concat, Some(Concat::Partial { .. }))
+    }
+
+    /// The file that has taken it up as a part, and is not whole yet.
+    pub fn taken_by(&self) -> Option<&MaterialId> {
+        match &self.concat {
+            Some(Concat::Partial { taken_by }) => taken_by.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The parts that it is to be put together from: its sender was told that it will be. None where it is whole, was
+    /// deleted, or is a file like others.
+    pub fn joining(&self) -> Option<&[MaterialId]> {
+        match &self.concat {
+            Some(Concat::Final { parts, .. }) if self.blake3.is_none() && !self.is_deleted() => Some(parts),
+            _ => None,
+        }
+    }
+
+    /// The header `Upload-Concat` that its uploads tell.
+    pub fn concat_header(&self) -> Option<String> {
+        match &self.concat {
+            Some(Concat::Partial { .. }) => Some(tus::PARTIAL.to_owned()),
+            Some(Concat::Final { given, .. }) => Some(given.clone()),
+            None => None,
+        }
     }
 
     /// Whether the books hold exactly the copies wanted, all verified: nothing is left to do unless a node is lost.
@@ -316,7 +370,7 @@ table!(
     |id| keys::material(id), |bytes| keys::whole(keys::take_material(bytes))
 );
 table!(
-    /// Index: materials by their counter, the newest first.
+    /// Index: materials by their counter, the newest first, without [parts](MaterialRecord::is_partial).
     MaterialsByAge, b'a', u64 => MaterialId,
     |sequence| keys::newest_first(*sequence), |bytes| keys::decode_newest_first(bytes)
 );
@@ -339,6 +393,11 @@ table!(
 table!(
     /// Index: materials that are not [`MaterialRecord::is_settled`].
     Unsettled, b'u', MaterialId => (),
+    |id| keys::material(id), |bytes| keys::whole(keys::take_material(bytes))
+);
+table!(
+    /// Index: files that are to be put together, see [`MaterialRecord::joining`].
+    Joining, b'j', MaterialId => (),
     |id| keys::material(id), |bytes| keys::whole(keys::take_material(bytes))
 );
 table!(

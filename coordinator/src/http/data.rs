@@ -93,6 +93,7 @@ impl App {
 
     async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
         let located = self.located(id).await?;
+        self.must_be_shown(id)?;
         // The node that receives it may have all of it already, and nobody has heard of that yet.
         let node = match located.holders.into_iter().next().or(located.receiving) {
             Some(node) => Some(node),

@@ -5,17 +5,20 @@ use crate::raft::Leader;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use microtome_proto::{Code, Problem, limits::CONTROL_BODY_LEN_MAX};
+use microtome_server::Peer;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The header of a request that was passed on: it is not passed on again.
 const FORWARDED: HeaderName = HeaderName::from_static("microtome-forwarded");
+/// Where a request that was passed on came from.
+const PEER: HeaderName = HeaderName::from_static("microtome-peer");
 /// How long a request waits for a leader to be found.
 const LEADER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How long the leader may take to answer.
@@ -86,15 +89,12 @@ pub(super) async fn lead_unread(state: Shared, request: Request, next: Next) -> 
     lead(state, Request::from_parts(parts, Body::empty()), next).await
 }
 
-async fn forward(
-    app: &super::App,
-    leader: &str,
-    parts: &axum::http::request::Parts,
-    body: Bytes,
-) -> Result<Response, reqwest::Error> {
+async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> Result<Response, reqwest::Error> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut headers = end_to_end(&parts.headers);
     headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    headers.remove(PEER);
+    headers.extend(HeaderValue::try_from(peer(parts)).map(|peer| (PEER, peer)));
     let request = app.group.peers().http().request(parts.method.clone(), format!("{leader}{path}"));
     let mut answer = request.headers(headers).body(body).timeout(ANSWER_WITHIN).send().await?;
     let (status, headers) = (answer.status(), end_to_end(&std::mem::take(answer.headers_mut())));
@@ -102,6 +102,14 @@ async fn forward(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// The address that a request comes from, or came from before it was passed on; empty where it is not known.
+pub(super) fn peer(parts: &Parts) -> String {
+    match parts.headers.get(PEER).filter(|_| parts.headers.contains_key(FORWARDED)) {
+        Some(told) => told.to_str().unwrap_or_default().to_owned(),
+        None => parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default(),
+    }
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {

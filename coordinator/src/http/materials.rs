@@ -1,8 +1,8 @@
 //! `/v1/materials`.
 
-use super::{App, Shared, check};
+use super::{App, Shared, check, turns::Turn};
 use crate::{
-    control::{Created, NewMaterial},
+    control::{Created, NewJoin, NewMaterial},
     core::command::Command,
 };
 use axum::{
@@ -21,6 +21,24 @@ use microtome_server::extract::{Json, Path, Query};
 /// What a sender that names no media type sends.
 const MEDIA_TYPE_DEFAULT: &str = "application/octet-stream";
 
+/// What is special about how a material's bytes come.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// The sender tells the size later, to the node.
+    pub(super) size_deferred: bool,
+    /// It is a part of a file that is put together later, from this sender.
+    pub(super) part_from: Option<String>,
+}
+
+/// What a material is said to be, checked.
+struct Described {
+    request: Option<String>,
+    name: String,
+    media_type: String,
+    blake3: Option<String>,
+    population: u32,
+}
+
 /// `GET /v1/materials`.
 pub(super) async fn list(
     State(app): Shared,
@@ -31,7 +49,9 @@ pub(super) async fn list(
 
 /// `GET /v1/materials/{id}`.
 pub(super) async fn show(State(app): Shared, Path(id): Path<MaterialId>) -> Result<axum::Json<Material>, Problem> {
-    app.material(&id).await.map(axum::Json)
+    let material = app.material(&id).await?;
+    app.must_be_shown(&id)?;
+    Ok(axum::Json(material))
 }
 
 /// `POST /v1/materials`.
@@ -44,7 +64,7 @@ pub(super) async fn create(
     if wanted.origin.is_some() {
         app.auth.check(&headers, &uri, Role::Server)?;
     }
-    let (material, created) = app.create(&headers, wanted, false).await?;
+    let (material, created) = app.create(&headers, wanted, Sending::default()).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
     Ok((status, location, axum::Json(material)).into_response())
@@ -86,35 +106,76 @@ impl App {
         found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 
-    /// Checks what is wanted, makes it, and shows it. Where the size is deferred the sender tells it later, to the node.
+    /// Refuses a part of a file that is put together later, as if it were not there.
+    pub(super) fn must_be_shown(&self, id: &MaterialId) -> Result<(), Problem> {
+        match self.glance(|scene| scene.is_hidden(id))? {
+            true => Err(Problem::new(Code::NotFound, format!("there is no material {id}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks what is wanted, makes it, and shows it.
     pub(super) async fn create(
         &self,
         headers: &HeaderMap,
         wanted: CreateMaterial,
-        size_deferred: bool,
+        sending: Sending,
     ) -> Result<(Material, Created), Problem> {
-        check::name("name", &wanted.name)?;
+        let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
         check::size(wanted.size)?;
-        let population = wanted.population.unwrap_or(self.config.population);
-        check::population(population)?;
-        let media_type = wanted.media_type.unwrap_or_else(|| MEDIA_TYPE_DEFAULT.to_owned());
-        check::media_type(&media_type)?;
         let new = NewMaterial {
-            request: check::idempotency_key(headers)?,
-            name: wanted.name,
+            request,
+            name,
             size: wanted.size,
-            size_deferred,
+            size_deferred: sending.size_deferred,
             media_type,
-            blake3: wanted.blake3.as_deref().map(check::blake3).transpose()?,
+            blake3,
             population,
             origin: wanted.origin,
+            part_from: sending.part_from,
         };
-        let _turn = match &new.request {
-            Some(key) => Some(self.turns.take(key).await),
-            None => None,
-        };
+        let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
         let created = self.control.create(new).await?;
         Ok((self.material(&created.id).await?, created))
+    }
+
+    /// The same for one that is put together from parts, as the header `given` names them.
+    pub(super) async fn join(
+        &self,
+        headers: &HeaderMap,
+        wanted: CreateMaterial,
+        parts: Vec<MaterialId>,
+        given: String,
+    ) -> Result<Material, Problem> {
+        let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
+        let new = NewJoin { request, name, media_type, blake3, population, parts, given };
+        let _turn = self.turn(new.request.as_deref()).await;
+        self.group.linearize().await?;
+        let id = self.control.join(new).await?;
+        self.material(&id).await
+    }
+
+    /// One request with a key at a time.
+    async fn turn(&self, key: Option<&str>) -> Option<Turn<'_>> {
+        match key {
+            Some(key) => Some(self.turns.take(key).await),
+            None => None,
+        }
+    }
+
+    fn described(&self, headers: &HeaderMap, wanted: &CreateMaterial) -> Result<Described, Problem> {
+        check::name("name", &wanted.name)?;
+        let population = wanted.population.unwrap_or(self.config.population);
+        check::population(population)?;
+        let media_type = wanted.media_type.clone().unwrap_or_else(|| MEDIA_TYPE_DEFAULT.to_owned());
+        check::media_type(&media_type)?;
+        Ok(Described {
+            request: check::idempotency_key(headers)?,
+            name: wanted.name.clone(),
+            media_type,
+            blake3: wanted.blake3.as_deref().map(check::blake3).transpose()?,
+            population,
+        })
     }
 }

@@ -1,15 +1,19 @@
 //! `/v1/uploads`: creation by tus 1.0. The bytes go to a node: `Location` tells which. Where some come with the creation
 //! they are passed on there as they come.
 
-use super::{App, Shared, check::bad};
+use super::{App, Shared, check::bad, leader, materials::Sending};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{AppendHeaders, IntoResponse as _, Response},
 };
-use microtome_proto::{Code, Problem, material::CreateMaterial, tus};
+use microtome_proto::{
+    Code, Problem,
+    material::{CreateMaterial, Material},
+    tus::{self, Concat, InvalidConcat},
+};
 use std::time::Duration;
 
 /// What an upload without a file name is called.
@@ -28,6 +32,9 @@ pub(super) async fn speak_tus(State(app): Shared, request: Request, next: Next) 
         Some(method) if method != Method::POST.as_str().as_bytes() => {
             Problem::new(Code::MethodNotAllowed, "only POST and OPTIONS are served at /v1/uploads").into_response()
         }
+        _ if spoken && brings_bytes(&request) && is_final(request.headers()) => {
+            bad("a file that is put together from parts takes no bytes: send none with its creation").into_response()
+        }
         _ if spoken && brings_bytes(&request) => create_with_bytes(&app, request, next).await,
         _ if spoken => next.run(request).await,
         _ => Problem::new(Code::TusVersion, "the request does not say 'Tus-Resumable: 1.0.0'").into_response(),
@@ -41,6 +48,14 @@ pub(super) async fn speak_tus(State(app): Shared, request: Request, next: Next) 
 fn brings_bytes(request: &Request) -> bool {
     let media_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     media_type.eq_ignore_ascii_case(tus::PATCH_TYPE.as_bytes())
+}
+
+fn is_final(headers: &HeaderMap) -> bool {
+    text(headers, tus::CONCAT).is_some_and(tus::is_final)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 /// Makes the upload without its bytes, as the leader does, and sends them to the node that takes them. What the node says
@@ -92,6 +107,16 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
     created
 }
 
+impl App {
+    /// Who sends a request, as far as it can be told: the token's bearer, and where from. A hint: whoever feigns another
+    /// has their parts on that one's node.
+    fn sender(&self, request: &Parts) -> String {
+        let bearer = self.auth.bearer(&request.headers, &request.uri).unwrap_or_default();
+        let through = text(&request.headers, "x-forwarded-for").map(str::to_owned);
+        format!("{bearer}|{}", through.unwrap_or_else(|| leader::peer(request)))
+    }
+}
+
 /// `OPTIONS /v1/uploads`.
 pub(super) async fn options() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -104,25 +129,41 @@ pub(super) async fn options() -> Response {
 }
 
 /// `POST /v1/uploads`.
-pub(super) async fn create(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
-    let (material, created) = app.create(&headers, wanted(&headers)?, is_deferred(&headers)).await?;
-    // An empty file has arrived when it is made; whoever asks there is told that it is whole.
-    let whole = || material.replicas.first().map(|replica| format!("{}/v1/uploads/{}", replica.url, material.id));
-    let Some(url) = material.upload_url.clone().or_else(whole) else {
-        return Err(Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)));
+pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
+    let headers = &request.headers;
+    let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
+        None => app.create(headers, wanted(headers)?, sending(headers, None)).await?,
+        Some((_, Ok(Concat::Partial))) => {
+            let sender = app.sender(&request);
+            app.create(headers, wanted(headers)?, sending(headers, Some(sender))).await?
+        }
+        Some((given, Ok(Concat::Final(parts)))) => {
+            let material = app.join(headers, wanted_of_parts(headers)?, parts, given.to_owned()).await?;
+            // Where it has no place just now, whoever is asked leads there when it has.
+            let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
+            return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
+        }
+        Some((_, Err(invalid))) => return Err(bad(InvalidConcat::to_string(&invalid))),
     };
-    let mut response = (StatusCode::CREATED, [(header::LOCATION, url)]).into_response();
+    let mut response = (StatusCode::CREATED, [(header::LOCATION, place(&material)?)]).into_response();
     response.headers_mut().extend(created.upload_expires.map(|at| (HeaderName::from_static(tus::EXPIRES), at)));
     Ok(response)
 }
 
-fn is_deferred(headers: &HeaderMap) -> bool {
-    headers.contains_key(tus::DEFER_LENGTH)
+/// Where its bytes go, or are told of.
+fn place(material: &Material) -> Result<String, Problem> {
+    // An empty file has arrived when it is made; whoever asks there is told that it is whole.
+    let whole = || material.replicas.first().map(|replica| format!("{}/v1/uploads/{}", replica.url, material.id));
+    let url = material.upload_url.clone().or_else(whole);
+    url.ok_or_else(|| Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)))
+}
+
+fn sending(headers: &HeaderMap, part_from: Option<String>) -> Sending {
+    Sending { size_deferred: headers.contains_key(tus::DEFER_LENGTH), part_from }
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let size = match (text(tus::LENGTH), text(tus::DEFER_LENGTH)) {
+    let size = match (text(headers, tus::LENGTH), text(headers, tus::DEFER_LENGTH)) {
         (Some(length), None) => {
             length.parse().map_err(|_| bad(format!("Upload-Length is '{length}': it must be a number of bytes")))?
         }
@@ -131,7 +172,20 @@ fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
         (None, None) => return Err(bad("Upload-Length is missing, and Upload-Defer-Length, too")),
         (Some(_), Some(_)) => return Err(bad("Upload-Length is there, and Upload-Defer-Length, too")),
     };
-    let metadata = tus::parse_metadata(text(tus::METADATA).unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
+    described(headers, size)
+}
+
+/// Of a file that is put together the parts tell the length.
+fn wanted_of_parts(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
+    match [tus::LENGTH, tus::DEFER_LENGTH].into_iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(bad(format!("'{name}' is there, and the parts tell the length of what is put together"))),
+        None => described(headers, 0),
+    }
+}
+
+fn described(headers: &HeaderMap, size: u64) -> Result<CreateMaterial, Problem> {
+    let metadata = text(headers, tus::METADATA).unwrap_or_default();
+    let metadata = tus::parse_metadata(metadata).map_err(|error| bad(error.to_string()))?;
     let value = |key: &str| metadata.get(key).filter(|value| !value.is_empty()).cloned();
     let population = value("population").map(|text| {
         text.parse().map_err(|_| bad(format!("population in Upload-Metadata is '{text}': it must be a number")))
@@ -152,6 +206,19 @@ mod tests {
 
     fn read(pairs: &[(&'static str, &str)]) -> Result<CreateMaterial, Problem> {
         wanted(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+    }
+
+    #[test]
+    fn what_is_put_together_has_no_length_of_its_own() {
+        let of_parts = |pairs: &[(&'static str, &str)]| {
+            wanted_of_parts(
+                &pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(),
+            )
+        };
+        assert_eq!(of_parts(&[("upload-metadata", "filename YS5zdnM=")]).unwrap().name, "a.svs");
+        for other in ["upload-length", "upload-defer-length"] {
+            assert!(of_parts(&[(other, "1")]).unwrap_err().detail.contains(other));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod common;
 
 mod alone;
 mod api;
+mod concat;
 mod group;
 mod inventory;
 mod placing;

@@ -8,6 +8,7 @@ use microtome_proto::{
     node::{Candidate, Lifecycle, Node, Scheduling},
     operation::{Operated, Rebalanced},
     page::Page,
+    protocol::PROTOCOL,
 };
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -98,7 +99,7 @@ async fn a_node_is_drained_then_removed_and_told_so() {
         zone: None,
         labels: Default::default(),
         version: "0.1.0".to_owned(),
-        protocol: 1,
+        protocol: PROTOCOL,
         report: report(),
     };
     let again = http().post(format!("{}/internal/v1/nodes", server.url)).json(&register);

@@ -1,28 +1,29 @@
 //! Coordinators of two versions in one group, upgraded one after the other while they work.
 
-use crate::common::{Cluster, FakeNode, alone, code, created_on, eventually, free_port, http, read, report, send};
+use crate::common::{Cluster, FakeNode, alone, code, created_on, eventually, free_port, http, report, send};
 use microtome_coordinator::{CoordinatorError, Tuning};
-use microtome_proto::{
-    cluster::Cluster as Info,
-    material::Material,
-    protocol::{FIRST, PROTOCOL},
-};
+use microtome_proto::{cluster::Cluster as Info, material::Material, protocol::PROTOCOL};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+const BEFORE: u32 = PROTOCOL - 1;
+
 fn before() -> Tuning {
-    Tuning { protocol: PROTOCOL - 1, ..Tuning::default() }
+    Tuning { protocol: BEFORE, ..Tuning::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_version_brings_waits_until_all_coordinators_are_upgraded() {
     let mut cluster = Cluster::start(3, before(), |_| ()).await;
     let node = FakeNode::join(&cluster.servers[0], "node a").await;
-    let remove = http().post(format!("{}/v1/nodes/{}/remove?force=true", cluster.servers[0].url, node.id));
+    let part = http().post(format!("{}/v1/uploads", cluster.servers[0].url)).header("Tus-Resumable", "1.0.0");
+    let part = part.header("Upload-Concat", "partial").header("Upload-Length", 1000);
     // One after the other; all goes on meanwhile.
     for upgraded in 0..3 {
         let refused = eventually("a refusal", || async {
-            let answer = remove.try_clone().unwrap().send().await.unwrap();
+            node.beat(&cluster.servers[0]).await;
+            let answer = part.try_clone().unwrap().send().await.unwrap();
+            assert!(!answer.status().is_success());
             let problem: Value = answer.json().await.unwrap();
             (problem["code"] == "upgrading").then_some(problem)
         })
@@ -42,8 +43,8 @@ async fn what_a_version_brings_waits_until_all_coordinators_are_upgraded() {
         (info.protocol == PROTOCOL).then_some(())
     })
     .await;
-    let removed: Value = read(send(remove).await, StatusCode::OK).await;
-    assert_eq!(removed["lifecycle"], "removed");
+    node.beat(&cluster.servers[0]).await;
+    assert_eq!(send(part).await.status(), StatusCode::CREATED);
     // There is no way back for one of them.
     cluster.servers[2].stop().await;
     cluster.servers[2].tuning = before();
@@ -52,7 +53,7 @@ async fn what_a_version_brings_waits_until_all_coordinators_are_upgraded() {
         Err(refused) => refused,
         Ok(()) => cluster.servers[2].ended().await,
     };
-    assert!(matches!(refused, CoordinatorError::TooOld { cluster: PROTOCOL, own: FIRST }), "{refused}");
+    assert!(matches!(refused, CoordinatorError::TooOld { cluster: PROTOCOL, own: BEFORE }), "{refused}");
     cluster.stop().await;
 }
 

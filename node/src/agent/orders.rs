@@ -30,11 +30,15 @@ impl Orders {
     /// Starts to carry an order out.
     pub(super) fn carry_out(&self, order: Order) {
         match order {
-            Order::Copy { material, generation, size, blake3, name, media_type, sources } => {
-                let wanted = Reserve { material, generation, size, name, media_type, blake3: Some(blake3) };
+            Order::Copy { material, generation, size, blake3, name, media_type, sources, concat } => {
+                let wanted = Reserve { material, generation, size, name, media_type, blake3: Some(blake3), concat };
                 let node = Arc::clone(&self.node);
                 let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };
                 self.node.tasks.spawn(Box::pin(copying));
+            }
+            Order::Join { wanted, parts } => {
+                let node = Arc::clone(&self.node);
+                self.node.tasks.spawn(Box::pin(async move { Uploads::join(&node, wanted, parts).await }));
             }
             Order::Drop { material, generation } => self.free(material, generation),
             Order::Run { run, attempt, pipeline, inputs, parameters } => {

@@ -1,7 +1,7 @@
 //! How the node does, for its heartbeats.
 
 use crate::Node;
-use microtome_proto::node::NodeReport;
+use microtome_proto::{node::NodeReport, protocol::PROTOCOL};
 use microtome_server::Metrics;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
@@ -85,6 +85,7 @@ fn look(node: &Node, system: &mut System) -> NodeReport {
         memory_free: system.available_memory(),
         load: System::load_average().one,
         requests_active: node.requests_active.load(Ordering::Relaxed),
+        protocol: PROTOCOL,
         runs_max: u32::try_from(node.runs.most()).ok(),
         tiles_served: node.tiles_served.load(Ordering::Relaxed),
         uptime_s: node.started.elapsed().as_secs(),

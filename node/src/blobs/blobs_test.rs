@@ -48,6 +48,7 @@ pub(crate) fn incoming(blobs: &Blobs, number: u8, data: &[u8]) -> (PathBuf, Mani
         blake3: format_hash(&tree::root(&spine)),
         name: "a".to_owned(),
         media_type: "image/tiff".to_owned(),
+        concat: None,
         created_at: Timestamp::from_millis(0),
     };
     (folder, manifest)

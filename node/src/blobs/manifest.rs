@@ -1,7 +1,7 @@
 //! What a node writes down of a whole copy.
 
 use super::tree::Leaf;
-use microtome_proto::{Generation, MaterialId, Timestamp, internal::Held};
+use microtome_proto::{Generation, MaterialId, Timestamp, internal::Held, tus};
 use serde::{Deserialize, Serialize};
 
 /// The version written.
@@ -24,6 +24,9 @@ pub(crate) struct Manifest {
     pub(crate) name: String,
     /// Its media type.
     pub(crate) media_type: String,
+    /// The header `Upload-Concat` that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) concat: Option<String>,
     /// When the copy was made.
     pub(crate) created_at: Timestamp,
 }
@@ -40,6 +43,16 @@ impl Manifest {
         }
         manifest.root().ok_or_else(|| format!("'{}' is no BLAKE3 hash", manifest.blake3))?;
         Ok(manifest)
+    }
+
+    /// Whether it is a part of a file that is put together, which is shown to nobody.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.concat.as_deref() == Some(tus::PARTIAL)
+    }
+
+    /// Whether it was put together from parts.
+    pub(crate) fn is_final(&self) -> bool {
+        self.concat.as_deref().is_some_and(tus::is_final)
     }
 
     /// The hash as bytes.

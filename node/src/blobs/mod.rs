@@ -149,6 +149,11 @@ impl Blobs {
         self.held.read().values().filter(|blob| blob.is_damaged()).cloned().collect()
     }
 
+    /// Parts of files that are put together.
+    pub(crate) fn parts(&self) -> Vec<Arc<Blob>> {
+        self.held.read().values().filter(|blob| blob.manifest().is_partial()).cloned().collect()
+    }
+
     /// Moves a copy of at most `generation` to the trash. Blocks.
     pub(crate) fn remove(&self, id: &MaterialId, generation: Generation) -> io::Result<Removed> {
         let _moving = self.moving.lock();

@@ -323,5 +323,5 @@ async fn already_here(node: &Arc<Node>, blob: &Arc<Blob>, wanted: &Expected) {
 
 fn refused(failing: Failing, generation: Generation, error: &CloneError) {
     tracing::warn!(material = %failing.material(), %error, "a clone cannot be made here");
-    failing.tell(generation, error.to_string());
+    failing.failed(generation, error.to_string());
 }

@@ -40,6 +40,9 @@ impl Locator {
 
 /// The answer to a request for a material that is not here: 307 to another holder.
 pub(crate) async fn elsewhere(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
+    if node.hides(id) {
+        return Problem::new(Code::NotFound, format!("there is no material {id}")).into_response();
+    }
     match &*node.locator.locate(id).await {
         Ok(located) => match located.holders.iter().chain(&located.receiving).find(|url| **url != node.url) {
             Some(holder) => redirect(holder, uri),
@@ -59,7 +62,14 @@ pub(super) async fn upload_elsewhere(node: &Node, id: &MaterialId, uri: &Uri) ->
         Ok(located) => {
             // A whole one is told as whole by its holders.
             let place = located.receiving.iter().chain(&located.holders).find(|url| **url != node.url);
-            place.map_or_else(gone, |url| redirect(url, uri))
+            match place {
+                Some(url) => redirect(url, uri),
+                None if located.joining => {
+                    let detail = format!("the parts of {id} are not all at the node that puts them together yet");
+                    Problem::new(Code::Unavailable, detail).into_response()
+                }
+                None => gone(),
+            }
         }
         Err(problem) if problem.code == Code::NotFound => gone(),
         Err(problem) => problem.clone().into_response(),

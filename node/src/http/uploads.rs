@@ -1,4 +1,5 @@
-//! `/v1/uploads/{id}`: tus 1.0.0, core, checksum, expiration and termination. Creation is the coordinators'.
+//! `/v1/uploads/{id}`: tus 1.0.0, core, checksum, expiration, termination, and what concatenation adds to them. Creation
+//! is the coordinators'.
 //!
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
@@ -82,17 +83,29 @@ fn options() -> Response {
 }
 
 async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
-    let told = match node.uploads.get(id) {
+    let under_way = match node.uploads.get(id) {
         Some(upload) => {
             let expected = upload.expected();
             let (name, media_type) = (expected.name.clone(), expected.media_type.clone());
             let size = (!upload.lacks_size()).then(|| upload.size());
             let owner = Arc::clone(node);
             let expires_at = upload.expires_at(node);
+            if upload.is_final() {
+                // Whether it is joined is told by its copy: until then it has no offset.
+                return Ok(told(Told {
+                    offset: None,
+                    size,
+                    name,
+                    media_type,
+                    concat: expected.concat.clone(),
+                    expires_at,
+                }));
+            }
+            let concat = expected.concat.clone();
             match in_task(&node.tasks, async move { upload.offset(&owner).await }).await {
                 // It became a copy just now.
                 Err(problem) if problem.code == Code::Gone => None,
-                offset => Some((offset?, size, name, media_type, expires_at)),
+                offset => Some(Told { offset: Some(offset?), size, name, media_type, concat, expires_at }),
             }
         }
         None => None,
@@ -100,27 +113,59 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
     let whole = || {
         let blob = node.blobs.get(id)?;
         let manifest = blob.manifest();
-        Some((manifest.size, Some(manifest.size), manifest.name.clone(), manifest.media_type.clone(), None))
+        Some(Told {
+            offset: Some(manifest.size),
+            size: Some(manifest.size),
+            name: manifest.name.clone(),
+            media_type: manifest.media_type.clone(),
+            concat: manifest.concat.clone(),
+            expires_at: None,
+        })
     };
-    let Some((offset, size, name, media_type, expires_at)) = told.or_else(whole) else {
-        return Ok(upload_elsewhere(node, id, uri).await);
-    };
+    match under_way.or_else(whole) {
+        Some(upload) => Ok(told(upload)),
+        None => Ok(upload_elsewhere(node, id, uri).await),
+    }
+}
+
+/// What is told of an upload.
+struct Told {
+    /// Bytes that are durable; of what is put together only when it is whole.
+    offset: Option<u64>,
+    size: Option<u64>,
+    name: String,
+    media_type: String,
+    concat: Option<String>,
+    expires_at: Option<Timestamp>,
+}
+
+fn told(upload: Told) -> Response {
+    let Told { offset, size, name, media_type, concat, expires_at } = upload;
     let mut response = StatusCode::OK.into_response();
-    set(&mut response, tus::OFFSET, HeaderValue::from(offset));
+    if let Some(offset) = offset {
+        set(&mut response, tus::OFFSET, HeaderValue::from(offset));
+    }
+    if let Some(concat) = concat.and_then(|concat| HeaderValue::try_from(concat).ok()) {
+        set(&mut response, tus::CONCAT, concat);
+    }
     match size {
         Some(size) => set(&mut response, tus::LENGTH, HeaderValue::from(size)),
         None => set(&mut response, tus::DEFER_LENGTH, HeaderValue::from(1)),
     }
-    expires(&mut response, expires_at.filter(|_| size != Some(offset)));
+    expires(&mut response, expires_at.filter(|_| size != offset));
     let metadata = tus::format_metadata([("filename", name.as_str()), ("filetype", media_type.as_str())]);
     if let Ok(metadata) = HeaderValue::try_from(metadata) {
         set(&mut response, tus::METADATA, metadata);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
 async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Response, Problem> {
+    let is_joined = || node.blobs.get(id).is_some_and(|blob| blob.manifest().is_final());
+    if node.uploads.get(id).map_or_else(is_joined, |upload| upload.is_final()) {
+        return Err(Problem::new(Code::FinalUpload, format!("{id} is put together from parts")));
+    }
     let headers = request.headers();
     let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if !media_type.eq_ignore_ascii_case(tus::PATCH_TYPE.as_bytes()) {
@@ -179,7 +224,9 @@ pub(super) fn expires(response: &mut Response, at: Option<Timestamp>) {
 
 /// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case.
 async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
-    if node.uploads.get(id).is_none() && node.blobs.get(id).is_none() {
+    let is_here = node.uploads.get(id).is_some() || node.blobs.get(id).is_some();
+    // What has nowhere anything yet is put together here, or waits for a place: it can be ended all the same.
+    if !is_here && !is_joining_nowhere(node, id).await {
         return Ok(upload_elsewhere(node, id, uri).await);
     }
     match node.cluster.delete_material(id).await {
@@ -192,6 +239,13 @@ async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response
         ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk::problem(&error))
     })
     .await
+}
+
+async fn is_joining_nowhere(node: &Node, id: &MaterialId) -> bool {
+    match &*node.locator.locate(id).await {
+        Ok(located) => located.joining && located.receiving.as_ref().is_none_or(|url| *url == node.url),
+        Err(_) => false,
+    }
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {

@@ -5,6 +5,7 @@ use microtome_proto::{
     Generation, MaterialId, Timestamp,
     internal::{Reserve, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
+    tus,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -12,6 +13,8 @@ use std::ops::Not;
 const VERSION: u32 = 1;
 /// Of a note without a size: a program that does not know of such uploads must not take it for another.
 const VERSION_WITHOUT_SIZE: u32 = 2;
+/// Of a note of a part, or of what is put together: likewise.
+const VERSION_OF_PARTS: u32 = 3;
 
 /// How a copy's bytes arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +48,9 @@ pub(crate) struct Expected {
     /// The hash that the bytes must have: always known of a clone.
     #[serde(default)]
     pub(crate) blake3: Option<String>,
+    /// See [`Reserve::concat`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) concat: Option<String>,
     /// When it was announced.
     pub(crate) created_at: Timestamp,
 }
@@ -54,7 +60,7 @@ impl Expected {
     pub(crate) fn upload(reserve: Reserve) -> Self {
         let size_deferred = reserve.size == SIZE_DEFERRED;
         Self {
-            version: if size_deferred { VERSION_WITHOUT_SIZE } else { VERSION },
+            version: version(size_deferred, reserve.concat.as_ref()),
             way: Way::Upload,
             material: reserve.material,
             generation: reserve.generation,
@@ -63,6 +69,7 @@ impl Expected {
             name: reserve.name,
             media_type: reserve.media_type,
             blake3: reserve.blake3,
+            concat: reserve.concat,
             created_at: Timestamp::now(),
         }
     }
@@ -74,12 +81,17 @@ impl Expected {
 
     /// The same, once its sender has told the length.
     pub(super) fn of_size(&self, size: u64) -> Self {
-        Self { version: VERSION, size, size_deferred: false, ..self.clone() }
+        Self { version: version(false, self.concat.as_ref()), size, size_deferred: false, ..self.clone() }
+    }
+
+    /// Whether its bytes come from parts.
+    pub(crate) fn is_final(&self) -> bool {
+        self.concat.as_deref().is_some_and(tus::is_final)
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let expected: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if ![VERSION, VERSION_WITHOUT_SIZE].contains(&expected.version) {
+        if ![VERSION, VERSION_WITHOUT_SIZE, VERSION_OF_PARTS].contains(&expected.version) {
             return Err(format!("its version is {}: this program does not know it", expected.version));
         }
         match &expected.blake3 {
@@ -87,6 +99,14 @@ impl Expected {
             None if expected.way == Way::Clone => Err("a clone without a hash".to_owned()),
             _ => Ok(expected),
         }
+    }
+}
+
+fn version(size_deferred: bool, concat: Option<&String>) -> u32 {
+    match (concat, size_deferred) {
+        (Some(_), _) => VERSION_OF_PARTS,
+        (None, true) => VERSION_WITHOUT_SIZE,
+        (None, false) => VERSION,
     }
 }
 
@@ -105,8 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_do_with_parts_is_not_taken_for_an_upload_by_an_older_program() {
+        let plain = Expected::read(WRITTEN_BY_0_1.as_bytes()).unwrap();
+        assert!(!plain.is_final());
+        for (concat, is_final) in [("partial", false), ("final;/v1/uploads/m-a", true)] {
+            let note = Expected { concat: Some(concat.to_owned()), ..plain.clone() }.of_size(3);
+            let read = Expected::read(&serde_json::to_vec(&note).unwrap()).unwrap();
+            assert_eq!((read.version, read.is_final()), (VERSION_OF_PARTS, is_final));
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
-        let newer = WRITTEN_BY_0_1.replace("\"version\":1", "\"version\":3");
+        let newer = WRITTEN_BY_0_1.replace("\"version\":1", "\"version\":4");
         let hash = WRITTEN_BY_0_1.replace("null", "\"zz\"");
         let clone = WRITTEN_BY_0_1.replace("\"upload\"", "\"clone\"");
         for text in [newer, hash, clone, String::new()] {

@@ -145,6 +145,7 @@ impl Incoming {
             blake3,
             name: expected.name.clone(),
             media_type: expected.media_type.clone(),
+            concat: expected.concat.clone(),
             created_at: Timestamp::now(),
         }
     }

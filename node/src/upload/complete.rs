@@ -63,7 +63,11 @@ impl Upload {
                 tracing::warn!(material = %id, reason, "an upload is refused");
                 let failing = node.failing(&id);
                 self.clear(node, state).await.map_err(|error| disk::problem(&error))?;
-                failing.tell(generation, reason.clone());
+                failing.tell(match self.is_final() {
+                    // Any other node would come to the same: what it is the books hear, and refuse, and end it.
+                    true => ReplicaReport::Verified { generation, size, blake3 },
+                    false => ReplicaReport::Failed { generation, reason: reason.clone() },
+                });
                 Err(Problem::new(Code::HashMismatch, reason))
             }
         }

@@ -1,8 +1,9 @@
-//! Uploads whose senders have gone away end, and give back the room that was promised to them.
+//! Uploads whose senders have gone away end, and give back the room that was promised to them. So do parts that nobody puts
+//! together.
 
 use super::state::{State, Upload};
 use crate::{Node, disk};
-use microtome_proto::{Problem, Timestamp};
+use microtome_proto::{Code, Problem, Timestamp};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -13,6 +14,9 @@ use std::{
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
 /// After so long the files of an upload are closed: many may wait for their senders.
 const CLOSED_AFTER: Duration = Duration::from_secs(60);
+
+/// How long the coordinators get to answer.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The part of the time that every upload gets once more after a start: its sender could not go on before, and the machine's
 /// clock may not have been right yet.
@@ -48,9 +52,16 @@ pub(super) async fn run(node: &Arc<Node>) {
         for upload in node.uploads.all() {
             upload.close_idle();
             let Some(after) = after.filter(|after| started.elapsed() >= *after / GRACE) else { continue };
+            // Its sender was told that it will be there, and has nothing left to send.
+            if upload.is_final() {
+                continue;
+            }
             if let Err(problem) = upload.expire(node, after).await {
                 tracing::warn!(material = %upload.expected().material, %problem, "an idle upload cannot be ended");
             }
+        }
+        if let Some(after) = after.filter(|after| started.elapsed() >= *after / GRACE) {
+            expire_parts(node, after).await;
         }
         let pause = tokio::time::sleep(after.map_or(most, |after| (after / 10).clamp(least, most)));
         if node.stop.run_until_cancelled(pause).await.is_none() {
@@ -59,10 +70,31 @@ pub(super) async fn run(node: &Arc<Node>) {
     }
 }
 
+/// Has parts deleted that are whole for so long and that no file has taken up: of those that one has the coordinators
+/// know.
+async fn expire_parts(node: &Arc<Node>, after: Duration) {
+    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    for blob in node.blobs.parts() {
+        let manifest = blob.manifest();
+        if Timestamp::now().millis_since(manifest.created_at) < after_ms {
+            continue;
+        }
+        match node.cluster.with_deadline(ASK_WITHIN).delete_material(&manifest.material).await {
+            Ok(()) => tracing::info!(material = %manifest.material, "a part that no file has taken up has expired"),
+            Err(error) if matches!(error.code(), Some(Code::Conflict | Code::NotFound | Code::Gone)) => {}
+            Err(error) => {
+                // Nobody answers: they are asked about all of them next time.
+                tracing::debug!(material = %manifest.material, %error, "a part cannot be ended");
+                return;
+            }
+        }
+    }
+}
+
 impl Upload {
     /// When it ends if nothing more comes.
     pub(crate) fn expires_at(&self, node: &Node) -> Option<Timestamp> {
-        let left = node.uploads.expire_after?.saturating_sub(self.idle.time());
+        let left = node.uploads.expire_after.filter(|_| !self.is_final())?.saturating_sub(self.idle.time());
         Some(Timestamp::now().plus_millis(u64::try_from(left.as_millis()).unwrap_or(0)))
     }
 
@@ -94,7 +126,7 @@ impl Upload {
         let of = if self.lacks_size() { String::new() } else { format!("of {} ", self.size()) };
         let reason = format!("nothing came for {} s, after {offset} {of}bytes", after.as_secs());
         tracing::info!(material = %expected.material, reason, "an upload has expired");
-        failing.tell(expected.generation, reason);
+        failing.failed(expected.generation, reason);
         Ok(())
     }
 }
@@ -128,6 +160,7 @@ mod tests {
             name: "a".to_owned(),
             media_type: "image/tiff".to_owned(),
             blake3: None,
+            concat: None,
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let folder = incoming.folder().to_owned();

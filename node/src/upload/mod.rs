@@ -1,4 +1,5 @@
-//! Uploads: bytes from a client, in order, resumable after any interruption.
+//! Uploads: bytes from a client, in order, resumable after any interruption; or from the parts of a file that are copies
+//! here.
 //!
 //! It owns the uploads under way and the rule that one writes at a time: the newest. An offset is told only for what is
 //! durable. Of HTTP it knows a request's body
@@ -8,6 +9,7 @@ mod checksum;
 mod complete;
 mod expire;
 mod fill;
+mod join;
 mod receive;
 mod resume;
 mod state;
@@ -48,6 +50,8 @@ pub(crate) struct Uploads {
     expire_after: Option<Duration>,
     /// Held while one is admitted: an order that comes twice makes one folder.
     admitting: tokio::sync::Mutex<()>,
+    /// Held while one is put together from parts: the disk does one after the other faster than two at once.
+    joining: tokio::sync::Mutex<()>,
 }
 
 impl Uploads {

@@ -8,13 +8,14 @@ use crate::{
     tasks::blocking,
 };
 use microtome_proto::{Code, Problem, limits::MATERIAL_SIZE_MAX};
+use parking_lot::Mutex;
 use std::{
     io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::MutexGuard;
 
@@ -30,6 +31,8 @@ pub(crate) struct Upload {
     pub(super) idle: Idle,
     pub(super) turns: Turns,
     pub(super) state: tokio::sync::Mutex<State>,
+    /// When it last could not be put together, where its bytes come from parts.
+    pub(super) rest: Mutex<Option<Instant>>,
 }
 
 /// What a sender says of the bytes that it sends.
@@ -64,6 +67,7 @@ impl Upload {
             idle: Idle::since(idle),
             turns: Turns::default(),
             state: tokio::sync::Mutex::new(State::Unopened),
+            rest: Mutex::default(),
         }
     }
 

@@ -14,6 +14,7 @@ mod deferred;
 mod expiry;
 mod full_disk;
 mod iiif;
+mod joins;
 mod mending;
 mod pixels;
 mod reads;

@@ -212,7 +212,7 @@ impl Cluster {
                 pulls.insert(material, Pull { generation, size, offset, sources });
             }
             Order::Drop { material, generation } => self.free(nth, material, generation)?,
-            Order::Run { .. } | Order::Stop { .. } => {}
+            Order::Join { .. } | Order::Run { .. } | Order::Stop { .. } => {}
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! How a material's or a run's record is written: its indexes and sums follow from its form before and after.
 
-use super::{Stop, meta};
+use super::{Stop, concat, meta};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, Damaged, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta, OnNode,
-        RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
+        OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Table, Typed, ViewError, stored_key, stored_record},
 };
@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes a material. An upload that lost its only place is deleted with it; of a deleted material every copy is to be
 /// freed; a deleted material without copies is no more; a copy takes the place of another only while that one is there.
-/// One that never arrived gives its request's key back, so that who asks again is given one that can.
+/// One that never arrived gives its request's key back, so that who asks again is given one that can. One that is to be put
+/// together from parts is not lost with its place, since its parts are there; whole or deleted, it takes them along.
 pub(super) fn store_material(
     draft: &mut Draft<'_>,
     at: Timestamp,
@@ -22,7 +23,8 @@ pub(super) fn store_material(
     before: Option<&MaterialRecord>,
     mut after: MaterialRecord,
 ) -> Result<(), Stop> {
-    if after.blake3.is_none() && after.receiving().is_none() && !after.is_deleted() {
+    let is_lost = after.blake3.is_none() && after.receiving().is_none() && after.joining().is_none();
+    if is_lost && !after.is_deleted() {
         after.deleted_at = Some(at);
     }
     if after.is_deleted() {
@@ -36,6 +38,10 @@ pub(super) fn store_material(
     let places: BTreeSet<_> = after.replicas.iter().map(|replica| replica.node.clone()).collect();
     for replica in &mut after.replicas {
         replica.replaces = replica.replaces.take().filter(|from| places.contains(from));
+    }
+    let ended = before.and_then(MaterialRecord::joining).filter(|_| after.joining().is_none());
+    if let (Some(_), Some(Concat::Final { parts, .. })) = (ended, &mut after.concat) {
+        parts.clear();
     }
     let after = (!after.is_deleted() || !after.replicas.is_empty()).then_some(after);
     if before == after.as_ref() {
@@ -53,7 +59,7 @@ pub(super) fn store_material(
     }
     reindex(draft, &material_index(id, before)?, material_index(id, after.as_ref())?);
     sum(draft, before, after.as_ref())?;
-    Ok(())
+    concat::end_parts(draft, at, id, ended.unwrap_or_default())
 }
 
 /// Writes a run.
@@ -103,7 +109,12 @@ fn reindex(draft: &mut Draft<'_>, before: &Index, after: Index) {
 fn material_index(id: &MaterialId, record: Option<&MaterialRecord>) -> Result<Index, ViewError> {
     let mut index = Index::default();
     let Some(record) = record else { return Ok(index) };
-    index.add::<MaterialsByAge>(&record.sequence, id)?;
+    if !record.is_partial() {
+        index.add::<MaterialsByAge>(&record.sequence, id)?;
+    }
+    if record.joining().is_some() {
+        index.add::<Joining>(id, &())?;
+    }
     if !record.is_settled() {
         index.add::<Unsettled>(id, &())?;
     }
@@ -141,7 +152,8 @@ fn sum(
     after: Option<&MaterialRecord>,
 ) -> Result<(), ViewError> {
     let living = |record: Option<&MaterialRecord>| {
-        record.filter(|record| !record.is_deleted()).map_or((0, 0), |record| (1, record.size))
+        let shown = record.filter(|record| !record.is_deleted() && !record.is_partial());
+        shown.map_or((0, 0), |record| (1, record.size))
     };
     let (old, new) = (living(before), living(after));
     if old != new {

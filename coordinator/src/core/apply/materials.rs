@@ -6,7 +6,7 @@ use super::{
 use crate::core::{
     command::Outcome,
     draft::Draft,
-    tables::{MaterialRecord, Materials, ReplicaRecord, RequestRecord},
+    tables::{Concat, MaterialRecord, Materials, ReplicaRecord, RequestRecord},
     view::Typed,
 };
 use microtome_proto::{
@@ -25,6 +25,7 @@ pub(super) struct Wanted<'a> {
     pub(super) blake3: Option<&'a str>,
     pub(super) population: u32,
     pub(super) origin: Option<&'a Origin>,
+    pub(super) partial: bool,
 }
 
 pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, node: &NodeId) -> Applied {
@@ -54,8 +55,9 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
         media_type: wanted.media_type.to_owned(),
         announced: wanted.blake3.map(str::to_owned),
         blake3: None,
-        population: wanted.population,
+        population: if wanted.partial { 1 } else { wanted.population },
         origin: wanted.origin.cloned(),
+        concat: wanted.partial.then_some(Concat::Partial { taken_by: None }),
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,
@@ -73,6 +75,8 @@ fn repeat(draft: &Draft<'_>, earlier: &RequestRecord, wanted: &Wanted<'_>) -> Ap
         || (!wanted.size_deferred && record.size != wanted.size)
         || record.announced.as_deref() != wanted.blake3
         || record.origin.as_ref() != wanted.origin
+        || record.concat.is_some() != wanted.partial
+        || record.is_partial() != wanted.partial
     {
         return key_reused();
     }
@@ -113,6 +117,9 @@ pub(super) fn update(
     population: Option<u32>,
 ) -> Applied {
     let before = living(draft, material)?;
+    if before.is_partial() {
+        return refuse(Code::NotFound, format!("there is no material {material}"));
+    }
     let mut after = before.clone();
     if let Some(name) = name {
         check_name(name)?;
@@ -127,6 +134,12 @@ pub(super) fn update(
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, at: Timestamp, material: &MaterialId) -> Applied {
+    if let Some(record) = draft.get_record::<Materials>(material)?
+        && let Some(taker) = record.taken_by()
+    {
+        let detail = format!("{material} is a part of {taker}, which is being put together: delete that one");
+        return refuse(Code::Conflict, detail);
+    }
     if !discard(draft, at, material)? {
         return refuse(Code::NotFound, format!("there is no material {material}"));
     }
@@ -151,14 +164,14 @@ pub(super) fn living(draft: &Draft<'_>, material: &MaterialId) -> Result<Materia
     }
 }
 
-fn check_name(name: &str) -> Result<(), Stop> {
+pub(super) fn check_name(name: &str) -> Result<(), Stop> {
     if name.is_empty() || name.len() > NAME_LEN_MAX {
         return refuse(Code::BadRequest, format!("a name has 1 to {NAME_LEN_MAX} bytes"));
     }
     Ok(())
 }
 
-fn check_population(population: u32) -> Result<(), Stop> {
+pub(super) fn check_population(population: u32) -> Result<(), Stop> {
     if !(1..=POPULATION_MAX).contains(&population) {
         return refuse(
             Code::BadRequest,

@@ -6,6 +6,7 @@
 //! form in `books`, never by hand.
 
 mod books;
+mod concat;
 mod materials;
 mod nodes;
 mod replicas;
@@ -74,6 +75,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
             blake3,
             population,
             origin,
+            partial,
             node,
         } => {
             let wanted = materials::Wanted {
@@ -85,9 +87,16 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
                 blake3: blake3.as_deref(),
                 population: *population,
                 origin: origin.as_ref(),
+                partial: *partial,
             };
             materials::create(draft, at, &wanted, node)
         }
+        Command::JoinParts { request, name, media_type, blake3, population, parts, given, node } => {
+            let (request, blake3) = (request.as_deref(), blake3.as_deref());
+            let wanted = concat::Wanted { request, name, media_type, blake3, population: *population, parts, given };
+            concat::join(draft, at, &wanted, node)
+        }
+        Command::ReleaseParts { material, generation } => concat::release(draft, at, material, *generation),
         Command::MoveUpload { material, generation, node } => {
             materials::move_upload(draft, at, material, *generation, node)
         }

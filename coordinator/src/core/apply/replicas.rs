@@ -26,6 +26,9 @@ pub(super) fn add(
         Some(replica) => return Ok(Outcome::Assigned { generation: replica.generation }),
         None => {}
     }
+    if before.joining().is_some() {
+        return place_join(draft, at, material, &before, node);
+    }
     if before.verified().next().is_none() {
         return refuse(Code::Conflict, format!("there is no verified copy of {material} to copy from"));
     }
@@ -39,6 +42,24 @@ pub(super) fn add(
     let added = ReplicaRecord::new(node, ReplicaState::Copying, generation);
     after.replicas.push(ReplicaRecord { replaces: replaces.cloned(), ..added });
     store_material(draft, at, material, Some(&before), after)?;
+    Ok(Outcome::Assigned { generation })
+}
+
+/// A place for what is to be put together and has none.
+fn place_join(
+    draft: &mut Draft<'_>,
+    at: Timestamp,
+    material: &MaterialId,
+    before: &MaterialRecord,
+    node: &NodeId,
+) -> Applied {
+    if let Some(place) = before.receiving() {
+        return refuse(Code::Conflict, format!("{material} is put together on node {}", place.node));
+    }
+    let generation = next_generation(draft)?;
+    let mut after = before.clone();
+    after.replicas.push(ReplicaRecord::new(node, ReplicaState::Receiving, generation));
+    store_material(draft, at, material, Some(before), after)?;
     Ok(Outcome::Assigned { generation })
 }
 
@@ -62,6 +83,9 @@ pub(super) fn verified(
         after.blake3 = Some(blake3.to_owned());
         after.size = size;
         set_state(&mut after, node, ReplicaState::Verified);
+    } else if before.joining().is_some() {
+        // The parts never make what was announced.
+        after.deleted_at = Some(at);
     } else if !matches!(state, ReplicaState::Verified | ReplicaState::Damaged) {
         // What was whole once stays: it may be the last from which anything can be read.
         after.replicas.retain(|replica| replica.node != *node);

@@ -47,7 +47,9 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>) 
         return refuse(Code::BadRun, format!("{} inputs: a run has 1 to {RUN_INPUTS_MAX}", wanted.inputs.len()));
     }
     for input in wanted.inputs {
-        materials::living(draft, input)?;
+        if materials::living(draft, input)?.is_partial() {
+            return refuse(Code::NotFound, format!("there is no material {input}"));
+        }
     }
     let run = RunId::from_counter(next(draft, |meta| &mut meta.run_last)?);
     let record = RunRecord {

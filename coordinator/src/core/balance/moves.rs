@@ -98,7 +98,12 @@ impl Balance {
             let (_, material) = place?;
             let Some(record) = search.view.get_record::<Materials>(&material)? else { continue };
             let is_up = Standing::of(&record, search.roster).counted_up == record.replicas.len();
-            if record.is_settled() && is_up && self.target(search, &material, &record, from).is_some() {
+            // Parts are gone soon, and looked for where they are.
+            if record.is_settled()
+                && !record.is_partial()
+                && is_up
+                && self.target(search, &material, &record, from).is_some()
+            {
                 found.push((material, record));
             }
             if found.len() >= search.limits.found_max {

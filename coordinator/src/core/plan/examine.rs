@@ -118,9 +118,13 @@ impl Look<'_> {
 
     /// Copies beyond the population. Only those on nodes that answer, and have told what they hold, are counted for it
     /// and dropped: neither a short silence nor a start must cost a copy. One that is on its way in another's place is
-    /// none too many while the balance is wanted. One that a run on its node works on stays as long as the run.
+    /// none too many while the balance is wanted. One of a part that was taken up was made where that is put
+    /// together, and goes with it. One that a run on its node works on stays as long as the run.
     fn trim(&mut self) -> Result<(), ViewError> {
         let (record, standing) = (self.record, self.standing);
+        if record.taken_by().is_some() {
+            return Ok(());
+        }
         let population = record.population as usize;
         let mut copying = standing.copying.clone();
         copying.sort_by_key(|replica| (self.offset(replica), Reverse(replica.generation)));

@@ -1,5 +1,5 @@
 //! What the leader does by itself: copies made where they lack, dropped where there are too many, given up where their
-//! node died, moved where nodes are to be equally full; runs handed out and taken back.
+//! node died, moved where nodes are to be equally full; a place for what is put together; runs handed out and taken back.
 //!
 //! Each round plans from the books and the leader's eyes as they are, so a command that was refused or lost is simply
 //! planned again, and one that was applied is not. What is remembered from round to round ([`Agenda`]) only saves looks:
@@ -11,6 +11,7 @@ mod copies;
 mod damage;
 mod examine;
 mod healing;
+mod joins;
 mod runs;
 
 pub use agenda::{Agenda, Touched};
@@ -90,6 +91,7 @@ pub fn plan(
 fn plan_all(scene: &Scene<'_>, agenda: &mut Agenda) -> Result<Vec<Command>, ViewError> {
     let mut commands = damage::plan(scene)?;
     commands.extend(copies::plan(scene, agenda)?);
+    commands.extend(joins::plan(scene)?);
     // What lacks comes first, and a look at the nodes is right only when nothing else is about to change them.
     if scene.rebalances && !commands.iter().any(|command| matches!(command, Command::AddReplica { .. })) {
         commands.extend(balance::plan(scene)?);

@@ -14,7 +14,15 @@ use microtome_proto::{
 };
 
 impl Scene<'_> {
-    /// A material; also a deleted one until its last copy is freed.
+    /// Whether a material is shown to nobody: a part of a file that is put together.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn is_hidden(&self, id: &MaterialId) -> Result<bool, ViewError> {
+        Ok(self.view.get_record::<Materials>(id)?.is_some_and(|record| record.is_partial()))
+    }
+
+    /// A material, hidden or not; also a deleted one until its last copy is freed.
     ///
     /// # Errors
     /// Where the state cannot be read.
@@ -68,6 +76,7 @@ impl Scene<'_> {
         Ok(Some(Located {
             holders: holders.into_iter().map(|peer| peer.record.url.clone()).collect(),
             receiving: receiving.map(|peer| peer.record.url.clone()),
+            joining: record.joining().is_some(),
         }))
     }
 
@@ -96,8 +105,12 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
     let is_up = |node: &NodeId| roster.is(node, |peer| peer.is_up());
     let url = |node: &NodeId| roster.get(node).map(|peer| peer.record.url.clone()).unwrap_or_default();
     let live = record.verified().filter(|replica| is_up(&replica.node)).count();
+    let is_joining = record.joining().is_some();
     let state = if record.is_deleted() {
         MaterialState::Deleting
+    } else if is_joining && !record.receiving().is_some_and(|replica| is_up(&replica.node)) {
+        // Its parts are acknowledged, and no node that answers has them together.
+        MaterialState::Unavailable
     } else if record.blake3.is_none() {
         MaterialState::Receiving
     } else if live >= record.population as usize {
@@ -107,7 +120,8 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
     } else {
         MaterialState::Unavailable
     };
-    let upload_url = record.receiving().map(|replica| format!("{}/v1/uploads/{id}", url(&replica.node)));
+    let upload_url = record.receiving().filter(|_| !is_joining);
+    let upload_url = upload_url.map(|replica| format!("{}/v1/uploads/{id}", url(&replica.node)));
     let replicas = record
         .replicas
         .iter()

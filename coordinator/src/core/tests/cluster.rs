@@ -40,12 +40,32 @@ fn a_dead_node_is_healed_and_its_return_trimmed() {
     assert!(!simulation.node_record(&gone).instance.is_empty() && live(&simulation));
 }
 
+#[test]
+fn parts_are_put_together_wherever_they_are() {
+    let mut simulation = Simulation::new(4);
+    simulation.second();
+    for nth in 0..12 {
+        simulation.upload_part(30, nth);
+    }
+    simulation.settle_down(20);
+    simulation.join_parts();
+    // Its place dies on the way, and comes back.
+    (0..3).for_each(|_| simulation.second());
+    simulation.nodes[0].kill();
+    (0..30).for_each(|_| simulation.second());
+    simulation.nodes[0].start();
+    simulation.settle_down(120);
+    assert_eq!(simulation.acknowledged.len(), 1);
+}
+
 #[derive(Debug, Clone)]
 enum Fault {
     Pass(usize),
     Upload(u64, u32),
     Delete(usize),
     Submit(usize),
+    Part(u64, usize),
+    Join,
     Kill(usize),
     Start(usize),
     CutOff(usize),
@@ -64,6 +84,8 @@ fn faults() -> impl Strategy<Value = Fault> {
         6 => (0..100u64, 1..4u32).prop_map(|(size, population)| Fault::Upload(size, population)),
         1 => any::<usize>().prop_map(Fault::Delete),
         2 => any::<usize>().prop_map(Fault::Submit),
+        4 => (0..100u64, any::<usize>()).prop_map(|(size, nth)| Fault::Part(size, nth)),
+        2 => Just(Fault::Join),
         2 => any::<usize>().prop_map(Fault::Kill),
         2 => any::<usize>().prop_map(Fault::Start),
         2 => any::<usize>().prop_map(Fault::CutOff),
@@ -91,6 +113,8 @@ proptest! {
                 Fault::Upload(size, population) => simulation.upload(size, population),
                 Fault::Delete(nth) => simulation.delete(nth),
                 Fault::Submit(nth) => simulation.submit(nth),
+                Fault::Part(size, nth) => simulation.upload_part(size, nth),
+                Fault::Join => simulation.join_parts(),
                 Fault::Kill(nth) => simulation.nodes[nth % count].kill(),
                 Fault::Start(nth) => simulation.nodes[nth % count].start(),
                 Fault::CutOff(nth) => simulation.nodes[nth % count].is_cut_off = true,

@@ -69,6 +69,36 @@ fn log_entries_of_version_1() {
 }
 
 #[test]
+fn parts_and_what_is_put_together_since_protocol_3() {
+    let record = |concat: &str| {
+        let json = format!(
+            r#"{{"sequence":7,"name":"a.svs","size":5,"media_type":"image/tiff","population":1,{concat}
+                "created_at":"2026-12-01T00:00:00.000Z"}}"#
+        );
+        serde_json::from_str::<MaterialRecord>(&json).unwrap()
+    };
+    let (part, taken) = (r#""concat":{"is":"partial"},"#, r#""concat":{"is":"partial","taken_by":"m-abc"},"#);
+    assert!(record(part).is_partial() && record(part).taken_by().is_none());
+    assert_eq!(record(taken).taken_by().unwrap().as_str(), "m-abc");
+    let whole = record(r#""concat":{"is":"final","parts":["m-a","m-b"],"given":"final;/v1/uploads/m-a"},"#);
+    assert_eq!((whole.joining().unwrap().len(), whole.is_partial()), (2, false));
+    // All others are written as before.
+    assert!(!serde_json::to_string(&record("")).unwrap().contains("concat"));
+    let entry = r#"{"at":"2026-12-01T00:00:00.000Z","command":{"do":"join_parts","request":null,"name":"a.svs",
+                    "media_type":"image/tiff","blake3":null,"population":1,"parts":["m-a"],
+                    "given":"final;/v1/uploads/m-a","node":"n-1"}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    assert!(matches!(proposal.command, Command::JoinParts { .. }));
+    let entry = r#"{"at":"2026-11-01T00:00:00.000Z","command":{"do":"create_material","request":null,"name":"a.svs",
+                    "size":5,"media_type":"image/tiff","blake3":null,"population":2,"origin":null,"node":"n-1"}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    assert!(
+        matches!(proposal.command, Command::CreateMaterial { partial: false, .. }),
+        "no version before knew of parts"
+    );
+}
+
+#[test]
 fn a_record_that_is_newer_or_broken_is_an_error_never_a_default() {
     let world = World::new();
     let key = stored_key::<Meta>(&());

@@ -2,12 +2,12 @@
 
 use crate::core::{
     tables::{
-        Arriving, ArrivingRecord, Damaged, Leaving, Materials, MaterialsByAge, Meta, Nodes, OnNode, RequestRecord,
-        Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
+        Nodes, OnNode, RequestRecord, Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
-use microtome_proto::{Generation, material::ReplicaState, run::RunState};
+use microtome_proto::{Generation, MaterialId, material::ReplicaState, run::RunState};
 use std::collections::{BTreeMap, HashSet};
 
 #[derive(Default)]
@@ -32,14 +32,22 @@ pub(super) fn check(view: &Memory) {
     for entry in view.scan_records::<Materials>(&[], None) {
         let (id, material) = entry.unwrap();
         assert!(material.sequence <= meta.material_last, "{id} is not from the counter");
-        expected.add::<MaterialsByAge>(&material.sequence, &id);
+        if material.is_partial() {
+            assert_eq!(material.population, 1, "{id}");
+        } else {
+            expected.add::<MaterialsByAge>(&material.sequence, &id);
+        }
+        if material.joining().is_some() {
+            expected.add::<Joining>(&id, &());
+        }
+        parts_belong_to_one(view, &id, &material);
         if let Some(request) = &material.request {
             expected.add::<Requests>(request, &RequestRecord::Material(id.clone()));
         }
         let deleted = material.deleted_at.is_some();
         if deleted {
             assert!(!material.replicas.is_empty(), "{id} is deleted and freed, and still there");
-        } else {
+        } else if !material.is_partial() {
             materials += 1;
             bytes += material.size;
         }
@@ -48,7 +56,8 @@ pub(super) fn check(view: &Memory) {
         let (verified, damaged) = (count(ReplicaState::Verified), count(ReplicaState::Damaged));
         assert!(receiving <= 1 && (verified + damaged == 0 || material.blake3.is_some()), "{id}: {material:?}");
         assert!(!deleted || count(ReplicaState::Dropping) == material.replicas.len(), "{id}: {material:?}");
-        assert!(deleted || material.blake3.is_some() || receiving == 1, "{id} waits for nothing: {material:?}");
+        let waits = receiving == 1 || material.joining().is_some();
+        assert!(deleted || material.blake3.is_some() || waits, "{id} waits for nothing: {material:?}");
         let wanted = material.population as usize;
         if deleted || verified != wanted || material.replicas.len() != wanted {
             expected.add::<Unsettled>(&id, &());
@@ -105,6 +114,7 @@ pub(super) fn check(view: &Memory) {
         Leaving::TAG,
         Damaged::TAG,
         Unsettled::TAG,
+        Joining::TAG,
         Totals::TAG,
         WaitingRuns::TAG,
         RunsOnNode::TAG,
@@ -113,6 +123,27 @@ pub(super) fn check(view: &Memory) {
     let kept: Memory =
         view.iter().filter(|(key, _)| derived.contains(&key[0])).map(|(k, r)| (k.clone(), r.clone())).collect();
     assert!(kept == expected.0, "indexes or sums differ from the facts:\nkept {kept:?}\nfrom facts {:?}", expected.0);
+}
+
+/// What is to be put together has all its parts, and they are whole and its alone; what has taken up a part is to be put
+/// together from it.
+fn parts_belong_to_one(view: &Memory, id: &MaterialId, material: &MaterialRecord) {
+    let record = |id: &MaterialId| view.get_record::<Materials>(id).unwrap();
+    if let Some(taker) = material.taken_by() {
+        let taker = record(taker).unwrap_or_else(|| panic!("{id} is a part of {taker}, which is not there"));
+        assert!(taker.joining().is_some_and(|parts| parts.contains(id)), "{id} is no part of {taker:?}");
+        assert!(material.blake3.is_some() && !material.is_deleted(), "{id} is taken up: {material:?}");
+    }
+    let size = |part: &MaterialId| {
+        let part = record(part).unwrap_or_else(|| panic!("{id} lacks {part}"));
+        assert_eq!(part.taken_by(), Some(id), "{part:?}");
+        part.size
+    };
+    match (material.joining(), &material.concat) {
+        (Some(parts), _) => assert_eq!(material.size, parts.iter().map(size).sum::<u64>(), "{id}: {material:?}"),
+        (None, Some(Concat::Final { parts, .. })) => assert!(parts.is_empty(), "{id}: {material:?}"),
+        _ => {}
+    }
 }
 
 #[test]
@@ -130,6 +161,7 @@ fn no_two_tables_share_a_tag() {
         Leaving::TAG,
         Damaged::TAG,
         Unsettled::TAG,
+        Joining::TAG,
         Runs::TAG,
         WaitingRuns::TAG,
         RunsOnNode::TAG,

@@ -9,6 +9,7 @@ mod invariants;
 mod model;
 mod simulation;
 mod stories_balance;
+mod stories_concat;
 mod stories_damage;
 mod stories_draining;
 mod stories_freeing;

@@ -83,7 +83,7 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 42 {
+        match kind % 53 {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -93,6 +93,7 @@ impl Model {
                 blake3: (c % 5 == 0).then(|| "announced".to_owned()),
                 population: u32::from(c % 4),
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
+                partial: false,
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -150,8 +151,79 @@ impl Model {
             39 if c % 64 == 0 => Command::RemoveNode { node, force: c % 128 == 0 },
             40 => Command::MoveReplica { material, from: node, node: self.nodes[pick(c, self.nodes.len())].clone() },
             41 => Command::Rebalance { wanted: c % 2 == 0 },
+            42..=43 => Command::CreateMaterial {
+                request,
+                name: "part".to_owned(),
+                size: u64::from(c % 3),
+                size_deferred: c % 7 == 0,
+                media_type: "a/b".to_owned(),
+                blake3: None,
+                population: 1,
+                origin: None,
+                partial: true,
+                node,
+            },
+            // Mostly of parts that are whole, and then sometimes of what is none.
+            44..=45 => Command::JoinParts {
+                request,
+                name: "joined".to_owned(),
+                media_type: "a/b".to_owned(),
+                blake3: (c % 5 == 0).then(|| "announced".to_owned()),
+                population: u32::from(c % 4),
+                parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
+                given: format!("final;{}", c % 3),
+                node,
+            },
+            46 if c % 4 == 0 => Command::ReleaseParts { material, generation },
+            47..=49 => self.arrives(c, true).unwrap_or_else(|| add(&material, &node)),
+            50 => self.arrives(c, false).unwrap_or_else(|| add(&material, &node)),
+            51..=52 => self.meets_a_taken_part(c, node.clone()).unwrap_or_else(|| add(&material, &node)),
             _ => Command::AddReplica { material, node },
         }
+    }
+
+    /// So many parts that could be put together, the latest first, and another material besides.
+    fn parts(&self, count: usize, other: Option<MaterialId>) -> Vec<MaterialId> {
+        let is_free = |id: &&MaterialId| {
+            let record = self.record(id).filter(|record| record.is_partial() && !record.is_deleted());
+            record.is_some_and(|record| record.blake3.is_some() && record.taken_by().is_none())
+        };
+        self.materials.iter().rev().filter(is_free).take(count).cloned().chain(other).collect()
+    }
+
+    /// A material of a kind: else hardly any would be met before it is deleted.
+    fn one_of(&self, c: u8, kind: impl Fn(&MaterialRecord) -> bool) -> Option<(MaterialId, MaterialRecord)> {
+        let all = self.view.scan_records::<Materials>(&[], None).map(Result::unwrap);
+        let all: Vec<_> = all.filter(|(_, record)| !record.is_deleted() && kind(record)).collect();
+        all.get(usize::from(c) % all.len().max(1)).cloned()
+    }
+
+    /// A part arrives, or what is put together is so.
+    fn arrives(&self, c: u8, is_part: bool) -> Option<Command> {
+        let is_wanted = |record: &MaterialRecord| match is_part {
+            true => record.is_partial() && record.receiving().is_some(),
+            false => record.joining().is_some(),
+        };
+        let (material, record) = self.one_of(c, is_wanted)?;
+        Some(match record.receiving() {
+            Some(place) => verified(&material, &place.node, place.generation, record.size),
+            None => add(&material, &self.nodes[usize::from(c) % self.nodes.len()]),
+        })
+    }
+
+    /// What may happen to a part that was taken up, and what must not.
+    fn meets_a_taken_part(&self, c: u8, node: NodeId) -> Option<Command> {
+        let (material, record) = self.one_of(c, |record| record.taken_by().is_some())?;
+        let replica = record.replicas.get(usize::from(c) % record.replicas.len().max(1));
+        Some(match (c / 8 % 5, replica) {
+            (0, Some(it)) => free(&material, &it.node, it.generation),
+            (1, Some(it)) => gone(&material, &it.node, it.generation),
+            (2, Some(it)) => {
+                Command::SettleNode { node: it.node.clone(), lost: vec![(material, it.generation)], held: Vec::new() }
+            }
+            (3, _) => delete(&material),
+            _ => add(&material, &node),
+        })
     }
 
     fn step(&mut self, command: Command) {
@@ -165,7 +237,7 @@ impl Model {
         if let Outcome::Refused { code, .. } = &outcome {
             assert!(changes.is_empty() || *code == Code::HashMismatch, "refused, and changed: {proposal:?}");
         }
-        let before = self.touched(&changes);
+        let (before, parts) = (self.touched(&changes), self.parts_taken_up(&changes));
         for (key, record) in changes {
             match record {
                 Some(record) => self.view.insert(key, record),
@@ -176,6 +248,7 @@ impl Model {
         self.what_is_to_be_freed_ends_freed(&proposal.command, &before);
         self.no_bytes_are_given_away(&proposal.command, before);
         self.no_node_takes_bytes_along(&proposal.command, &outcome);
+        self.no_part_is_taken_away(&proposal.command, &parts);
         if self.steps % 4 == 0 {
             self.repeating_changes_nothing(&proposal);
         }
@@ -191,6 +264,33 @@ impl Model {
             .filter_map(|(key, _)| Materials::decode(&key[1..]))
             .filter_map(|id| Some((id.clone(), self.record(&id)?)))
             .collect()
+    }
+
+    /// The parts that changes are about, of those that were taken up, each with what took it.
+    fn parts_taken_up(&self, changes: &[Change]) -> Vec<(MaterialId, MaterialId)> {
+        let touched = self.touched(changes).into_iter();
+        touched.filter_map(|(id, part)| Some((id, part.taken_by()?.clone()))).collect()
+    }
+
+    /// From when it was acknowledged until it is whole, what is put together keeps its parts: they end with it alone.
+    fn no_part_is_taken_away(&self, command: &Command, taken_before: &[(MaterialId, MaterialId)]) {
+        for (part, taker) in taken_before {
+            let after = self.record(part).filter(|record| !record.is_deleted());
+            if after.is_some_and(|after| after.taken_by() == Some(taker)) {
+                continue;
+            }
+            let taker_after = self.record(taker);
+            let is_whole = taker_after.as_ref().is_some_and(|record| record.blake3.is_some());
+            let is_deleted = taker_after.as_ref().is_none_or(MaterialRecord::is_deleted);
+            let is_meant = match command {
+                Command::DeleteMaterial { material } | Command::ReleaseParts { material, .. } => material == taker,
+                // Other bytes than were announced.
+                Command::ReplicaVerified { material, .. } => material == taker,
+                Command::SettleNode { .. } => is_whole,
+                _ => false,
+            };
+            assert!(is_meant && (is_whole || is_deleted), "{command:?} took {part} from {taker}: {taker_after:?}");
+        }
     }
 
     fn counters_only_grow(&mut self) {
@@ -248,7 +348,9 @@ impl Model {
                 assert!(readable >= 1, "{command:?} took {before:?} to {after:?}");
             }
             if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
-                let is_meant = matches!(command, Command::DeleteMaterial { .. }) || before.origin.is_some();
+                let is_meant = matches!(command, Command::DeleteMaterial { .. })
+                    || before.origin.is_some()
+                    || before.taken_by().is_some();
                 assert!(is_meant, "{command:?} deleted {before:?}");
             }
         }
@@ -275,6 +377,8 @@ impl Model {
     fn repeating_changes_nothing(&self, proposal: &Proposal) {
         let is_idempotent = match &proposal.command {
             Command::CreateMaterial { request, .. } | Command::CreateRun { request, .. } => request.is_some(),
+            // Its parts are taken up by now: the same again gives the same, others are refused.
+            Command::JoinParts { .. } => true,
             _ => true,
         };
         if is_idempotent {
@@ -286,9 +390,10 @@ impl Model {
 
     fn remember(&mut self, command: &Command, outcome: &Outcome) {
         let assigned = match (command, outcome) {
-            (Command::CreateMaterial { node, .. }, Outcome::Material { material, generation, existed: false }) => {
-                Some((material, node, generation))
-            }
+            (
+                Command::CreateMaterial { node, .. } | Command::JoinParts { node, .. },
+                Outcome::Material { material, generation, existed: false },
+            ) => Some((material, node, generation)),
             (
                 Command::AddReplica { material, node }
                 | Command::MoveReplica { material, node, .. }

@@ -6,10 +6,12 @@ use super::{
 };
 use crate::core::{
     command::{Command, Outcome},
+    joins,
     observed::Observed,
+    placement::candidates_of_part,
     roster::Roster,
     standing::Standing,
-    tables::{Materials, NodeRecord, Nodes},
+    tables::{MaterialRecord, Materials, NodeRecord, Nodes},
     view::Typed,
 };
 use microtome_proto::{Generation, MaterialId, NodeId, material::ReplicaState, node::Scheduling, run::Output};
@@ -25,6 +27,8 @@ pub(super) struct Simulation {
     pub(super) lost_with_disks: BTreeSet<MaterialId>,
     /// Bytes of the moves that were begun for the balance's sake.
     pub(super) moved_bytes: u64,
+    /// Parts that were uploaded.
+    parts: Vec<MaterialId>,
 }
 
 impl Simulation {
@@ -36,6 +40,7 @@ impl Simulation {
             acknowledged: BTreeSet::new(),
             lost_with_disks: BTreeSet::new(),
             moved_bytes: 0,
+            parts: Vec::new(),
         };
         for _ in 0..nodes {
             simulation.join();
@@ -60,12 +65,27 @@ impl Simulation {
     pub(super) fn wipe(&mut self, nth: usize) {
         let dead = self.nodes.remove(nth);
         for material in dead.disk.keys() {
-            if !self.nodes.iter().any(|node| node.disk.contains_key(material)) {
+            if self.is_on_no_disk(material) {
                 self.lost_with_disks.insert(material.clone());
+                self.lose_whole(material);
             }
         }
         self.world.apply(Command::RemoveNode { node: dead.id, force: true });
         self.join();
+    }
+
+    fn is_on_no_disk(&self, material: &MaterialId) -> bool {
+        !self.nodes.iter().any(|node| node.disk.contains_key(material))
+    }
+
+    /// What was to be put together from a part is lost with it, unless it is so already; its other parts wait for ever.
+    fn lose_whole(&mut self, part: &MaterialId) {
+        let record = |id: &MaterialId| self.world.view.get_record::<Materials>(id).unwrap();
+        let Some(whole) = record(part).and_then(|record| record.taken_by().cloned()) else { return };
+        if self.is_on_no_disk(&whole) {
+            let parts = record(&whole).and_then(|record| record.joining().map(<[_]>::to_vec));
+            self.lost_with_disks.extend(parts.into_iter().flatten().chain([whole]));
+        }
     }
 
     pub(super) fn upload(&mut self, size: u64, population: u32) {
@@ -74,6 +94,33 @@ impl Simulation {
         let best = &candidates[0];
         let (material, generation) = world.upload(size, population, best);
         self.receive(best, material, generation, size);
+    }
+
+    /// A part begins to arrive at some node: not always the one where the others are.
+    pub(super) fn upload_part(&mut self, size: u64, nth: usize) {
+        let world = &mut self.world;
+        let sent = (size, if nth.is_multiple_of(3) { "another" } else { "sender" });
+        let found = candidates_of_part(&world.view, &world.observed, sent, world.now_ms, &world.timing).unwrap();
+        let Ok(candidates) = found else { return };
+        let node = &candidates[0].node;
+        let Outcome::Material { material, generation, .. } = world.accept(create_part(size, node)) else { panic!() };
+        self.parts.push(material.clone());
+        self.receive(node, material, generation, size);
+    }
+
+    /// All parts that are whole are put together: from now on that is acknowledged.
+    pub(super) fn join_parts(&mut self) {
+        let world = &mut self.world;
+        let is_whole = |id: &&MaterialId| {
+            let record = world.view.get_record::<Materials>(id).unwrap();
+            record.is_some_and(|it| it.blake3.is_some() && !it.is_deleted() && it.taken_by().is_none())
+        };
+        let parts: Vec<_> = self.parts.iter().filter(is_whole).cloned().collect();
+        let found = joins::candidates(&world.view, &world.observed, &parts, world.now_ms, &world.timing).unwrap();
+        let Some(Ok(candidates)) = found.filter(|_| !parts.is_empty()) else { return };
+        let made = world.accept(join(&parts, &candidates[0].node));
+        let Outcome::Material { material, .. } = made else { panic!() };
+        self.acknowledged.insert(material);
     }
 
     fn receive(&mut self, node: &NodeId, material: MaterialId, generation: Generation, size: u64) {
@@ -210,7 +257,9 @@ impl Simulation {
     /// The client hears that its upload is safe.
     fn acknowledge(&mut self, material: &MaterialId) {
         let record = self.world.view.get_record::<Materials>(material).unwrap();
-        if record.is_some_and(|record| !record.is_deleted() && record.origin.is_none()) {
+        // Of a part alone nothing is promised.
+        let is_kept = |record: &MaterialRecord| !record.is_deleted() && record.origin.is_none() && !record.is_partial();
+        if record.is_some_and(|record| is_kept(&record)) {
             self.acknowledged.insert(material.clone());
         }
     }
@@ -237,8 +286,14 @@ impl Simulation {
     /// What was acknowledged is on some disk, unless the disks themselves were wiped.
     fn nothing_is_lost(&self) {
         for material in self.acknowledged.difference(&self.lost_with_disks) {
-            let is_somewhere = self.nodes.iter().any(|node| node.disk.contains_key(material));
-            assert!(is_somewhere, "the bytes of {material} are gone: {:?}", self.world.material(material));
+            let record = self.world.view.get_record::<Materials>(material).unwrap();
+            let parts = record.as_ref().and_then(|record| record.joining());
+            let are_somewhere = parts.is_some_and(|parts| !parts.iter().any(|part| self.is_on_no_disk(part)));
+            assert!(
+                are_somewhere || !self.is_on_no_disk(material),
+                "the bytes of {material} are gone: {:?}",
+                self.world.material(material)
+            );
         }
     }
 
@@ -254,7 +309,13 @@ impl Simulation {
         }
         for entry in self.world.view.scan_records::<Materials>(&[], None) {
             let (id, record) = entry.unwrap();
-            if record.replicas.is_empty() || self.lost_with_disks.contains(&id) {
+            if self.lost_with_disks.contains(&id) {
+                continue;
+            }
+            if record.joining().is_some() {
+                return Some(format!("{id} is not put together yet: {record:?}"));
+            }
+            if record.replicas.is_empty() {
                 continue;
             }
             for replica in &record.replicas {

@@ -6,6 +6,7 @@ use microtome_proto::{
     internal::{Held, Inventory, RunBeat},
     material::Origin,
     node::{NodeReport, Scheduling},
+    protocol::PROTOCOL,
     run::Progress,
 };
 use proptest::prelude::ProptestConfig;
@@ -66,8 +67,41 @@ pub(super) fn create(size: u64, population: u32, node: &NodeId) -> Command {
         blake3: None,
         population,
         origin: None,
+        partial: false,
         node: node.clone(),
     }
+}
+
+/// What the tests say of parts that are to be put together.
+pub(super) const GIVEN: &str = "final;/v1/uploads/m-1 /v1/uploads/m-2";
+
+pub(super) fn create_part(size: u64, node: &NodeId) -> Command {
+    let mut command = create(size, 1, node);
+    if let Command::CreateMaterial { partial, .. } = &mut command {
+        *partial = true;
+    }
+    command
+}
+
+pub(super) fn join(parts: &[MaterialId], node: &NodeId) -> Command {
+    Command::JoinParts {
+        request: None,
+        name: "slide.svs".to_owned(),
+        media_type: "image/tiff".to_owned(),
+        blake3: None,
+        population: 1,
+        parts: parts.to_vec(),
+        given: GIVEN.to_owned(),
+        node: node.clone(),
+    }
+}
+
+/// The same under an `Idempotency-Key`.
+pub(super) fn with_key(key: &str, mut command: Command) -> Command {
+    if let Command::CreateMaterial { request, .. } | Command::JoinParts { request, .. } = &mut command {
+        *request = Some(key.to_owned());
+    }
+    command
 }
 
 pub(super) fn create_output(run: &RunId, attempt: Generation, node: &NodeId) -> Command {
@@ -80,6 +114,7 @@ pub(super) fn create_output(run: &RunId, attempt: Generation, node: &NodeId) -> 
         blake3: None,
         population: 1,
         origin: Some(Origin { run: run.clone(), attempt }),
+        partial: false,
         node: node.clone(),
     }
 }
@@ -127,7 +162,7 @@ pub(super) fn page(held: Vec<Held>) -> Inventory {
 }
 
 pub(super) fn report(free: u64) -> NodeReport {
-    NodeReport { disk_total: 100 * GIB, disk_free: free, ..NodeReport::default() }
+    NodeReport { disk_total: 100 * GIB, disk_free: free, protocol: PROTOCOL, ..NodeReport::default() }
 }
 
 pub(super) fn run_beat(run: &RunId, attempt: Generation) -> RunBeat {

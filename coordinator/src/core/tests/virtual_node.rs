@@ -6,6 +6,7 @@ use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Heartbeat, Held, Incoming, Inventory, Order, RunBeat},
     node::NodeReport,
+    protocol::PROTOCOL,
     run::Progress,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,6 +156,7 @@ impl VirtualNode {
         let arrived = self.incoming.values().map(|pull| pull.offset).sum::<u64>();
         NodeReport {
             disk_total: DISK,
+            protocol: PROTOCOL,
             disk_free: DISK - stored - arrived,
             disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
             stored,
@@ -173,6 +175,19 @@ impl VirtualNode {
                     *pull = Pull::new(generation, size);
                 }
                 pull.sources = sources;
+            }
+            Order::Join { wanted, parts } => {
+                let (material, generation) = (wanted.material, wanted.generation);
+                if let Some(held) = self.disk.get(&material) {
+                    if held.generation == generation {
+                        self.reports.push(verified(&material, &self.id, generation, wanted.size));
+                    }
+                } else if parts.iter().all(|part| self.disk.contains_key(part)) {
+                    let joined = self.incoming.entry(material).or_insert_with(|| Pull::new(generation, wanted.size));
+                    if joined.generation < generation {
+                        *joined = Pull::new(generation, wanted.size);
+                    }
+                }
             }
             Order::Drop { material, generation } => {
                 if self.disk.get(&material).is_some_and(|held| held.generation <= generation) {

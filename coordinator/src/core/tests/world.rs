@@ -200,6 +200,22 @@ impl World {
         material
     }
 
+    /// A part that is whole, on this node.
+    pub(super) fn part(&mut self, size: u64, node: &NodeId) -> MaterialId {
+        let Outcome::Material { material, generation, .. } = self.accept(create_part(size, node)) else { panic!() };
+        self.verify(&material, node, generation);
+        material
+    }
+
+    /// Parts are to be put together on this node.
+    pub(super) fn join(&mut self, parts: &[&MaterialId], node: &NodeId) -> (MaterialId, Generation) {
+        let parts: Vec<_> = parts.iter().map(|part| (*part).clone()).collect();
+        match self.accept(join(&parts, node)) {
+            Outcome::Material { material, generation, existed: false } => (material, generation),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
     pub(super) fn assign(&mut self, material: &MaterialId, node: &NodeId) -> Generation {
         match self.accept(add(material, node)) {
             Outcome::Assigned { generation } => generation,

@@ -55,6 +55,7 @@ impl Books {
             blake3: None,
             population: 1,
             origin: None,
+            partial: false,
             node: node.clone(),
         });
         let Outcome::Material { material, generation, .. } = made else { panic!("{made:?}") };

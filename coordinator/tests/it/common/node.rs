@@ -181,5 +181,11 @@ impl FakeNode {
 
 /// What a node tells of itself that has much room.
 pub fn report() -> NodeReport {
-    NodeReport { disk_total: 1 << 40, disk_free: 1 << 39, memory_total: 1 << 33, ..NodeReport::default() }
+    NodeReport {
+        disk_total: 1 << 40,
+        disk_free: 1 << 39,
+        memory_total: 1 << 33,
+        protocol: PROTOCOL,
+        ..NodeReport::default()
+    }
 }

@@ -105,7 +105,7 @@ impl FakeCoordinator {
 
     pub fn locate(&self, id: &MaterialId, holders: &[&str]) {
         let holders = holders.iter().map(|url| (*url).to_owned()).collect();
-        self.seen().located.insert(id.clone(), Located { holders, receiving: None });
+        self.seen().located.insert(id.clone(), Located { holders, receiving: None, joining: false });
     }
 
     /// Waits until what it was told fulfils `wanted`.

@@ -155,6 +155,7 @@ pub fn reserve(id: &MaterialId, size: u64) -> Reserve {
         name: "Präparat 7.svs".to_owned(),
         media_type: "image/tiff".to_owned(),
         blake3: None,
+        concat: None,
     }
 }
 

@@ -94,6 +94,7 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
             name: wanted.name.clone(),
             media_type: wanted.media_type.clone().unwrap(),
             blake3: wanted.blake3.clone(),
+            concat: None,
         };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let reserved = http.post(format!("{node}/internal/v1/uploads")).json(&reserve).send().await.unwrap();
