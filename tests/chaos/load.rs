@@ -3,6 +3,7 @@
 use crate::{
     books,
     harness::{Bytes, Cluster, noise, token},
+    parts::Sender,
 };
 use microtome_client::Cluster as Client;
 use microtome_proto::{Code, MaterialId, material::CreateMaterial};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 
 const UPLOADERS: u64 = 3;
 const READERS: u64 = 4;
-const LEN_MAX: usize = 3 << 20;
+pub const LEN_MAX: usize = 3 << 20;
 /// Who asks waits no longer than this before it asks for something else.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -51,12 +52,14 @@ pub struct Ledger {
     pub lost: Mutex<Vec<String>>,
     /// The ids of all materials that were made.
     made: Mutex<BTreeSet<MaterialId>>,
+    /// Parts that were made, of files that were put together or not.
+    pub parts: Mutex<BTreeSet<MaterialId>>,
     /// What must never be, and was.
     pub broken: Mutex<BTreeSet<String>>,
 }
 
 impl Ledger {
-    fn made(&self, id: &MaterialId) {
+    pub fn made(&self, id: &MaterialId) {
         if !self.made.lock().unwrap().insert(id.clone()) {
             self.broken.lock().unwrap().insert(format!("{id} was given to two materials"));
         }
@@ -90,6 +93,7 @@ impl Load {
             let client = Client::new(coordinators.clone(), Some(token(secret)));
             tasks.spawn(upload(client, Arc::clone(&ledger), seed * 1000 + nth));
         }
+        tasks.spawn(Sender::new(cluster, secret, Arc::clone(&ledger)).go_on(seed * 1000 + 50));
         for nth in 0..READERS {
             let client = Client::new(all.clone(), Some(token(secret))).with_deadline(PATIENCE);
             tasks.spawn(read(client, Arc::clone(&ledger), seed * 1000 + 100 + nth));

@@ -17,6 +17,7 @@ mod faults;
 mod harness;
 mod load;
 mod network;
+mod parts;
 #[path = "../cluster/preload.rs"]
 mod preload;
 mod registers;

@@ -5,6 +5,7 @@ use crate::{
     faults::Faults,
     harness::{Cluster, PATIENCE, token},
     load::Ledger,
+    parts,
 };
 use microtome_client::Cluster as Client;
 use microtome_proto::{
@@ -56,6 +57,7 @@ pub async fn judge(cluster: &Cluster, secret: &str, seed: u64, ledger: &Ledger, 
             }
         }
     }
+    parts::tidy(&client, ledger, start + 2 * PATIENCE).await;
     loop {
         let orphans = orphans(cluster).await;
         if orphans.is_empty() {

@@ -13,6 +13,7 @@ mod small_disk;
 
 mod bad_input;
 mod command_line;
+mod concat;
 mod damage;
 mod failover;
 mod pixels;

@@ -9,12 +9,15 @@ use microtome_proto::{
     MaterialId,
     material::{CreateMaterial, ReplicaState},
     page::PageQuery,
+    tus::format_metadata,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 const SENDERS: u64 = 2;
 const LEN_MAX: usize = 2_000_000;
+/// The seeds of files that are sent in parts.
+const SENT_IN_PARTS_FROM: u64 = 500_000_000;
 
 /// Bytes of a file that somebody was told of, of how many, from which seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,37 @@ async fn send(http: reqwest::Client, client: Client, base: String, told: Arc<Tol
     }
 }
 
+/// Sends one file after the other, each in two parts that are put together: when that is so, [`watch`] notes it, and the
+/// parts are freed.
+async fn send_in_parts(http: reqwest::Client, coordinator: String) {
+    let mut chance = StdRng::seed_from_u64(seed() * 1000 + 500);
+    let tus = |request: reqwest::RequestBuilder| request.header("Tus-Resumable", "1.0.0").send();
+    let create = async |concat: &str, header: &str, value: &str| {
+        let creation = http.post(format!("{coordinator}/v1/uploads")).header("Upload-Concat", concat);
+        let answer = tus(creation.header(header, value)).await.ok()?;
+        Some(answer.headers().get("location")?.to_str().unwrap().to_owned())
+    };
+    for seed in SENT_IN_PARTS_FROM.. {
+        let bytes = noise(chance.random_range(2..LEN_MAX) >> chance.random_range(0..9) | 2, seed);
+        let mut parts = Vec::new();
+        for piece in bytes.chunks(bytes.len().div_ceil(2)) {
+            let Some(part) = create("partial", "Upload-Length", &piece.len().to_string()).await else { break };
+            let patch = http.patch(&part).header("Upload-Offset", 0).body(piece.to_vec());
+            let sent = tus(patch.header("Content-Type", "application/offset+octet-stream")).await;
+            if sent.is_ok_and(|answer| answer.status() == 204) {
+                parts.push(part);
+            }
+        }
+        // Where calls fail some parts do not come, and nobody takes up the others.
+        if parts.len() == 2 {
+            let name = format_metadata([("filename", seed.to_string().as_str()), ("population", "2")]);
+            create(&format!("final;{}", parts.join(" ")), "Upload-Metadata", &name).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
 async fn upload_offset(http: &reqwest::Client, url: &str) -> Option<usize> {
     let head = http.head(url).header("Tus-Resumable", "1.0.0").send().await.ok()?;
     head.headers().get("upload-offset")?.to_str().ok()?.parse().ok()
@@ -106,7 +140,8 @@ async fn story(recorder: &Arc<Recorder>) {
     let base = cluster.nodes[0].url.clone();
     let watching = tokio::spawn(watch(cluster.client.clone(), base.clone(), Arc::clone(&told)));
     let send = |nth| send(cluster.http.clone(), cluster.client.clone(), base.clone(), Arc::clone(&told), nth);
-    let sending: Vec<_> = (0..SENDERS).map(|nth| tokio::spawn(send(nth))).collect();
+    let mut sending: Vec<_> = (0..SENDERS).map(|nth| tokio::spawn(send(nth))).collect();
+    sending.push(tokio::spawn(send_in_parts(cluster.http.clone(), cluster.coordinators[0].url.clone())));
     recorder.work(&mut cluster.nodes[0]).await;
     // That is no power failure; what it finds then must outlive one.
     recorder.kill(&mut cluster.nodes[0]);
@@ -119,17 +154,19 @@ async fn story(recorder: &Arc<Recorder>) {
     // It serves what it holds, whether or not a coordinator answers; and nobody mends it.
     cluster.coordinators[0].kill();
     cluster.nodes[0].without_environment();
-    let (mut whole, mut begun) = (0, 0);
+    let (mut whole, mut begun, mut joined) = (0, 0, 0);
     for crash in &crashes {
         crash.start(&mut cluster.nodes[0], &cluster.http).await;
         for (id, sent) in &crash.known {
             *if sent.offset == sent.len { &mut whole } else { &mut begun } += 1;
+            joined += usize::from(sent.seed >= SENT_IN_PARTS_FROM);
             check(&cluster, recorder, crash, id, *sent).await;
         }
         cluster.nodes[0].kill();
     }
     let sums = format!(
-        "{} crashes, {struck} calls gone wrong, told {} times: {whole} copies and {begun} begun uploads are there",
+        "{} crashes, {struck} calls gone wrong, told {} times: {whole} copies, {joined} of them put together, and {begun} \
+         begun uploads are there",
         crashes.len(),
         told.count(),
     );
