@@ -80,6 +80,8 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
         }
         Ok(answer) => Ok(answer),
         Err(error) => {
+            // Its address may carry a token.
+            let error = error.without_url();
             tracing::debug!(%error, "the bytes of a creation did not all reach their node");
             http.head(&url).headers(asking).timeout(ANSWER_WITHIN).send().await
         }
