@@ -6,6 +6,8 @@ mod books;
 mod coordinators;
 mod crowd;
 mod fleet;
+#[path = "../../proto/src/token/tests/forge.rs"]
+mod forge;
 mod healing;
 mod load;
 mod memory;
@@ -16,6 +18,7 @@ mod roads;
 mod servers;
 mod slides;
 mod stats;
+mod tokens;
 mod upload;
 
 use std::path::PathBuf;
@@ -47,6 +50,8 @@ enum Command {
     Coordinators(coordinators::Coordinators),
     /// The planning of a large cluster after failures, simulated: no servers, no bytes
     Healing(healing::Healing),
+    /// The check of a token, the first time and remembered, beside the library's own
+    Tokens(tokens::Tokens),
 }
 
 /// What every benchmark takes.
@@ -123,6 +128,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
             Command::Coordinators(options) => Box::pin(coordinators::run(&options)).await,
             Command::Healing(options) => tokio::task::spawn_blocking(move || healing::run(&options)).await?,
+            Command::Tokens(options) => tokio::task::spawn_blocking(move || tokens::run(&options)).await?,
         }
     };
     tokio::select! {

@@ -4,7 +4,7 @@ use crate::CoordinatorError;
 use microtome_proto::{
     CoordinatorId,
     limits::{COORDINATORS_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    token::SECRET_LEN_MIN,
+    token::Settings,
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -24,8 +24,9 @@ pub struct Config {
     pub coordinators: BTreeMap<CoordinatorId, String>,
     /// The cluster's name, the same on every server.
     pub cluster_name: String,
-    /// The cluster's secret, the same on every server. Without one nothing is checked, and only loopback is listened on.
-    pub secret: Option<String>,
+    /// By what tokens are checked, the same on every server. With nothing set nothing is checked, and only loopback is
+    /// listened on.
+    pub auth: Settings,
     /// How often nodes are to heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// After this much silence nothing new is placed on a node, in milliseconds.
@@ -49,7 +50,7 @@ impl Default for Config {
             data_dir: PathBuf::from("microtome-data/coordinator-1"),
             coordinators: BTreeMap::new(),
             cluster_name: "microtome".to_owned(),
-            secret: None,
+            auth: Settings::default(),
             heartbeat_ms: 1_000,
             unreachable_after_ms: 3_000,
             down_after_ms: 10_000,
@@ -93,9 +94,7 @@ impl Config {
         if self.cluster_name.is_empty() || self.cluster_name.len() > NAME_LEN_MAX {
             return refuse(format!("the cluster's name must have 1 to {NAME_LEN_MAX} bytes"));
         }
-        if self.secret.as_ref().is_some_and(|secret| secret.len() < SECRET_LEN_MIN) {
-            return refuse(format!("the secret must have at least {SECRET_LEN_MIN} bytes"));
-        }
+        self.auth.check().map_err(|error| CoordinatorError::Config(error.to_string()))?;
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.unreachable_after_ms {
             return refuse(format!(
                 "heartbeat_ms is {}, unreachable_after_ms is {}: the first must be smaller, and not 0",
@@ -175,7 +174,7 @@ mod tests {
         assert!(refusal(|config| config.population = 17).contains("population is 17"));
         assert!(refusal(|config| config.heartbeat_ms = 5_000).contains("heartbeat_ms is 5000"));
         assert!(refusal(|config| config.down_after_ms = 5).contains("down_after_ms is 5"));
-        assert!(refusal(|config| config.secret = Some("short".into())).contains("secret"));
+        assert!(refusal(|config| config.auth = Settings::of_secret("short")).contains("secret"));
         let twice = BTreeMap::from([(1, "http://a:1".into()), (2, "http://a:1/".into())]);
         assert!(refusal(|config| config.coordinators = twice).contains("twice"));
     }

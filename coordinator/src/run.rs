@@ -38,7 +38,7 @@ pub async fn run_tuned(
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), CoordinatorError> {
     config.check()?;
-    let auth = Auth::new(config.secret.as_deref());
+    let auth = Auth::new(&config.auth).map_err(|error| CoordinatorError::Config(error.to_string()))?;
     let listener = microtome_server::listen(&config.listen).await?;
     let bound = listener.local_addr().map_err(|error| CoordinatorError::Stopped(error.to_string()))?;
     auth.check_address(bound.ip()).map_err(CoordinatorError::Open)?;
@@ -55,11 +55,12 @@ pub async fn run_tuned(
     let control = Arc::new(Control::new(Arc::clone(&group), folder, &config));
 
     let metrics = Metrics::default();
-    let app = App::new(Arc::clone(&group), Arc::clone(&control), auth, config);
+    let app = App::new(Arc::clone(&group), Arc::clone(&control), auth.clone(), config);
     let router = http::router(&Arc::new(app), &metrics, console);
     let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
     let server = tokio::spawn(microtome_server::serve(listener, None, router, serving.clone()));
     let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
+    let keys = tokio::spawn(auth.keep_up(serving.clone()));
     let raising = tokio::spawn(protocol::raise(Arc::clone(&group), leading.clone()));
     tracing::info!(coordinator = id, address = %bound, "listening");
     let _ = ready.send(bound);
@@ -72,7 +73,7 @@ pub async fn run_tuned(
     group.stop().await;
     leading.cancel();
     serving.cancel();
-    let _ = tokio::join!(server, leader, raising);
+    let _ = tokio::join!(server, leader, raising, keys);
     result
 }
 

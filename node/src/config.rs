@@ -3,7 +3,7 @@
 use crate::NodeError;
 use microtome_proto::{
     limits::{LABELS_MAX, NAME_LEN_MAX},
-    token::SECRET_LEN_MIN,
+    token::Settings,
 };
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -24,8 +24,8 @@ pub struct Config {
     pub zone: Option<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
-    /// The cluster's secret; without one nothing is checked, and only loopback may be listened on.
-    pub secret: Option<String>,
+    /// By what tokens are checked; with nothing set nothing is checked, and only loopback may be listened on.
+    pub auth: Settings,
     /// Bytes kept back for deletes and repairs; a part of the file system if left out.
     pub reserve_bytes: Option<u64>,
     /// An upload that gets no bytes for so long ends and gives back its room; never, if left out.
@@ -62,9 +62,7 @@ impl Config {
         for url in self.coordinators.iter().chain(&self.url) {
             microtome_client::check_address(url).map_err(|error| NodeError::Config(error.to_string()))?;
         }
-        if self.secret.as_ref().is_some_and(|secret| secret.len() < SECRET_LEN_MIN) {
-            return refuse(format!("'secret' is shorter than {SECRET_LEN_MIN} bytes: choose a longer one"));
-        }
+        self.auth.check().map_err(|error| NodeError::Config(error.to_string()))?;
         let texts = self.name.iter().chain(&self.zone).chain(self.labels.iter().flat_map(|(key, value)| [key, value]));
         if texts.clone().any(|text| text.len() > NAME_LEN_MAX) || self.labels.len() > LABELS_MAX {
             return refuse(format!(
@@ -104,7 +102,7 @@ mod tests {
             name: None,
             zone: None,
             labels: BTreeMap::new(),
-            secret: Some("a secret of some length".to_owned()),
+            auth: Settings::of_secret("a secret of some length"),
             reserve_bytes: None,
             uploads_expire_after: None,
             runs_max: 2,
@@ -119,7 +117,7 @@ mod tests {
         for (bad, word) in [
             (Config { coordinators: vec![], ..config() }, "--coordinator"),
             (Config { coordinators: vec!["not an address".to_owned()], ..config() }, "not an address"),
-            (Config { secret: Some("short".to_owned()), ..config() }, "secret"),
+            (Config { auth: Settings::of_secret("short"), ..config() }, "secret"),
             (Config { name: Some("x".repeat(300)), ..config() }, "name"),
         ] {
             let text = bad.check().unwrap_err().to_string();

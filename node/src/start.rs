@@ -47,14 +47,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// [`NodeError`]: why it cannot start or go on, with a way out.
 pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender<SocketAddr>) -> Result<(), NodeError> {
     config.check()?;
-    let auth = Auth::new(config.secret.as_deref());
+    let auth = Auth::new(&config.auth).map_err(|error| NodeError::Config(error.to_string()))?;
     let listener = listen(&config.listen).await?;
     let folder_error = |cause| NodeError::Folder { folder: config.data_dir.clone(), cause };
     let address = listener.local_addr().map_err(folder_error)?;
     auth.check_address(address.ip()).map_err(NodeError::Exposed)?;
-    if !auth.is_on() {
-        tracing::warn!("no secret is set: whoever reaches {address} may read and delete everything");
-    }
     let url = config.url_at(address)?;
     // Ends also where this future is dropped or the node fails.
     let stop = stop.child_token();
@@ -66,6 +63,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     Uploads::take_up(&node, left_behind);
     node.blobs.damage().supply(Others::of(&node, Handle::current()));
     let knobs = scrub::Knobs { bytes_per_s: config.scrub_bytes_per_s, every: config.scrub_every };
+    node.tasks.spawn(node.auth.clone().keep_up(stop.clone()));
     node.tasks.spawn(mending::run(Arc::clone(&node)));
     node.tasks.spawn(scrub::run(Arc::clone(&node), knobs));
     node.tasks.spawn(scrub::forget(Arc::clone(&node)));

@@ -65,6 +65,17 @@ pub struct Rebalance {
     pub emptiest: f64,
 }
 
+/// Whether tokens are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checks {
+    /// On each request; also where a cluster of an older version does not say.
+    #[default]
+    On,
+    /// Not at all: whoever reaches a server may do everything.
+    Off,
+}
+
 /// The cluster as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -77,6 +88,9 @@ pub struct Cluster {
     /// The protocol by which the coordinators work: the highest that all of them speak.
     #[serde(default = "crate::protocol::untold")]
     pub protocol: u32,
+    /// Whether tokens are checked.
+    #[serde(default)]
+    pub auth: Checks,
     /// Raft's term.
     pub term: u64,
     /// Who leads.

@@ -1,8 +1,8 @@
 //! What travels between Microtome's programs: identifiers, requests, answers, error codes and tokens.
 //!
 //! Types only: nothing here opens a file or a socket, and nothing is async. The machine's clock is read by
-//! [`Timestamp::now`] and by the check of a token ([`token::Keys::check`]) alone. Everything that is stored or sent is
-//! JSON; a field that is added later has a default, so that yesterday's bytes stay readable.
+//! [`Timestamp::now`] alone. Everything that is stored or sent is JSON; a field that is added later has a default, so that
+//! yesterday's bytes stay readable.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -48,15 +48,22 @@ codes! {
     /// The request's path, query, header or body is not of the wanted form.
     BadRequest = "bad_request", 400, "The request is not understood",
         "Correct the part that the detail names and send it again.";
-    /// No token came with the request, or one that is wrong or has expired.
+    /// No token came with the request, or one that is wrong.
     Unauthorized = "unauthorized", 401, "A valid token is needed",
         "Get a token with 'microtome token' and send it as 'Authorization: Bearer …' or '?token=…'.";
+    /// The token was good and is too old.
+    TokenExpired = "token_expired", 401, "The token has expired",
+        "Get a new one where you got it: from 'microtome token', from your identity provider, or, of one material, by POST \
+         /v1/materials/{id}/tokens.";
     /// The token is good, but not for this.
     Forbidden = "forbidden", 403, "The token does not allow this",
         "Use a token that covers this, or ask an administrator for one.";
     /// Bytes were sent to an upload that is put together from others.
     FinalUpload = "final_upload", 403, "The upload is put together from others and takes no bytes",
         "Send bytes to its parts, before it is made of them.";
+    /// The token proves who asks, and that is nobody here.
+    NoRights = "no_rights", 403, "The token gives no rights here",
+        "A token names a space ('goup_path' or 'space') to send files to; who is an administrator is said under [auth] in cluster.toml.";
     /// There is nothing at this address.
     NotFound = "not_found", 404, "There is nothing here",
         "Check the address; list what there is with 'microtome ls'.";

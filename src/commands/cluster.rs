@@ -4,7 +4,7 @@ use super::{Context, every, foresight::time, rebalance, scaling};
 use crate::terminal::{self, note, size, state};
 use comfy_table::{Cell, Color};
 use microtome_proto::{
-    cluster::{Cluster, Healing},
+    cluster::{Checks, Cluster, Healing},
     node::{Lifecycle, Node, NodeReport, Scheduling},
     protocol::PROTOCOL,
 };
@@ -99,6 +99,12 @@ pub(crate) async fn cluster(context: &Context) -> anyhow::Result<()> {
         ("materials", format!("{}, {}", cluster.materials, size(cluster.bytes))),
         ("healing", healing),
     ];
+    if cluster.auth == Checks::Off {
+        pairs.push((
+            "tokens",
+            "NOT CHECKED: whoever reaches a server may do everything (set 'secret' under [auth])".to_owned(),
+        ));
+    }
     pairs.extend(cluster.rebalance.as_ref().map(|moving| ("rebalance", rebalance::left(moving))));
     pairs.push(("leader", format!("coordinator {} in term {}", cluster.leader, cluster.term)));
     context.terminal.pairs(&pairs)?;

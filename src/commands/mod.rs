@@ -94,7 +94,7 @@ enum Command {
     /// Read a slide on this machine, without a cluster
     #[command(subcommand)]
     Slide(slide::SlideCommand),
-    /// Make a token from the cluster's secret
+    /// Make a token with the cluster's secret or its key
     Token(token::Token),
 }
 

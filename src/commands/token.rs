@@ -1,52 +1,101 @@
-//! `microtome token`: whoever knows the cluster's secret can make a token.
+//! `microtome token`: whoever knows the cluster's secret, or has its key, can make a token.
 
+use super::WrongUsage;
 use crate::{
     config::{Layers, parse_duration},
     terminal::Terminal,
 };
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use microtome_proto::{
-    Timestamp,
-    token::{Keys, Role},
+    MaterialId, Timestamp,
+    token::{Claims, MadeToken, Role, now_s},
 };
-use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
+
+/// Who a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum For {
+    /// May do everything
+    Administrator,
+    /// Sends files to one space (--space), and reads nothing back
+    Uploader,
+    /// Reads one material (--material)
+    Viewer,
+}
 
 /// Makes a token.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
+    /// Who it is for: an uploader where --space is given, a viewer where --material is, an administrator otherwise
+    #[arg(long, value_enum)]
+    role: Option<For>,
+    /// The space that an uploader sends to
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
+    /// The material that a viewer reads
+    #[arg(long, value_name = "ID", conflicts_with = "space")]
+    material: Option<MaterialId>,
     /// How long it is valid: 90s, 30m, 12h, 7d
-    #[arg(long = "for", value_name = "TIME", default_value = "12h", value_parser = parse_duration)]
-    validity: Duration,
-    /// Who carries it, for the servers' logs
-    #[arg(long, value_name = "NAME", default_value = "administrator")]
-    name: String,
-    /// The configuration with the secret
+    #[arg(long, alias = "for", value_name = "TIME", default_value = "12h", value_parser = parse_duration)]
+    expires_in: Duration,
+    /// Who carries it, for the servers' logs [default: its role]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print the public key of the cluster's signing key instead, as a JWKS for 'verifying_keys_file'
+    #[arg(long, conflicts_with_all = ["role", "space", "material", "name"])]
+    public_key: bool,
+    /// The configuration with the secret or the key
     #[arg(long, value_name = "FILE", env = "MICROTOME_CONFIG")]
     config: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Made {
-    token: String,
-    expires_at: Timestamp,
-}
-
 /// Prints a token.
 pub(crate) fn run(terminal: Terminal, options: &Token) -> anyhow::Result<()> {
-    let secret = Layers::load(options.config.as_deref())?.secret()?.context(
+    let role = options.role()?;
+    let auth = Layers::load(options.config.as_deref())?.auth()?;
+    let signer = auth.signer()?.context(
         "there is no secret to sign with: name the file that has it with --config, or set MICROTOME_AUTH_SECRET. \
          A cluster without a secret needs no token",
     )?;
-    let now = Timestamp::now();
-    let seconds = options.validity.as_secs();
-    let now_s = u64::try_from(now.as_millis() / 1000).unwrap_or(0);
-    let token = Keys::from_secret(&secret).sign(&options.name, Role::Administrator, now_s, seconds)?;
-    let millis = i64::try_from(options.validity.as_millis()).unwrap_or(i64::MAX);
-    let expires_at = Timestamp::from_millis(now.as_millis().saturating_add(millis));
+    if options.public_key {
+        let keys =
+            signer.jwks().context("the cluster signs with its secret: only a 'signing_key_file' has a public key")?;
+        return terminal.document(&keys);
+    }
+    let name = options.name.as_deref().unwrap_or(match role {
+        Role::Uploader => "uploader",
+        Role::Viewer => "viewer",
+        _ => "administrator",
+    });
+    let mut claims = Claims::new(name, role, now_s(), options.expires_in.as_secs());
+    claims.space.clone_from(&options.space);
+    claims.material.clone_from(&options.material);
+    let token = signer.sign(&claims)?;
     if terminal.json {
-        return terminal.document(&Made { token, expires_at });
+        let ends = i64::try_from(claims.exp.saturating_mul(1000)).unwrap_or(i64::MAX);
+        return terminal.document(&MadeToken { token, expires_at: Timestamp::from_millis(ends) });
     }
     terminal.line(&token)
+}
+
+impl Token {
+    fn role(&self) -> Result<Role, WrongUsage> {
+        let fitting = match (&self.space, &self.material) {
+            (Some(_), _) => For::Uploader,
+            (_, Some(_)) => For::Viewer,
+            _ => For::Administrator,
+        };
+        if self.space.as_ref().is_some_and(|space| space.is_empty() || space.len() > 255) {
+            return Err(WrongUsage("a space's name has 1 to 255 bytes"));
+        }
+        match (self.role.unwrap_or(fitting), fitting) {
+            (For::Uploader, For::Uploader) => Ok(Role::Uploader),
+            (For::Viewer, For::Viewer) => Ok(Role::Viewer),
+            (For::Administrator, For::Administrator) => Ok(Role::Administrator),
+            (For::Uploader, _) => Err(WrongUsage("an uploader sends to one space: name it with --space")),
+            (For::Viewer, _) => Err(WrongUsage("a viewer reads one material: name it with --material")),
+            (For::Administrator, _) => Err(WrongUsage("an administrator is bound to no space and no material")),
+        }
+    }
 }

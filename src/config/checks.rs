@@ -4,7 +4,6 @@ use super::{ConfigError, Listed, NodeConfig, Setting};
 use microtome_proto::{
     CoordinatorId,
     limits::{COORDINATORS_MAX, LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    token::SECRET_LEN_MIN,
 };
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -14,16 +13,6 @@ const HEARTBEAT_MS_MIN: u64 = 50;
 const TIMING_MS_MAX: u64 = 86_400_000;
 /// Most runs at once on a node.
 const RUNS_MAX: usize = 1024;
-
-pub(super) fn secret(secret: Setting<String>) -> Result<String, ConfigError> {
-    if secret.value.len() < SECRET_LEN_MIN {
-        return Err(secret.wrong(format!(
-            "the secret has {} bytes and needs at least {SECRET_LEN_MIN}: 'openssl rand -hex 32' makes a good one",
-            secret.value.len()
-        )));
-    }
-    Ok(secret.value)
-}
 
 pub(super) fn listen(listen: Setting<String>) -> Result<String, ConfigError> {
     let port = listen.value.rsplit_once(':').filter(|(host, _)| !host.is_empty());

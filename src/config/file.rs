@@ -52,6 +52,32 @@ pub(crate) struct Cluster {
 pub(crate) struct Auth {
     pub(crate) secret: Value<String>,
     pub(crate) secret_file: Value<String>,
+    pub(crate) previous_secret: Value<String>,
+    pub(crate) previous_secret_file: Value<String>,
+    pub(crate) signing_key_file: Value<String>,
+    pub(crate) verifying_keys_file: Value<String>,
+    pub(crate) providers: Vec<Provider>,
+}
+
+/// One `[[auth.providers]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Provider {
+    pub(crate) issuer: Spanned<String>,
+    pub(crate) audience: Spanned<OneOrMore>,
+    pub(crate) jwks_url: Value<String>,
+    pub(crate) jwks_file: Value<String>,
+    pub(crate) administrators: Value<Vec<String>>,
+    pub(crate) role_claim: Value<String>,
+    pub(crate) administrator_role: Value<String>,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(crate) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
 }
 
 /// One `[[coordinators]]`.

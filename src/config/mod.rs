@@ -2,6 +2,7 @@
 //!
 //! Every value has a default. A wrong one is refused with the line, the variable or the flag that it came from.
 
+mod auth;
 mod checks;
 mod file;
 mod size;
@@ -16,7 +17,7 @@ pub(crate) use size::parse_duration;
 use size::{Size, Span};
 use std::{
     collections::BTreeMap,
-    env, fmt, fs,
+    env, fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -91,7 +92,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 30] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -101,6 +102,10 @@ const VARIABLES: [&str; 26] = [
     "CLUSTER_DOWN_AFTER_MS",
     "AUTH_SECRET",
     "AUTH_SECRET_FILE",
+    "AUTH_PREVIOUS_SECRET",
+    "AUTH_PREVIOUS_SECRET_FILE",
+    "AUTH_SIGNING_KEY_FILE",
+    "AUTH_VERIFYING_KEYS_FILE",
     "COORDINATORS",
     "COORDINATOR_ID",
     "COORDINATOR_LISTEN",
@@ -168,30 +173,6 @@ impl Layers {
         unknown.cloned().collect()
     }
 
-    /// The cluster's secret, where it has one.
-    pub(crate) fn secret(&self) -> Result<Option<String>, ConfigError> {
-        let secret = self.get(&self.file.auth.secret, None, "AUTH_SECRET")?;
-        let file = self.get(&self.file.auth.secret_file, None, "AUTH_SECRET_FILE")?;
-        let (secret, file) = match (secret, file) {
-            // A variable comes before the file, whichever of the two forms it has.
-            (Some(secret), Some(file)) => match (secret.is_variable(), file.is_variable()) {
-                (true, false) => (Some(secret), None),
-                (false, true) => (None, Some(file)),
-                _ => return Err(file.wrong("'secret' is set too: one of the two is enough")),
-            },
-            one => one,
-        };
-        let secret = match file {
-            None => secret,
-            Some(file) => {
-                let read = fs::read_to_string(&file.value);
-                let text = read.map_err(|error| file.wrong(format!("cannot read {}: {error}", file.value)))?;
-                Some(Setting { value: text.trim_end().to_owned(), place: file.place })
-            }
-        };
-        secret.map(checks::secret).transpose()
-    }
-
     /// What a coordinator is to run with.
     pub(crate) fn coordinator(&self, flags: &Flags) -> Result<CoordinatorConfig, ConfigError> {
         let all = checks::coordinators(self.all_coordinators(&flags.coordinators)?)?;
@@ -224,7 +205,7 @@ impl Layers {
             data_dir: PathBuf::from(data_dir.value),
             coordinators: all,
             cluster_name: checks::name(name)?,
-            secret: self.secret()?,
+            auth: self.auth()?,
             heartbeat_ms: heartbeat.value,
             unreachable_after_ms: unreachable.value,
             down_after_ms: down.value,
@@ -257,7 +238,7 @@ impl Layers {
             name: name.map(checks::name).transpose()?,
             zone: zone.map(checks::name).transpose()?,
             labels: self.labels(&flags.labels)?,
-            secret: self.secret()?,
+            auth: self.auth()?,
             reserve_bytes: reserve.map(|size: Setting<Size>| size.value.0),
             uploads_expire_after: Some(expire_after.value.0).filter(|after| !after.is_zero()),
             runs_max: checks::runs_max(&runs_max)?,

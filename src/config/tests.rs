@@ -33,6 +33,14 @@ fn the_key_and_the_line_are_named() {
         ("[auth]\n\n\nsecret = 'short'\n", "cluster.toml, line 4: the secret has 5 bytes"),
         ("[auth]\nsecret = 'long enough to be one'\nsecret_file = 'x'\n", "cluster.toml, line 3: 'secret' is set too"),
         ("[auth]\nsecret_file = '/nowhere/at/all'\n", "cluster.toml, line 2: cannot read /nowhere/at/all"),
+        ("[auth]\nprevious_secret = 'short'\n", "cluster.toml, line 2: the secret has 5 bytes"),
+        ("[auth]\nprevious_secret = 'long enough to be one'\n", "[auth]: servers have to sign"),
+        ("[auth]\nsigning_key_file = '/nowhere/at/all'\n", "cluster.toml, line 2: cannot read /nowhere/at/all"),
+        ("[auth]\nsigning_key_file = 'Cargo.toml'\n", "cluster.toml, line 2: Cargo.toml: it is no Ed25519 key"),
+        ("[auth]\nverifying_keys_file = 'Cargo.toml'\n", "cluster.toml, line 2: Cargo.toml: it is no JWKS"),
+        ("[[auth.providers]]\nissuer = 'https://x'\n", "cluster.toml, line 1: missing key 'audience'"),
+        ("[[auth.providers]]\nissuer = 'https://x'\naudience = 7\n", "cluster.toml, line 3: audience: a text or"),
+        ("[[auth.providers]]\nissuer = 'https://x'\naudience = 'x'\n", "cluster.toml, line 2: where are its keys?"),
         ("[[coordinators]]\nid = 1\n", "cluster.toml, line 1: missing key 'url'"),
         (
             "[[coordinators]]\nid = 1\nurl = 'nonsense here'\n",
@@ -63,6 +71,9 @@ fn a_wrong_variable_is_named() {
         ("MICROTOME_NODE_LABELS", "rack"),
         ("MICROTOME_NODE_LISTEN", "here"),
         ("MICROTOME_AUTH_SECRET", "short"),
+        ("MICROTOME_AUTH_PREVIOUS_SECRET", "short"),
+        ("MICROTOME_AUTH_SIGNING_KEY_FILE", "/nowhere/at/all"),
+        ("MICROTOME_AUTH_VERIFYING_KEYS_FILE", "/nowhere/at/all"),
         ("MICROTOME_COORDINATORS", "http://a:1"),
         ("MICROTOME_COORDINATOR_URL", "nonsense here"),
     ];
@@ -91,7 +102,7 @@ fn without_a_word_everything_has_its_default() {
     assert_eq!((coordinator.id, coordinator.listen.as_str(), coordinator.population), (1, "127.0.0.1:7400", 2));
     assert_eq!((coordinator.heartbeat_ms, coordinator.down_after_ms), (1000, 10_000));
     assert_eq!(coordinator.data_dir, Path::new("microtome-data/coordinator-1"));
-    assert!(coordinator.coordinators.is_empty() && coordinator.secret.is_none());
+    assert!(coordinator.coordinators.is_empty() && !coordinator.auth.is_on());
     let node = layers.node(&Flags::default()).unwrap();
     assert_eq!((node.listen.as_str(), node.runs_max), ("127.0.0.1:7500", 2));
     assert_eq!((node.scrub_bytes_per_s, node.scrub_every.as_secs()), (32 << 20, 604_800));
@@ -123,7 +134,8 @@ fn the_commented_lines_of_the_example_are_right() {
     let text: String = include_str!("../../cluster.toml")
         .lines()
         .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
-        .filter(|line| !line.starts_with("secret_file"))
+        // Files that are named are read, too.
+        .filter(|line| !line.contains("_file = "))
         .collect();
     let layers = Layers::of(&text, &[]).unwrap();
     layers.node(&Flags::default()).unwrap();
@@ -189,6 +201,69 @@ fn an_address_that_no_other_machine_reaches_is_noticed() {
     assert_eq!(noticed("127.0.0.1:7500", None, &[here, there]), found("127.0.0.1:7500"));
     assert_eq!(noticed("[::1]:7500", None, &[there]), found("[::1]:7500"));
     assert_eq!(noticed("0.0.0.0:7500", Some("http://localhost:7500"), &[there]), found("http://localhost:7500"));
+}
+
+const PROVIDER: &str = "[auth]\nsecret = 'a secret of some length'\n[[auth.providers]]\nissuer = 'https://login.lab.example'\n\
+                        audience = 'microtome'\njwks_url = 'https://login.lab.example/keys'\n";
+
+#[test]
+fn what_is_wrong_with_a_provider_is_told_with_its_line() {
+    let wrong = [
+        ("jwks_file = 'x'\n", "cluster.toml, line 7: 'jwks_url' is set too"),
+        ("role_claim = 'roles'\n", "cluster.toml, line 7: 'role_claim' and 'administrator_role' belong together"),
+        ("administrator_role = 'x'\n", "cluster.toml, line 7: 'role_claim' and 'administrator_role' belong together"),
+        ("secret = 'x'\n", "cluster.toml, line 7: unknown key 'secret'"),
+        (
+            "[[auth.providers]]\nissuer = 'https://login.lab.example'\naudience = 'x'\njwks_url = 'https://x/y'\n",
+            "cluster.toml, line 8: two providers have the issuer 'https://login.lab.example'",
+        ),
+        (
+            "[[auth.providers]]\nissuer = ''\naudience = 'x'\njwks_url = 'https://x/y'\n",
+            "cluster.toml, line 8: issuer is empty",
+        ),
+        (
+            "[[auth.providers]]\nissuer = 'y'\naudience = []\njwks_url = 'https://x/y'\n",
+            "cluster.toml, line 9: an audience is needed",
+        ),
+        (
+            "[[auth.providers]]\nissuer = 'y'\naudience = 'x'\njwks_url = 'http://login.lab.example/y'\n",
+            "cluster.toml, line 10: 'http://login.lab.example/y' is no address of keys",
+        ),
+    ];
+    for (more, expected) in wrong {
+        let message = refused(&format!("{PROVIDER}{more}"), &[]);
+        assert!(message.starts_with(expected), "{more}\n  {message}\n  {expected}");
+    }
+    let alone = PROVIDER.lines().filter(|line| !line.starts_with("secret")).map(|line| format!("{line}\n"));
+    let message = refused(&alone.collect::<String>(), &[]);
+    assert!(message.starts_with("cluster.toml, line 3: servers have to sign"), "{message}");
+    let layers = Layers::of(&format!("{PROVIDER}administrators = ['ada']\n"), &[]).unwrap();
+    let auth = layers.node(&Flags::default()).unwrap().auth;
+    assert_eq!(auth.providers[0].policy.administrators, ["ada"]);
+    assert_eq!(auth.providers[0].policy.audiences, ["microtome"]);
+}
+
+#[test]
+fn secrets_and_keys_come_from_files_and_variables_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END \
+               PRIVATE KEY-----\n";
+    let (secret, key) = (file("secret", "a secret of some length\n"), file("key.pem", pem));
+    let keys = file("keys.json", "{\"keys\":[]}");
+    let variables = [
+        ("MICROTOME_AUTH_PREVIOUS_SECRET_FILE", secret.as_str()),
+        ("MICROTOME_AUTH_SIGNING_KEY_FILE", key.as_str()),
+        ("MICROTOME_AUTH_VERIFYING_KEYS_FILE", keys.as_str()),
+    ];
+    let auth = Layers::of("", &variables).unwrap().auth().unwrap();
+    assert_eq!(auth.previous_secret.unwrap().as_str(), "a secret of some length");
+    assert!(auth.secret.is_none() && auth.signing_key.is_some());
+    assert_eq!(auth.verifying_keys, Some(keys.into()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use microtome_proto::{
     material::{CreateMaterial, Material, MaterialState, ReplicaState},
     node::Node,
     page::PageQuery,
-    token::{Keys, Role},
+    token::{Claims, Role, Signer, now_s},
 };
 use serde_json::Value;
 use std::{
@@ -17,7 +17,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// How long a story waits for what must come; generous, since test machines are busy.
@@ -141,12 +141,18 @@ impl Cluster {
 
     /// The same at places of the caller's; beyond loopback a secret is needed.
     pub async fn start_at(coordinators: &[Place], nodes: &[Place], secret: Option<&str>) -> Self {
+        let auth = secret.map(|secret| format!("secret = \"{secret}\"\n")).unwrap_or_default();
+        Self::start_with(coordinators, nodes, &auth, secret.map(token)).await
+    }
+
+    /// The same with what stands under `[auth]`, and with the token of an administrator.
+    pub async fn start_with(coordinators: &[Place], nodes: &[Place], auth: &str, token: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let places: Vec<&Place> = coordinators.iter().chain(nodes).collect();
         let (coordinators, nodes) = (coordinators.len(), nodes.len());
         let urls: Vec<String> = places.iter().map(|place| format!("http://{}", place.address)).collect();
         let config = dir.path().join("cluster.toml");
-        fs::write(&config, configuration(&urls[..coordinators], secret)).unwrap();
+        fs::write(&config, configuration(&urls[..coordinators], auth)).unwrap();
         let server = |name: String, at: usize, arguments: Vec<String>| {
             let data_dir = places[at].data_dir.clone().unwrap_or_else(|| dir.path().join(&name));
             let mut words = places[at].prefix.clone();
@@ -180,7 +186,7 @@ impl Cluster {
                     server(name, coordinators + i, arguments)
                 })
                 .collect(),
-            client: client(urls[..coordinators].to_vec(), secret),
+            client: Client::new(urls[..coordinators].to_vec(), token).with_deadline(PATIENCE),
             http: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap(),
             dir,
         };
@@ -372,22 +378,20 @@ pub fn client(coordinators: Vec<String>, secret: Option<&str>) -> Client {
 
 /// An administrator's token for as long as a story lasts.
 pub fn token(secret: &str) -> String {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    Keys::from_secret(secret).sign("story", Role::Administrator, now_s, 86_400).unwrap()
+    let claims = Claims::new("story", Role::Administrator, now_s(), 86_400);
+    Signer::from_secret(secret).unwrap().sign(&claims).unwrap()
 }
 
 /// Silence is noticed soon, but not where a busy machine stands still for a moment.
-fn configuration(coordinators: &[String], secret: Option<&str>) -> String {
+pub fn configuration(coordinators: &[String], auth: &str) -> String {
     let mut text = String::from(
         "[cluster]\nname = \"test\"\npopulation = 2\nheartbeat_ms = 200\nunreachable_after_ms = 2000\n\
          down_after_ms = 6000\n[node]\nreserve = \"16 MiB\"\n",
     );
-    if let Some(secret) = secret {
-        let _ = write!(text, "[auth]\nsecret = \"{secret}\"\n");
-    }
     for (i, url) in coordinators.iter().enumerate() {
         let _ = write!(text, "[[coordinators]]\nid = {}\nurl = \"{url}\"\n", i + 1);
     }
+    let _ = write!(text, "[auth]\n{auth}");
     text
 }
 

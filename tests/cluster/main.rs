@@ -5,8 +5,11 @@
 //! fails, and then prints the ends of the servers' logs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs, unreachable_pub)]
 
+#[path = "../../proto/src/token/tests/forge.rs"]
+mod forge;
 #[allow(dead_code)]
 mod harness;
+mod provider;
 mod slides;
 #[path = "../../node/tests/it/support/small_disk.rs"]
 mod small_disk;
@@ -20,5 +23,6 @@ mod pixels;
 mod population;
 mod runs;
 mod scaling;
+mod tokens;
 mod upgrade;
 mod upload;

@@ -8,6 +8,7 @@ import "./style/side.css";
 import "./style/upload.css";
 import { followAddress, materialInAddress } from "./address.ts";
 import { Api } from "./api/api.ts";
+import { Tickets } from "./api/tickets.ts";
 import { takeTokenFromAddress } from "./api/token.ts";
 import { createFrame } from "./frame.ts";
 import { startFeeds } from "./live/feeds.ts";
@@ -39,8 +40,9 @@ const store = new Store({ ...EMPTY });
 const api = new Api(location.origin);
 const health = new NodeHealth();
 const notices = new Notices();
-const thumbnails = new Thumbnails(health);
-const open = new OpenMaterial(api, store, health);
+const tickets = new Tickets(api);
+const thumbnails = new Thumbnails(health, tickets);
+const open = new OpenMaterial(api, store, health, tickets);
 
 const copyLink = async (): Promise<void> => {
   try {
@@ -64,7 +66,7 @@ const list = new MaterialList(store, thumbnails, createUploadsPanel(store, uploa
 const frame = createFrame(createClusterBar(store), list.element, () => help.showModal());
 const stage = new Stage(frame.stage, () => void copyLink());
 frame.stage.append(createGallery(store, thumbnails, notices, choose), createProblemCard(store, open), notices.element);
-const masks = new MaskControl(api, stage.mask, health, notices, store);
+const masks = new MaskControl(api, stage.mask, health, tickets, notices, store);
 const runs = new Runs(api, store);
 frame.side.append(
   createSlidePanel(store, open),

@@ -96,7 +96,7 @@ mod tests {
         let router = Router::new().route("/internal/v1/orders/due", orders_due);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
 
-        let peers = Peers::new(1, BTreeMap::new(), None, PROTOCOL, Auth::new(None)).unwrap();
+        let peers = Peers::new(1, BTreeMap::new(), None, PROTOCOL, Auth::default()).unwrap();
         let prompts = Prompts::new(Arc::new(peers));
         let node: NodeId = "n-1".parse().unwrap();
         for _ in 0..2 {

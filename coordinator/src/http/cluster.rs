@@ -5,7 +5,7 @@ use crate::core::command::Command;
 use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
     Code, CoordinatorId, Problem,
-    cluster::{AddCoordinator, Cluster, Coordinator},
+    cluster::{AddCoordinator, Checks, Cluster, Coordinator},
     operation::{How, Rebalanced},
 };
 use microtome_server::extract::{Json, Path, Query};
@@ -21,6 +21,7 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         name: overview.name,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: app.group.protocol(),
+        auth: if app.auth.is_on() { Checks::On } else { Checks::Off },
         term,
         leader: app.group.id(),
         coordinators: app.group.coordinators(),

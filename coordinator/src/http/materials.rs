@@ -6,17 +6,20 @@ use crate::{
     core::command::Command,
 };
 use axum::{
+    Extension,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{
     Code, MaterialId, Problem,
     material::{CreateMaterial, Material, PatchMaterial},
     page::{Page, PageQuery},
-    token::Role,
 };
-use microtome_server::extract::{Json, Path, Query};
+use microtome_server::{
+    auth::Asker,
+    extract::{Json, Path, Query},
+};
 
 /// What a sender that names no media type sends.
 const MEDIA_TYPE_DEFAULT: &str = "application/octet-stream";
@@ -57,12 +60,12 @@ pub(super) async fn show(State(app): Shared, Path(id): Path<MaterialId>) -> Resu
 /// `POST /v1/materials`.
 pub(super) async fn create(
     State(app): Shared,
+    Extension(asker): Extension<Asker>,
     headers: HeaderMap,
-    uri: Uri,
     Json(wanted): Json<CreateMaterial>,
 ) -> Result<Response, Problem> {
     if wanted.origin.is_some() {
-        app.auth.check(&headers, &uri, Role::Server)?;
+        asker.must_be_server()?;
     }
     let (material, created) = app.create(&headers, wanted, Sending::default()).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };

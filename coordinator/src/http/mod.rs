@@ -15,6 +15,7 @@ mod metrics;
 mod nodes;
 mod raft;
 mod runs;
+mod tokens;
 mod turns;
 mod uploads;
 
@@ -99,6 +100,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
     let led = Router::new()
         .route("/v1/materials", get(materials::list).post(materials::create))
         .route("/v1/materials/{id}", get(materials::show).patch(materials::update).delete(materials::delete))
+        .route("/v1/materials/{id}/tokens", post(tokens::create))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/candidates", get(nodes::candidates))
         .route("/v1/nodes/{id}", get(nodes::show))

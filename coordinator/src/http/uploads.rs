@@ -14,6 +14,7 @@ use microtome_proto::{
     material::{CreateMaterial, Material},
     tus::{self, Concat, InvalidConcat},
 };
+use microtome_server::auth::Asker;
 use std::time::Duration;
 
 /// What an upload without a file name is called.
@@ -95,6 +96,8 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
         }
         Ok(answer) => Ok(answer),
         Err(error) => {
+            // Its address may carry a token.
+            let error = error.without_url();
             tracing::debug!(%error, "the bytes of a creation did not all reach their node");
             http.head(&url).headers(asking).timeout(ANSWER_WITHIN).send().await
         }
@@ -107,14 +110,12 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
     created
 }
 
-impl App {
-    /// Who sends a request, as far as it can be told: the token's bearer, and where from. A hint: whoever feigns another
-    /// has their parts on that one's node.
-    fn sender(&self, request: &Parts) -> String {
-        let bearer = self.auth.bearer(&request.headers, &request.uri).unwrap_or_default();
-        let through = text(&request.headers, "x-forwarded-for").map(str::to_owned);
-        format!("{bearer}|{}", through.unwrap_or_else(|| leader::peer(request)))
-    }
+/// Who sends a request, as far as it can be told: the token's bearer, and where from. A hint: whoever feigns another has
+/// their parts on that one's node.
+fn sender(request: &Parts) -> String {
+    let bearer = request.extensions.get::<Asker>().map_or("", Asker::name);
+    let through = text(&request.headers, "x-forwarded-for").map(str::to_owned);
+    format!("{bearer}|{}", through.unwrap_or_else(|| leader::peer(request)))
 }
 
 /// `OPTIONS /v1/uploads`.
@@ -134,7 +135,7 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
         None => app.create(headers, wanted(headers)?, sending(headers, None)).await?,
         Some((_, Ok(Concat::Partial))) => {
-            let sender = app.sender(&request);
+            let sender = sender(&request);
             app.create(headers, wanted(headers)?, sending(headers, Some(sender))).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {

@@ -2,7 +2,11 @@
 
 use crate::common::{FakeNode, Server, alone, code, created_on, eventually, http, small};
 use microtome_coordinator::{CoordinatorError, StoreError, Tuning};
-use microtome_proto::{cluster::Cluster, material::Material};
+use microtome_proto::{
+    cluster::Cluster,
+    material::Material,
+    token::{Claims, Role, Settings, now_s},
+};
 use reqwest::StatusCode;
 use std::fs;
 
@@ -67,12 +71,11 @@ async fn a_folder_and_a_port_have_one_owner() {
 async fn a_secret_keeps_strangers_out() {
     let root = tempfile::tempdir().unwrap();
     let mut config = alone(root.path().join("one"));
-    config.secret = Some("a secret of some length".to_owned());
-    let keys = microtome_proto::token::Keys::from_secret(config.secret.as_deref().unwrap());
+    config.auth = Settings::of_secret("a secret of some length");
+    let signer = config.auth.signer().unwrap().unwrap();
     let mut server = Server::start(config, Tuning::default()).await.unwrap();
     server.ready().await;
-    let now = microtome_proto::Timestamp::now().as_millis() as u64 / 1000;
-    let person = keys.sign("somebody", microtome_proto::token::Role::Administrator, now, 60).unwrap();
+    let person = signer.sign(&Claims::new("somebody", Role::Administrator, now_s(), 60)).unwrap();
     let ask = |path: &str, token: Option<&str>| {
         let request = http().get(format!("{}{path}", server.url));
         token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token)).send()

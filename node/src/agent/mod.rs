@@ -293,6 +293,7 @@ impl Agent {
 mod tests {
     use super::*;
     use crate::{Config, blobs::tests::publish, start};
+    use microtome_proto::token::Settings;
     use microtome_server::Auth;
     use tokio_util::sync::CancellationToken;
 
@@ -308,7 +309,7 @@ mod tests {
             name: Some("test".to_owned()),
             zone: None,
             labels: BTreeMap::new(),
-            secret: None,
+            auth: Settings::default(),
             reserve_bytes: Some(0),
             uploads_expire_after: None,
             runs_max: 1,
@@ -316,7 +317,7 @@ mod tests {
             scrub_every: Duration::from_secs(86_400),
         };
         let url = "http://127.0.0.1:2".to_owned();
-        let (node, _, _lock) = start::open(&config, url, Auth::new(None), CancellationToken::new()).unwrap();
+        let (node, _, _lock) = start::open(&config, url, Auth::default(), CancellationToken::new()).unwrap();
         let copies = [1, 2].map(|number| publish(&node.blobs, number).manifest().held());
         let introduction = Introduction {
             name: "test".to_owned(),

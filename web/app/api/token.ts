@@ -21,11 +21,10 @@ export function token(): string | undefined {
   return sessionStorage.getItem(KEY) || undefined;
 }
 
-/** The address with the token in its query: for tiles and images, which then need no preflight request. */
-export function withToken(url: string): string {
-  const kept = token();
-  if (kept === undefined) return url;
-  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(kept)}`;
+/** The address with a token in its query: for tiles and images, which then need no preflight request. */
+export function withToken(url: string, given: string | undefined): string {
+  if (given === undefined) return url;
+  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(given)}`;
 }
 
 export function authorization(): Record<string, string> {

@@ -106,6 +106,8 @@ export interface Cluster {
   coordinators: Coordinator[];
   nodes: number;
   nodes_up: number;
+  /** Whether tokens are checked; versions before did not say. */
+  auth?: "on" | "off";
   materials: number;
   bytes: number;
   healing: { materials: number; copies: number; bytes_left: number; bytes_per_s: number; seconds_left?: number };

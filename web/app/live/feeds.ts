@@ -15,6 +15,11 @@ const LONG_LIST = 200;
 const LISTED_MAX = 1_000;
 
 export function startFeeds(api: Api, store: Store<State>): void {
+  const tell = (thrown: unknown): void => {
+    const problem = asProblem(thrown, api.server);
+    // Whoever may look at one material only looks at that.
+    if (problem.status !== 403) store.patch({ offline: problem });
+  };
   poll(async () => {
     try {
       const [cluster, nodes] = await Promise.all([
@@ -24,7 +29,7 @@ export function startFeeds(api: Api, store: Store<State>): void {
       api.learn(cluster.coordinators.map((coordinator) => coordinator.url));
       store.patch({ cluster, nodes: nodes.items, offline: undefined });
     } catch (thrown) {
-      store.patch({ offline: asProblem(thrown, api.server) });
+      tell(thrown);
     }
   }, () => CLUSTER_EVERY_MS);
 
@@ -33,7 +38,7 @@ export function startFeeds(api: Api, store: Store<State>): void {
       const page = await api.get<Page<Material>>(`/v1/materials?limit=${LISTED_MAX}`);
       store.patch({ materials: page.items, materialsCut: page.next_cursor !== undefined });
     } catch (thrown) {
-      store.patch({ offline: asProblem(thrown, api.server) });
+      tell(thrown);
     }
   }, () => ((store.state.materials?.length ?? 0) > LONG_LIST ? LONG_LIST_EVERY_MS : LIST_EVERY_MS));
 }

@@ -2,6 +2,7 @@
 
 import type { Api } from "../api/api.ts";
 import { asProblem } from "../api/problem.ts";
+import { type Ticket, Tickets } from "../api/tickets.ts";
 import type { Material, SlideInfo } from "../api/types.ts";
 import type { NodeHealth } from "../pixels/replicas.ts";
 import { tooFlat } from "../pixels/pyramid.ts";
@@ -21,6 +22,7 @@ export class OpenMaterial {
     private readonly api: Api,
     private readonly store: Store<State>,
     private readonly health: NodeHealth,
+    private readonly tickets = new Tickets(api),
   ) {
     this.source = new MaterialSource(health);
   }
@@ -29,10 +31,11 @@ export class OpenMaterial {
     this.close();
     const { abort } = this;
     const known = this.store.state.materials?.find((material) => material.id === id);
-    this.source = new MaterialSource(this.health);
+    const ticket = this.tickets.of(id);
+    this.source = new MaterialSource(this.health, ticket);
     this.store.patch({ openId: id, material: known });
     const everyMs = (): number => (this.store.state.slide ? OPEN_EVERY_MS : OPENING_EVERY_MS);
-    this.poll = poll(() => this.refresh(id, abort.signal), everyMs);
+    this.poll = poll(() => this.refresh(id, ticket, abort.signal), everyMs);
   }
 
   close(): void {
@@ -47,7 +50,7 @@ export class OpenMaterial {
     this.poll?.now();
   }
 
-  private async refresh(id: string, signal: AbortSignal): Promise<void> {
+  private async refresh(id: string, ticket: Ticket, signal: AbortSignal): Promise<void> {
     let material: Material;
     try {
       material = await this.api.get<Material>(`/v1/materials/${id}`);
@@ -57,6 +60,7 @@ export class OpenMaterial {
       if (!signal.aborted && !(problem.retryable && this.store.state.slide)) this.store.patch({ problem });
       return;
     }
+    await ticket.carried(); // Links take what is there.
     if (signal.aborted) return;
     this.source.update(material.replicas);
     this.store.patch({ material });

@@ -26,6 +26,7 @@ export function createClusterBar(store: Store<State>): HTMLElement {
       `${live}/${plural(cluster.coordinators.length, "coordinator")}`,
       `${plural(cluster.materials, "file")}, ${bytes(cluster.bytes)}`,
     ];
+    if (cluster.auth === "off") parts.push("open: no tokens are checked");
     setText(facts, parts.join(" · "));
   });
   return h("div", { class: "cluster" }, name, health, facts);

@@ -2,6 +2,7 @@
 
 import type { Api } from "../api/api.ts";
 import { asProblem } from "../api/problem.ts";
+import type { Tickets } from "../api/tickets.ts";
 import type { Material, Run } from "../api/types.ts";
 import { h, setShown } from "../dom.ts";
 import type { State, Store } from "../live/store.ts";
@@ -34,6 +35,7 @@ export class MaskControl {
     private readonly api: Api,
     private readonly layer: MaskLayer,
     private readonly health: NodeHealth,
+    private readonly tickets: Tickets,
     private readonly notices: Notices,
     store: Store<State>,
   ) {
@@ -66,7 +68,7 @@ export class MaskControl {
     this.set(run.id);
     try {
       const material = await this.api.get<Material>(`/v1/materials/${id}`);
-      const source = new MaterialSource(this.health);
+      const source = new MaterialSource(this.health, this.tickets.of(id));
       source.update(material.replicas);
       const blob = await source.blob(`/v1/materials/${id}/file`, AbortSignal.timeout(30_000));
       const mask = await createImageBitmap(blob);

@@ -11,7 +11,7 @@ import type { State, Store } from "../live/store.ts";
 import { NO_SMALL_LEVELS } from "../pixels/pyramid.ts";
 import { showBar } from "./material_card.ts";
 import { materialState } from "./material_state.ts";
-import { factRows } from "./slide_panel.ts";
+import { factRows, link } from "./slide_panel.ts";
 
 export function createProblemCard(store: Store<State>, open: OpenMaterial): HTMLElement {
   const element = h("div", { class: "stage-message", "aria-live": "polite" });
@@ -60,12 +60,15 @@ function problemCard(problem: Problem, material: Material | undefined, open: Ope
   if (problem.retryable) children.push(h("p", { class: "opening" }, h("span", { class: "spinner" }), "Trying again …"));
   if (material && !problem.retryable) {
     children.push(h("dl", { class: "facts" }, ...factRows(fileFacts(material))));
-    const address = open.source.address(`/v1/materials/${material.id}/file`);
+    const { source } = open;
+    const address = source.address(`/v1/materials/${material.id}/file`);
     if (isPicture && address) {
       children.push(h("img", { class: "preview", src: address, alt: material.name }));
     }
     if (address) {
-      children.push(h("a", { class: "button primary", href: address, download: material.name }, icon("download"), "Download the file"));
+      const download = h("a", { class: "button primary", download: material.name }, icon("download"), "Download the file");
+      link(download, () => source.address(`/v1/materials/${material.id}/file`));
+      children.push(download);
     }
   }
   children.push(h("p", { class: "muted code" }, problem.status ? `${problem.status} · ${problem.code}` : problem.code));

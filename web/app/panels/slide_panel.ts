@@ -25,8 +25,7 @@ export function createSlidePanel(store: Store<State>, open: OpenMaterial): HTMLE
   store.watch(["slide", "material"], ({ slide, material }) => {
     setShown(element, slide !== undefined);
     if (!slide || !material) return;
-    const address = open.source.address(`/v1/materials/${material.id}/file`);
-    if (address) download.href = address;
+    link(download, () => open.source.address(`/v1/materials/${material.id}/file`));
     if (slide === shown) return;
     shown = slide;
     facts.replaceChildren(...factRows(slideFacts(slide, material)));
@@ -58,6 +57,17 @@ function picture(title: string, name: string, path: string, open: OpenMaterial):
   };
   load();
   return frame;
+}
+
+/** Leads a link to an address, to the one of then when it is used: what is in it does not last. */
+export function link(element: HTMLAnchorElement, address: () => string | undefined): void {
+  const lead = (): void => {
+    const now = address();
+    if (now) element.href = now;
+  };
+  lead();
+  element.onpointerdown = lead;
+  element.onfocus = lead;
 }
 
 export function factRows(facts: [string, string][]): HTMLElement[] {

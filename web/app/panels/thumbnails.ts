@@ -1,6 +1,7 @@
 // Small pictures of materials, fetched when their place comes into sight, a few at a time.
 
 import { Problem } from "../api/problem.ts";
+import type { Tickets } from "../api/tickets.ts";
 import type { Material, SlideInfo } from "../api/types.ts";
 import { h } from "../dom.ts";
 import { icon } from "../icons.ts";
@@ -26,7 +27,10 @@ export class Thumbnails {
     for (const { isIntersecting, target } of entries) if (isIntersecting) this.fill(target);
   }, { rootMargin: "200px" });
 
-  constructor(private readonly health: NodeHealth) {}
+  constructor(
+    private readonly health: NodeHealth,
+    private readonly tickets: Tickets,
+  ) {}
 
   /** An empty frame with an icon. */
   frame(): HTMLElement {
@@ -64,7 +68,7 @@ export class Thumbnails {
   }
 
   private async load(material: Material): Promise<HTMLImageElement | undefined> {
-    const source = new MaterialSource(this.health);
+    const source = new MaterialSource(this.health, this.tickets.of(material.id));
     source.update(material.replicas);
     const signal = AbortSignal.timeout(30_000);
     if (material.media_type.startsWith("image/") && material.media_type !== "image/tiff") {

@@ -1,6 +1,7 @@
 // Reads a material's bytes, tiles and pictures straight from the nodes that hold it, from another one when one fails.
 
 import { Problem, asProblem, problemFrom } from "../api/problem.ts";
+import { FREE, type Ticket } from "../api/tickets.ts";
 import { withToken } from "../api/token.ts";
 import type { Replica } from "../api/types.ts";
 import { type Ask, hedged } from "./hedge.ts";
@@ -22,7 +23,10 @@ const BODY_WITHIN_MS = 30_000;
 export class MaterialSource {
   private replicas: readonly Replica[] = [];
 
-  constructor(readonly health: NodeHealth) {}
+  constructor(
+    readonly health: NodeHealth,
+    private readonly ticket: Ticket = FREE,
+  ) {}
 
   update(replicas: readonly Replica[]): void {
     this.replicas = replicas;
@@ -32,7 +36,7 @@ export class MaterialSource {
   address(path: string): string | undefined {
     // Nobody hears how a link went: it must not be a rested node's trial.
     const [first] = replicaOrder(this.replicas, this.health, path, Date.now(), false);
-    return first === undefined ? undefined : withToken(first + path);
+    return first === undefined ? undefined : withToken(first + path, this.ticket.token());
   }
 
   async json<T>(path: string, signal: AbortSignal): Promise<T> {
@@ -64,8 +68,10 @@ export class MaterialSource {
         "This page goes on trying by itself. Start the nodes that hold it.",
       );
     }
+    const { token, headers } = await this.ticket.carried();
+    signal.throwIfAborted();
     const ask: Ask<T> = async (url, abort, begun) => {
-      const response = await fetch(withToken(url + path), { signal: abort });
+      const response = await fetch(withToken(url + path, token), { signal: abort, headers });
       begun();
       if (!response.ok) throw await problemFrom(response);
       return take(response);

@@ -102,7 +102,7 @@ async function patient(ask: () => Promise<Response>): Promise<Response> {
   }
 }
 
-function binary(): string {
+export function binary(): string {
   const candidates = [process.env["MICROTOME_BIN"], join(TARGET, "debug", "microtome"), join(TARGET, "release", "microtome")];
   const found = candidates.find((path) => path !== undefined && existsSync(path));
   if (!found) throw new Error("the program is not built: run 'cargo build' first, or set MICROTOME_BIN");

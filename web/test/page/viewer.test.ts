@@ -6,6 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import type { SlideInfo } from "../../app/api/types.ts";
 import { launchBrowser } from "./browser.ts";
 import { Demo } from "./demo.ts";
+import { Guarded } from "./guarded.ts";
 import { PATIENCE_MS, TileLog, photograph, tilesInView, waitForTissue } from "./looking.ts";
 
 declare global {
@@ -198,6 +199,36 @@ test("the light box shows all slides, in the dark too", async () => {
   await page.goBack();
   await waitForTissue(page, CANVAS, 0.02);
   await photograph(page, "7-slide-dark");
+});
+
+test("where tokens are checked, the page's own stands in no address", async () => {
+  const guarded = new Guarded();
+  try {
+    const file = await fetch(`${demo.server}/v1/materials/${demo.material.id}/file`);
+    await guarded.start(new Uint8Array(await file.arrayBuffer()));
+    const other = await page.context().newPage();
+    other.on("pageerror", (error) => errors.push(String(error)));
+    const carried = new Set<string>();
+    other.on("request", (request) => {
+      const { origin, searchParams } = new URL(request.url());
+      if (origin === guarded.node) carried.add(searchParams.get("token") ?? "none");
+    });
+    const drawn = new TileLog(other);
+    await other.goto(`${guarded.server}/view/${guarded.material}?token=${guarded.token}`, { timeout: PATIENCE_MS });
+    await waitForTissue(other, CANVAS, 0.05);
+    await other.locator(`.list [data-open="${guarded.material}"] .thumb img`).waitFor();
+    assert.ok(drawn.count() > 0);
+    assert.deepEqual(drawn.problems, []);
+    assert.equal(carried.size, 1, "one token for all of a material");
+    assert.ok(!carried.has(guarded.token) && !carried.has("none"));
+    assert.ok(!other.url().includes("token"));
+    const link = new URL((await other.locator("a.button", { hasText: "Original file" }).getAttribute("href")) ?? "");
+    assert.ok(carried.has(link.searchParams.get("token") ?? ""));
+    assert.equal((await fetch(link, { method: "HEAD" })).status, 200);
+    await other.close();
+  } finally {
+    await guarded.stop();
+  }
 });
 
 test("no script failed on the way", () => {

@@ -10,7 +10,7 @@ pub mod small_disk;
 pub use coordinator::{FakeCoordinator, Seen};
 
 use microtome_node::{Config, NodeError, run};
-use microtome_proto::{Generation, MaterialId, internal::Reserve};
+use microtome_proto::{Generation, MaterialId, internal::Reserve, token::Settings};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use std::{
     collections::BTreeMap,
@@ -45,7 +45,7 @@ pub fn config(folder: &Path, coordinator: &str) -> Config {
         name: Some("test".to_owned()),
         zone: None,
         labels: BTreeMap::new(),
-        secret: None,
+        auth: Settings::default(),
         reserve_bytes: Some(0),
         uploads_expire_after: None,
         runs_max: 1,

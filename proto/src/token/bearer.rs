@@ -1,0 +1,59 @@
+//! Who a proven token speaks for, and until when.
+
+use super::{LEEWAY_S, Refused};
+use crate::MaterialId;
+use serde::{Deserialize, Serialize};
+
+/// What kind of bearer a token speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A coordinator or a node: may call `/internal`, and do everything else.
+    Server,
+    /// A person or a program that may do everything but that.
+    Administrator,
+    /// Drops files off in one space, and reads nothing back.
+    Uploader,
+    /// Reads one material: its pixels, what is known of it, its file.
+    Viewer,
+}
+
+/// What a token that was proven says. An uploader has a space, a viewer a material.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The bearer's name, for logs; empty where the token has none.
+    pub name: String,
+    /// What kind of bearer it is.
+    pub role: Role,
+    /// The only material that it may read, of a viewer.
+    pub material: Option<MaterialId>,
+    /// The space that it writes to, whatever a request says.
+    pub space: Option<String>,
+    /// When it may do so.
+    pub validity: Validity,
+}
+
+/// From when until when a token is valid, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Not before.
+    pub from_s: u64,
+    /// Not after.
+    pub until_s: u64,
+}
+
+impl Validity {
+    /// Whether its time has come and not yet gone, give or take what clocks may differ.
+    ///
+    /// # Errors
+    /// [`Refused::Expired`] or [`Refused::Early`].
+    pub const fn holds(self, now_s: u64) -> Result<(), Refused> {
+        if self.until_s.saturating_add(LEEWAY_S) <= now_s {
+            return Err(Refused::Expired(now_s - self.until_s));
+        }
+        if self.from_s > now_s.saturating_add(LEEWAY_S) {
+            return Err(Refused::Early(self.from_s - now_s));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! What each role may do: the one table.
+
+use super::{Bearer, Role};
+use crate::{Code, Problem};
+use http::Method;
+
+/// What a path is about, as far as rights go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place<'a> {
+    /// What servers say to each other.
+    Internal,
+    /// `/v1/uploads`, `/v1/materials`: where uploads begin.
+    Beginnings,
+    /// `/v1/uploads/{id}`.
+    Upload,
+    /// One material's pixels, what is known of it, or its file.
+    Material(&'a str),
+    /// All else.
+    Other,
+}
+
+/// Why a request is not its bearer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It is what servers say to each other.
+    #[error("only servers of the cluster may call this")]
+    ServersOnly,
+    /// The token is for another material.
+    #[error("the token is for another material")]
+    OtherMaterial,
+    /// The token only reads a material.
+    #[error("the token reads one material and does nothing else")]
+    ReadsOnly,
+    /// The token only uploads.
+    #[error("the token sends files and does nothing else")]
+    UploadsOnly,
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(Code::Forbidden, denied.to_string())
+    }
+}
+
+impl Bearer {
+    /// Whether a request is within its bearer's rights. The path is as it stands in the request: what is escaped in it is
+    /// no material's name.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may(&self, method: &Method, path: &str) -> Result<(), Denied> {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        match (self.role, Place::of(path)) {
+            (Role::Server, _) => Ok(()),
+            (_, Place::Internal) => Err(Denied::ServersOnly),
+            (Role::Administrator, _) => Ok(()),
+            (Role::Uploader, Place::Beginnings) if *method == Method::POST => Ok(()),
+            // Its id is known to those who began it, and POST may stand for PATCH. Ending it would delete the material, of
+            // whomever it is, also when it has long arrived: that waits until the books know whose it is.
+            (Role::Uploader, Place::Upload) if matches!(*method, Method::HEAD | Method::PATCH | Method::POST) => Ok(()),
+            (Role::Uploader, _) => Err(Denied::UploadsOnly),
+            (Role::Viewer, Place::Material(_)) if !reads => Err(Denied::ReadsOnly),
+            (Role::Viewer, Place::Material(id)) => match &self.material {
+                Some(own) if own.as_str() == id => Ok(()),
+                _ => Err(Denied::OtherMaterial),
+            },
+            (Role::Viewer, _) => Err(Denied::ReadsOnly),
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a str) -> Self {
+        let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
+        let mut next = || parts.next().unwrap_or_default();
+        match (next(), next()) {
+            ("internal", _) => Self::Internal,
+            ("tiles" | "regions", id) => Self::material(id),
+            ("dzi", name) => Self::material(name.strip_suffix(".dzi").or(name.strip_suffix("_files")).unwrap_or("")),
+            ("iiif", _) => Self::material(next()),
+            ("v1", "uploads") => {
+                if next().is_empty() {
+                    Self::Beginnings
+                } else {
+                    Self::Upload
+                }
+            }
+            ("v1", "materials") => match (next(), next()) {
+                ("", _) => Self::Beginnings,
+                (id, "" | "file" | "slide" | "icc" | "associated") => Self::material(id),
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    const fn material(id: &'a str) -> Self {
+        if id.is_empty() { Self::Other } else { Self::Material(id) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::Validity;
+
+    fn bearer(role: Role) -> Bearer {
+        let material = (role == Role::Viewer).then(|| "m-1".parse().unwrap());
+        let space = (role == Role::Uploader).then(|| "lab".to_owned());
+        let validity = Validity { from_s: 0, until_s: u64::MAX };
+        Bearer { name: String::new(), role, material, space, validity }
+    }
+
+    fn may(role: Role, request: &str) -> Result<(), Denied> {
+        let (method, path) = request.split_once(' ').unwrap();
+        bearer(role).may(&method.parse().unwrap(), path)
+    }
+
+    const PIXELS: [&str; 14] = [
+        "GET /tiles/m-1/0/0_0.jpg",
+        "HEAD /tiles/m-1/tiles.json",
+        "GET /dzi/m-1.dzi",
+        "GET /dzi/m-1_files/8/0_0.jpeg",
+        "GET /iiif/3/m-1",
+        "GET /iiif/2/m-1/info.json",
+        "GET /iiif/3/m-1/full/max/0/default.jpg",
+        "GET /regions/m-1",
+        "GET /v1/materials/m-1",
+        "GET /v1/materials/m-1/file",
+        "HEAD /v1/materials/m-1/file",
+        "GET /v1/materials/m-1/slide",
+        "GET /v1/materials/m-1/icc",
+        "GET /v1/materials/m-1/associated/label",
+    ];
+
+    #[test]
+    fn a_viewer_reads_all_of_its_material_and_nothing_else() {
+        for request in PIXELS {
+            assert_eq!(may(Role::Viewer, request), Ok(()), "{request}");
+            let other = request.replace("m-1", "m-12");
+            assert_eq!(may(Role::Viewer, &other), Err(Denied::OtherMaterial), "{other}");
+            let (_, path) = request.split_once(' ').unwrap();
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                assert_eq!(may(Role::Viewer, &format!("{method} {path}")), Err(Denied::ReadsOnly), "{method} {path}");
+            }
+        }
+        for request in [
+            "GET /v1/materials",
+            "GET /v1/materials/",
+            "POST /v1/materials/m-1/tokens",
+            "GET /v1/materials/m-1/tokens",
+            "HEAD /v1/uploads/m-1",
+            "PATCH /v1/uploads/m-1",
+            "GET /v1/cluster",
+            "GET /v1/nodes",
+            "GET /metrics",
+            "GET /dzi/m-1",
+            "GET /dzi/.dzi",
+            "GET /tiles//m-1/0/0_0.jpg",
+            "GET //tiles/m-1/0/0_0.jpg",
+            "GET /tiles",
+            "GET ",
+        ] {
+            assert!(may(Role::Viewer, request).is_err(), "{request}");
+        }
+        // What the router would unescape is not compared in that form.
+        assert_eq!(may(Role::Viewer, "GET /tiles/m%2D1/0/0_0.jpg"), Err(Denied::OtherMaterial));
+    }
+
+    #[test]
+    fn an_uploader_sends_and_reads_nothing_back() {
+        for request in [
+            "POST /v1/uploads",
+            "POST /v1/materials",
+            "PATCH /v1/uploads/m-1",
+            "HEAD /v1/uploads/m-1",
+            "POST /v1/uploads/m-1",
+        ] {
+            assert_eq!(may(Role::Uploader, request), Ok(()), "{request}");
+        }
+        assert_eq!(may(Role::Uploader, "DELETE /v1/uploads/m-1"), Err(Denied::UploadsOnly));
+        for request in PIXELS {
+            assert_eq!(may(Role::Uploader, request), Err(Denied::UploadsOnly), "{request}");
+        }
+        for request in ["GET /v1/materials", "DELETE /v1/materials/m-1", "POST /v1/runs", "GET /v1/nodes/candidates"] {
+            assert_eq!(may(Role::Uploader, request), Err(Denied::UploadsOnly), "{request}");
+        }
+    }
+
+    #[test]
+    fn only_servers_call_what_servers_say_to_each_other() {
+        let internal = "POST /internal/v1/uploads";
+        assert_eq!(may(Role::Server, internal), Ok(()));
+        for role in [Role::Administrator, Role::Uploader, Role::Viewer] {
+            assert_eq!(may(role, internal), Err(Denied::ServersOnly), "{role:?}");
+        }
+        for request in ["DELETE /v1/materials/m-1", "POST /v1/materials/m-1/tokens", "GET /metrics"] {
+            assert_eq!(may(Role::Administrator, request), Ok(()), "{request}");
+            assert_eq!(may(Role::Server, request), Ok(()), "{request}");
+        }
+    }
+}

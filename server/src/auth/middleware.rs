@@ -1,0 +1,71 @@
+//! The check in front of routes.
+
+use super::Auth;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use microtome_proto::{
+    Problem,
+    token::{Bearer, Denied, Role},
+};
+use std::sync::Arc;
+
+/// Who asks, for handlers to take from a request's extensions: nobody in particular where tokens are not checked.
+#[derive(Debug, Clone)]
+pub struct Asker(pub(super) Option<Arc<Bearer>>);
+
+impl Asker {
+    /// Who it is, where tokens are checked.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        self.0.as_deref()
+    }
+
+    /// The name for what is made in the asker's name.
+    pub fn name(&self) -> &str {
+        self.bearer().map_or("", |bearer| bearer.name.as_str())
+    }
+
+    /// Only a server of the cluster may go on.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn must_be_server(&self) -> Result<(), Problem> {
+        match self.bearer() {
+            Some(bearer) if bearer.role != Role::Server => Err(Denied::ServersOnly.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Middleware for what users call.
+pub async fn user(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    guarded(&auth, Role::Administrator, request, next).await
+}
+
+/// Middleware for what servers say to each other.
+pub async fn server(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    guarded(&auth, Role::Server, request, next).await
+}
+
+async fn guarded(auth: &Auth, role: Role, mut request: Request, next: Next) -> Response {
+    // A browser asks before it sends a token: preflight requests carry none.
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
+    match auth.check(role, request.method(), request.uri(), request.headers()).await {
+        Ok(asker) => {
+            request.extensions_mut().insert(asker);
+            next.run(request).await
+        }
+        Err(problem) => {
+            let mut response = problem.into_response();
+            if response.status() == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}

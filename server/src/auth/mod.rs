@@ -1,0 +1,177 @@
+//! The token check.
+//!
+//! A cluster with a secret or a key checks a token on every request but health's; one without checks nothing, and its
+//! servers listen on loopback only (see [`Auth::check_address`]). Each server checks by itself: it has the cluster's keys
+//! from its configuration and an identity provider's from the provider ([`keys`]). What a bearer may do stands in one table,
+//! [`Bearer::may`](microtome_proto::token::Bearer::may).
+
+mod carried;
+mod fetch;
+mod keys;
+mod middleware;
+#[cfg(test)]
+mod tests;
+
+pub use middleware::{Asker, server, user};
+
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use carried::{stands_for, token};
+use keys::{Keys, Pace};
+use microtome_proto::{
+    Code, MaterialId, Problem, Timestamp,
+    token::{Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, now_s},
+};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a token lives that a server makes for its own calls, in seconds.
+const SERVER_TOKEN_S: u64 = 300;
+/// For how long one is sent along before the next is made, in seconds: who gets it has proven it before.
+const SERVER_TOKEN_USED_S: u64 = 60;
+
+/// Checks tokens, or nothing where the cluster has no secret and no key. Clones share all.
+#[derive(Clone, Default)]
+pub struct Auth(Option<Arc<Checked>>);
+
+struct Checked {
+    keys: Arc<Keys>,
+    signer: Signer,
+    /// The last token for own calls, for whom, and when it was made.
+    own: Mutex<Option<(String, u64, String)>>,
+}
+
+impl Auth {
+    /// From the configuration. Files with keys are read.
+    ///
+    /// # Errors
+    /// Where a key or a file cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, InvalidKey> {
+        Self::paced(settings, Pace::default())
+    }
+
+    fn paced(settings: &Settings, pace: Pace) -> Result<Self, InvalidKey> {
+        settings.check()?;
+        let Some(signer) = settings.signer()? else { return Ok(Self(None)) };
+        let keys = Arc::new(Keys::open(settings, pace)?);
+        Ok(Self(Some(Arc::new(Checked { keys, signer, own: Mutex::default() }))))
+    }
+
+    /// Whether tokens are checked.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Keeps the keys of providers and those in files as they are there, until `stop` is cancelled.
+    pub async fn keep_up(self, stop: CancellationToken) {
+        if let Some(checked) = &self.0 {
+            stop.run_until_cancelled(checked.keys.follow()).await;
+        }
+    }
+
+    /// Without a secret only loopback may be listened on.
+    ///
+    /// # Errors
+    /// A sentence with a way out.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), String> {
+        if self.is_on() {
+            return Ok(());
+        }
+        if address.is_loopback() {
+            tracing::warn!("no secret is set: whoever reaches {address} may read and delete everything");
+            return Ok(());
+        }
+        Err(format!(
+            "without a secret everybody who reaches {address} could read and delete everything: \
+             set 'secret' under [auth] in cluster.toml (the same on every server), or listen on 127.0.0.1"
+        ))
+    }
+
+    /// Checks a request as the router would, by what was proven before alone: nothing is computed or waited for. `false`
+    /// says nothing of the request.
+    pub fn at_hand(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(checked) = &self.0 else {
+            return check_origin(Role::Administrator, method, headers).is_ok();
+        };
+        let Some(token) = token(method, uri, headers) else { return false };
+        checked.keys.remembered(token, now_s()).is_some_and(|bearer| bearer.may(method, uri.path()).is_ok())
+    }
+
+    /// Checks a request for `role`: [`Role::Server`] for what servers say to each other, [`Role::Administrator`] for all
+    /// else, of which each bearer may do its part.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn check(&self, role: Role, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asker, Problem> {
+        let Some(checked) = &self.0 else {
+            return check_origin(role, method, headers).map(|()| Asker(None));
+        };
+        let token = token(method, uri, headers)
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "the request carries no token"))?;
+        let bearer = checked.keys.prove(token).await?;
+        if role == Role::Server && bearer.role != Role::Server {
+            return Err(Denied::ServersOnly.into());
+        }
+        bearer.may(method, uri.path())?;
+        if let Some(meant) = stands_for(method, headers) {
+            bearer.may(&meant, uri.path())?;
+        }
+        Ok(Asker(Some(bearer)))
+    }
+
+    /// A token for a server's own call, where tokens are checked.
+    pub fn server_token(&self, subject: &str) -> Option<String> {
+        let checked = self.0.as_ref()?;
+        let now = now_s();
+        let mut own = checked.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, made, token)) = &*own
+            && known == subject
+            && (*made..made.saturating_add(SERVER_TOKEN_USED_S)).contains(&now)
+        {
+            return Some(token.clone());
+        }
+        let token = checked.signer.sign(&Claims::new(subject, Role::Server, now, SERVER_TOKEN_S)).ok()?;
+        *own = Some((subject.to_owned(), now, token.clone()));
+        Some(token)
+    }
+
+    /// A token that reads one material for `seconds`, in the name of whoever asked for it.
+    ///
+    /// # Errors
+    /// `conflict` where tokens are not checked.
+    pub fn material_token(&self, asker: &Asker, material: &MaterialId, seconds: u64) -> Result<MadeToken, Problem> {
+        let none = || {
+            let detail = "this cluster has neither a secret nor a key: it checks no tokens, and makes none";
+            Problem::new(Code::Conflict, detail)
+        };
+        let checked = self.0.as_ref().ok_or_else(none)?;
+        let mut claims = Claims::new(asker.name(), Role::Viewer, now_s(), seconds);
+        claims.material = Some(material.clone());
+        let token = checked.signer.sign(&claims).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        let ends = i64::try_from(claims.exp.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Ok(MadeToken { token, expires_at: Timestamp::from_millis(ends) })
+    }
+}
+
+/// Without a secret, being on this machine is all that protects the cluster, and a browser on it runs anybody's pages:
+/// those of other origins may look, as with any image server, and change nothing.
+fn check_origin(role: Role, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    let looks = matches!(*method, Method::GET | Method::HEAD) && role == Role::Administrator;
+    match headers.get(header::ORIGIN) {
+        Some(origin) if !looks && !is_loopback(origin) => Err(Problem::new(
+            Code::Forbidden,
+            "a page of another origin may change nothing in a cluster that has no secret",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a page that has this origin came from this very machine.
+fn is_loopback(origin: &HeaderValue) -> bool {
+    let host = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let host = host.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
