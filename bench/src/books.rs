@@ -147,6 +147,7 @@ impl Filling {
             population: replicas.len() as u32,
             origin: None,
             concat: None,
+            owner: None,
             request: None,
             created_at: Timestamp::from_millis(0),
             deleted_at: None,
@@ -204,6 +205,7 @@ mod tests {
                         population,
                         origin: None,
                         partial: false,
+                        owner: None,
                         node: node.clone(),
                     },
                 };

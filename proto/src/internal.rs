@@ -17,7 +17,7 @@
 //! | node `GET /internal/v1/blobs/{id}/leaves` | – | the leaves of the hash tree, 32 bytes a group |
 //! | node `GET /internal/v1/blobs/{id}/data` with `Range` | – | bytes of the file |
 
-use crate::{CoordinatorId, Generation, MaterialId, NodeId, RunId, node::NodeReport, run::Progress};
+use crate::{CoordinatorId, Generation, MaterialId, NodeId, RunId, material::Owner, node::NodeReport, run::Progress};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
 
@@ -192,6 +192,9 @@ pub enum Order {
         /// See [`Reserve::concat`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         concat: Option<String>,
+        /// See [`Reserve::owner`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
     /// Put a file together from parts that are all here, then report [`ReplicaReport::Verified`]. Only nodes that speak
     /// [`crate::protocol::CONCATENATION`] get it.
@@ -318,6 +321,9 @@ pub struct Reserve {
     /// which is put together and takes no bytes from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concat: Option<String>,
+    /// Whose upload it is, where it is not an administrator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 impl Reserve {
@@ -355,6 +361,7 @@ mod tests {
             media_type: "image/tiff".to_owned(),
             blake3: None,
             concat: Some("final;/v1/uploads/m-b".to_owned()),
+            owner: None,
         };
         assert!(wanted.is_final());
         let order = Order::Join { wanted, parts: vec!["m-b".parse().unwrap()] };

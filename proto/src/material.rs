@@ -63,6 +63,15 @@ pub struct Origin {
     pub attempt: Generation,
 }
 
+/// Whose upload it is: that of tokens with this space and name, beside administrators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The space that the token names.
+    pub space: String,
+    /// Its bearer's name; empty where it has none.
+    pub name: String,
+}
+
 /// A material as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Material {

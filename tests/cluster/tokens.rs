@@ -115,12 +115,13 @@ async fn an_identity_providers_tokens_are_taken_by_coordinators_and_nodes() {
     assert_eq!(created.status(), 201);
     let url = created.headers()[header::LOCATION].to_str().unwrap().to_owned();
     assert_eq!(send(&cluster, &url, 0, b"abc", &partner).await.status(), 204);
-    // Whoever knows a material's id must not be able to delete it by this road, in either form.
+    // What has arrived is the laboratory's: it is not deleted by this road, in either form.
     let end = cluster.http.delete(&url).bearer_auth(&partner).header("Tus-Resumable", "1.0.0").send().await.unwrap();
     assert_eq!(verdict(end).await, refusal(403, "forbidden"));
     let end = cluster.http.post(&url).bearer_auth(&partner).header("Tus-Resumable", "1.0.0");
     let end = end.header("X-HTTP-Method-Override", "DELETE").send().await.unwrap();
     assert_eq!(verdict(end).await, refusal(403, "forbidden"));
+    an_upload_is_its_owners(&cluster, ours, &partner).await;
     let dropped = url.rsplit('/').next().unwrap();
     for path in
         [format!("/v1/materials/{dropped}/file"), format!("/v1/materials/{dropped}"), "/v1/materials".to_owned()]
@@ -130,6 +131,38 @@ async fn an_identity_providers_tokens_are_taken_by_coordinators_and_nodes() {
             assert_eq!(answer, refusal(403, "forbidden"), "{path}");
         }
     }
+}
+
+/// For everybody else it is not there, under way or whole; its owner goes on with it by any token, and ends it.
+async fn an_upload_is_its_owners(cluster: &Cluster, ours: &Forge, partner: &str) {
+    let create = async |token: &str| {
+        let request = cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url)).bearer_auth(token);
+        let created = request.header("Tus-Resumable", "1.0.0").header("Upload-Length", 6).send().await.unwrap();
+        created.headers()[header::LOCATION].to_str().unwrap().to_owned()
+    };
+    let ask = async |method: Method, url: &str, token: &str| {
+        let request = cluster.http.request(method, url).bearer_auth(token).header("Tus-Resumable", "1.0.0");
+        request.send().await.unwrap()
+    };
+    let administrators = create(&token(SECRET)).await;
+    let own = create(partner).await;
+    assert_eq!(send(cluster, &own, 0, b"abc", partner).await.status(), 204);
+    let others = [
+        (&own, json!({ "sub": "eve", "goup_path": "partners/bob" })),
+        (&own, json!({ "sub": "bob", "goup_path": "partners/eve" })),
+        (&administrators, json!({ "sub": "bob", "goup_path": "partners/bob" })),
+    ];
+    for (url, changes) in others {
+        let other = ours.sign(Kind::Es256, &claims(&changes));
+        assert_eq!(ask(Method::HEAD, url, &other).await.status(), 404, "{changes}");
+        assert_eq!(verdict(ask(Method::DELETE, url, &other).await).await, refusal(404, "not_found"), "{changes}");
+        assert_eq!(verdict(send(cluster, url, 3, b"def", &other).await).await, refusal(404, "not_found"), "{changes}");
+    }
+    let later = ours.sign(Kind::Rs256, &claims(&json!({ "sub": "bob", "space": "partners/bob" })));
+    assert_eq!(ask(Method::HEAD, &own, &later).await.headers()["upload-offset"], "3");
+    assert_eq!(ask(Method::HEAD, &own, &token(SECRET)).await.headers()["upload-offset"], "3");
+    assert_eq!(ask(Method::DELETE, &own, &later).await.status(), 204);
+    assert!([404, 410].contains(&ask(Method::HEAD, &own, &later).await.status().as_u16()));
 }
 
 /// A partner's token of an hour ends before the upload of a day does; what has arrived is not sent again.

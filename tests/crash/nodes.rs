@@ -1,7 +1,7 @@
 //! A node's power fails: what it told of uploads and of copies is there.
 
 use crate::{
-    harness::{Cluster, Server, noise},
+    harness::{Cluster, Server, eventually, noise},
     recorder::{Crash, Recorder, Told, faults, seed},
 };
 use microtome_client::Cluster as Client;
@@ -190,13 +190,21 @@ async fn check(cluster: &Cluster, recorder: &Recorder, crash: &Crash<Sent>, id: 
             return;
         }
     }
-    let answer = cluster.http.get(file(&cluster.nodes[0])).send().await.unwrap();
+    let read = async |node: &Server| {
+        let answer = cluster.http.get(file(node)).send().await.unwrap();
+        if answer.status() == 200 { Ok(answer.bytes().await.unwrap()) } else { Err(answer.text().await.unwrap()) }
+    };
     let gives_up = recorder.fault().is_some_and(|fault| fault.starts_with("read:") || fault.starts_with("open:"));
-    let found = if answer.status() != 200 && gives_up {
-        cluster.get(&file(&cluster.nodes[1])).await
-    } else {
-        assert_eq!(answer.status(), 200, "{what}: it is lost: {}", answer.text().await.unwrap());
-        answer.bytes().await.unwrap().to_vec()
+    let found = match read(&cluster.nodes[0]).await {
+        // Its upload had all bytes and could not be made a copy, which it is made after the start; or the other one has it.
+        Err(_) if gives_up => {
+            let either = async || match read(&cluster.nodes[0]).await {
+                Ok(bytes) => Some(bytes),
+                Err(_) => read(&cluster.nodes[1]).await.ok(),
+            };
+            eventually(&what, either).await
+        }
+        other => other.unwrap_or_else(|answer| panic!("{what}: it is lost: {answer}")),
     };
     assert!(found == bytes, "{what}: its bytes are not those that were sent");
 }

@@ -14,7 +14,7 @@ use crate::core::{
     tables::{Materials, Nodes},
     view::{Typed as _, ViewError},
 };
-use microtome_proto::{Code, Generation, MaterialId, NodeId, Problem, Timestamp, node::Candidate};
+use microtome_proto::{Code, Generation, MaterialId, NodeId, Problem, Timestamp, material::Owner, node::Candidate};
 
 /// A material to be put together. Its fields are checked.
 #[derive(Debug, Clone)]
@@ -27,12 +27,13 @@ pub(crate) struct NewJoin {
     pub(crate) parts: Vec<MaterialId>,
     /// The header that names the parts, as it came.
     pub(crate) given: String,
+    pub(crate) owner: Option<Owner>,
 }
 
 impl NewJoin {
     fn command(&self, node: NodeId) -> Command {
-        let Self { request, name, media_type, blake3, population, parts, given } = self.clone();
-        Command::JoinParts { request, name, media_type, blake3, population, parts, given, node }
+        let Self { request, name, media_type, blake3, population, parts, given, owner } = self.clone();
+        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, node }
     }
 }
 

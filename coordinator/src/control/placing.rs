@@ -14,7 +14,7 @@ use axum::http::HeaderValue;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::{Reserve, SIZE_DEFERRED},
-    material::Origin,
+    material::{Origin, Owner},
     node::{Candidate, Lifecycle},
     tus,
 };
@@ -38,6 +38,7 @@ pub(crate) struct NewMaterial {
     pub(crate) origin: Option<Origin>,
     /// Who sends it, where it is a part of a file that is put together later: all of them are to be on one node.
     pub(crate) part_from: Option<String>,
+    pub(crate) owner: Option<Owner>,
 }
 
 /// A material that was made.
@@ -99,6 +100,7 @@ impl Control {
             population: new.population,
             origin: new.origin,
             partial: sender.is_some(),
+            owner: new.owner,
             node: first,
         };
         let Outcome::Material { material, existed, .. } = self.group.propose(command).await?.accepted()? else {
@@ -256,6 +258,7 @@ impl Control {
             name: record.name,
             media_type: record.media_type,
             blake3: record.announced,
+            owner: record.owner,
         };
         let peers = self.group.peers();
         let request = peers.http().post(format!("{}/internal/v1/uploads", assigned.url));

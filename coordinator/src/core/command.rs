@@ -4,8 +4,12 @@
 //! dice, so that every coordinator comes to the same state.
 
 use microtome_proto::{
-    ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp, internal::Held, material::Origin,
-    node::Scheduling, protocol, run::Output,
+    ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp,
+    internal::Held,
+    material::{Origin, Owner},
+    node::Scheduling,
+    protocol,
+    run::Output,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
@@ -103,6 +107,9 @@ pub enum Command {
         /// Whether it is a part of a file that is put together later.
         #[serde(default, skip_serializing_if = "Not::not")]
         partial: bool,
+        /// Whose upload it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
         /// Where the upload goes.
         node: NodeId,
     },
@@ -123,6 +130,9 @@ pub enum Command {
         parts: Vec<MaterialId>,
         /// The header that names them, as it came.
         given: String,
+        /// Whose it is, and each of its parts must be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
         /// Where they are put together.
         node: NodeId,
     },
@@ -289,9 +299,10 @@ impl Command {
     /// another meaning, would come to another state.
     pub fn protocol(&self) -> u32 {
         match self {
-            Self::CreateMaterial { partial: true, .. } | Self::JoinParts { .. } | Self::ReleaseParts { .. } => {
-                protocol::CONCATENATION
-            }
+            Self::CreateMaterial { partial: true, .. }
+            | Self::CreateMaterial { owner: Some(_), .. }
+            | Self::JoinParts { .. }
+            | Self::ReleaseParts { .. } => protocol::CONCATENATION,
             Self::CreateMaterial { size_deferred: true, .. }
             | Self::RemoveNode { .. }
             | Self::Rebalance { .. }

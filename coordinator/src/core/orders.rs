@@ -112,9 +112,9 @@ fn copy_order(
     let mut sources: Vec<_> = roster.iter().map(|(_, peer)| peer).filter(|peer| peer.is_up()).collect();
     sources.sort_by_key(|peer| peer.load());
     let sources: Vec<_> = sources.into_iter().map(|peer| peer.record.url.clone()).collect();
-    let concat = record.concat_header();
+    let (concat, owner) = (record.concat_header(), record.owner.clone());
     let MaterialRecord { size, name, media_type, blake3: Some(blake3), .. } = record else { return Ok(None) };
-    let order = Order::Copy { material, generation, size, blake3, name, media_type, sources, concat };
+    let order = Order::Copy { material, generation, size, blake3, name, media_type, sources, concat, owner };
     Ok(matches!(&order, Order::Copy { sources, .. } if !sources.is_empty()).then_some(order))
 }
 
@@ -131,8 +131,8 @@ fn join_order(
         return Ok(None);
     }
     let (parts, concat) = (ids.to_vec(), record.concat_header());
-    let MaterialRecord { size, name, media_type, announced: blake3, .. } = record;
-    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat };
+    let MaterialRecord { size, name, media_type, announced: blake3, owner, .. } = record;
+    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat, owner };
     Ok(Some(Order::Join { wanted, parts }))
 }
 

@@ -11,7 +11,7 @@ use super::{keys, view::Table};
 use microtome_proto::{
     ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
     limits::MATERIAL_SIZE_MAX,
-    material::{Origin, ReplicaState},
+    material::{Origin, Owner, ReplicaState},
     node::{Lifecycle, Scheduling},
     protocol,
     run::{Output, RunState},
@@ -164,6 +164,9 @@ pub struct MaterialRecord {
     /// Whether it is a part, or put together from parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concat: Option<Concat>,
+    /// Whose upload it is, where it is not an administrator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// The `Idempotency-Key` that it was created with.
     #[serde(default)]
     pub request: Option<String>,

@@ -13,7 +13,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, MaterialId, Problem,
-    material::{CreateMaterial, Material, PatchMaterial},
+    material::{CreateMaterial, Material, Owner, PatchMaterial},
     page::{Page, PageQuery},
 };
 use microtome_server::{
@@ -31,6 +31,8 @@ pub(super) struct Sending {
     pub(super) size_deferred: bool,
     /// It is a part of a file that is put together later, from this sender.
     pub(super) part_from: Option<String>,
+    /// Whose upload it is.
+    pub(super) owner: Option<Owner>,
 }
 
 /// What a material is said to be, checked.
@@ -67,7 +69,8 @@ pub(super) async fn create(
     if wanted.origin.is_some() {
         asker.must_be_server()?;
     }
-    let (material, created) = app.create(&headers, wanted, Sending::default()).await?;
+    let sending = Sending { owner: asker.owner(), ..Sending::default() };
+    let (material, created) = app.create(&headers, wanted, sending).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
     Ok((status, location, axum::Json(material)).into_response())
@@ -136,6 +139,7 @@ impl App {
             population,
             origin: wanted.origin,
             part_from: sending.part_from,
+            owner: sending.owner,
         };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
@@ -148,11 +152,11 @@ impl App {
         &self,
         headers: &HeaderMap,
         wanted: CreateMaterial,
-        parts: Vec<MaterialId>,
-        given: String,
+        (parts, given): (Vec<MaterialId>, String),
+        owner: Option<Owner>,
     ) -> Result<Material, Problem> {
         let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
-        let new = NewJoin { request, name, media_type, blake3, population, parts, given };
+        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
         let id = self.control.join(new).await?;

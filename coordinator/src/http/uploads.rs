@@ -11,7 +11,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, Problem,
-    material::{CreateMaterial, Material},
+    material::{CreateMaterial, Material, Owner},
     tus::{self, Concat, InvalidConcat},
 };
 use microtome_server::auth::Asker;
@@ -133,13 +133,14 @@ pub(super) async fn options() -> Response {
 pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
-        None => app.create(headers, wanted(headers)?, sending(headers, None)).await?,
+        None => app.create(headers, wanted(headers)?, sending(&request, None)).await?,
         Some((_, Ok(Concat::Partial))) => {
             let sender = sender(&request);
-            app.create(headers, wanted(headers)?, sending(headers, Some(sender))).await?
+            app.create(headers, wanted(headers)?, sending(&request, Some(sender))).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {
-            let material = app.join(headers, wanted_of_parts(headers)?, parts, given.to_owned()).await?;
+            let material =
+                app.join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), owner(&request)).await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
             return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
@@ -159,8 +160,13 @@ fn place(material: &Material) -> Result<String, Problem> {
     url.ok_or_else(|| Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)))
 }
 
-fn sending(headers: &HeaderMap, part_from: Option<String>) -> Sending {
-    Sending { size_deferred: headers.contains_key(tus::DEFER_LENGTH), part_from }
+fn sending(request: &Parts, part_from: Option<String>) -> Sending {
+    let size_deferred = request.headers.contains_key(tus::DEFER_LENGTH);
+    Sending { size_deferred, part_from, owner: owner(request) }
+}
+
+fn owner(request: &Parts) -> Option<Owner> {
+    request.extensions.get::<Asker>().and_then(Asker::owner)
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {

@@ -30,8 +30,9 @@ impl Orders {
     /// Starts to carry an order out.
     pub(super) fn carry_out(&self, order: Order) {
         match order {
-            Order::Copy { material, generation, size, blake3, name, media_type, sources, concat } => {
-                let wanted = Reserve { material, generation, size, name, media_type, blake3: Some(blake3), concat };
+            Order::Copy { material, generation, size, blake3, name, media_type, sources, concat, owner } => {
+                let wanted =
+                    Reserve { material, generation, size, name, media_type, blake3: Some(blake3), concat, owner };
                 let node = Arc::clone(&self.node);
                 let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };
                 self.node.tasks.spawn(Box::pin(copying));

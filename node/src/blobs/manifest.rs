@@ -1,7 +1,7 @@
 //! What a node writes down of a whole copy.
 
 use super::tree::Leaf;
-use microtome_proto::{Generation, MaterialId, Timestamp, internal::Held, tus};
+use microtome_proto::{Generation, MaterialId, Timestamp, internal::Held, material::Owner, tus};
 use serde::{Deserialize, Serialize};
 
 /// The version written.
@@ -27,6 +27,9 @@ pub(crate) struct Manifest {
     /// The header `Upload-Concat` that it was created with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) concat: Option<String>,
+    /// Whose upload it was, where it was not an administrator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
     /// When the copy was made.
     pub(crate) created_at: Timestamp,
 }

@@ -19,7 +19,7 @@ use microtome_proto::{
     Code, Generation, MaterialId, Problem, Timestamp,
     tus::{self, InvalidChecksum},
 };
-use microtome_server::extract::Path;
+use microtome_server::{auth::Asker, extract::Path};
 use std::sync::Arc;
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("HEAD, PATCH, DELETE, OPTIONS");
@@ -28,10 +28,12 @@ const ALLOWED: HeaderValue = HeaderValue::from_static("HEAD, PATCH, DELETE, OPTI
 pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<MaterialId>, request: Request) -> Response {
     let answered = match method(&request) {
         method if method == Method::OPTIONS => Ok(options()),
-        method => match check_version(&method, request.headers()) {
-            Ok(()) => handle(&node, &id, &method, request).await,
-            Err(problem) => Err(problem),
-        },
+        method => {
+            match check_version(&method, request.headers()).and_then(|()| check_owner(&node, &id, &method, &request)) {
+                Ok(()) => handle(&node, &id, &method, request).await,
+                Err(problem) => Err(problem),
+            }
+        }
     };
     let mut response = answered.unwrap_or_else(|problem| {
         let code = problem.code;
@@ -61,6 +63,23 @@ fn method(request: &Request) -> Method {
     let other = request.headers().get(tus::METHOD_OVERRIDE).filter(|_| request.method() == Method::POST);
     let other = other.and_then(|value| Method::from_bytes(value.as_bytes()).ok());
     other.unwrap_or_else(|| request.method().clone())
+}
+
+/// An upload that is another's is not there. What has arrived its sender may ask about, and takes back no more.
+fn check_owner(node: &Node, id: &MaterialId, method: &Method, request: &Request) -> Result<(), Problem> {
+    let Some(asker) = request.extensions().get::<Asker>() else { return Ok(()) };
+    let (owner, arrived) = match (node.uploads.get(id), node.blobs.get(id)) {
+        (Some(upload), _) => (upload.expected().owner.clone(), false),
+        (None, Some(blob)) => (blob.manifest().owner.clone(), true),
+        (None, None) => return Ok(()),
+    };
+    if !asker.owns(owner.as_ref()) {
+        return Err(Problem::new(Code::NotFound, format!("there is no upload of {id}")));
+    }
+    if arrived && *method == Method::DELETE && asker.owner().is_some() {
+        return Err(Problem::new(Code::Forbidden, format!("{id} has arrived: only an administrator deletes it now")));
+    }
+    Ok(())
 }
 
 /// A reader that asks with HEAD may leave the version out, as with other servers.

@@ -5,6 +5,7 @@ use microtome_proto::{
     Generation, MaterialId, Timestamp,
     internal::{Reserve, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
+    material::Owner,
     tus,
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::ops::Not;
 const VERSION: u32 = 1;
 /// Of a note without a size: a program that does not know of such uploads must not take it for another.
 const VERSION_WITHOUT_SIZE: u32 = 2;
-/// Of a note of a part, or of what is put together: likewise.
+/// Of a note of a part, of what is put together, or of an upload that not everybody may go on with: likewise.
 const VERSION_OF_PARTS: u32 = 3;
 
 /// How a copy's bytes arrive.
@@ -51,6 +52,9 @@ pub(crate) struct Expected {
     /// See [`Reserve::concat`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) concat: Option<String>,
+    /// See [`Reserve::owner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
     /// When it was announced.
     pub(crate) created_at: Timestamp,
 }
@@ -59,8 +63,9 @@ impl Expected {
     /// An upload, as the coordinator reserves it.
     pub(crate) fn upload(reserve: Reserve) -> Self {
         let size_deferred = reserve.size == SIZE_DEFERRED;
+        let special = reserve.concat.is_some() || reserve.owner.is_some();
         Self {
-            version: version(size_deferred, reserve.concat.as_ref()),
+            version: version(size_deferred, special),
             way: Way::Upload,
             material: reserve.material,
             generation: reserve.generation,
@@ -70,6 +75,7 @@ impl Expected {
             media_type: reserve.media_type,
             blake3: reserve.blake3,
             concat: reserve.concat,
+            owner: reserve.owner,
             created_at: Timestamp::now(),
         }
     }
@@ -81,7 +87,8 @@ impl Expected {
 
     /// The same, once its sender has told the length.
     pub(super) fn of_size(&self, size: u64) -> Self {
-        Self { version: version(false, self.concat.as_ref()), size, size_deferred: false, ..self.clone() }
+        let special = self.concat.is_some() || self.owner.is_some();
+        Self { version: version(false, special), size, size_deferred: false, ..self.clone() }
     }
 
     /// Whether its bytes come from parts.
@@ -102,11 +109,11 @@ impl Expected {
     }
 }
 
-fn version(size_deferred: bool, concat: Option<&String>) -> u32 {
-    match (concat, size_deferred) {
-        (Some(_), _) => VERSION_OF_PARTS,
-        (None, true) => VERSION_WITHOUT_SIZE,
-        (None, false) => VERSION,
+fn version(size_deferred: bool, special: bool) -> u32 {
+    match (special, size_deferred) {
+        (true, _) => VERSION_OF_PARTS,
+        (false, true) => VERSION_WITHOUT_SIZE,
+        (false, false) => VERSION,
     }
 }
 

@@ -146,6 +146,7 @@ impl Incoming {
             name: expected.name.clone(),
             media_type: expected.media_type.clone(),
             concat: expected.concat.clone(),
+            owner: expected.owner.clone(),
             created_at: Timestamp::now(),
         }
     }

@@ -161,6 +161,7 @@ mod tests {
             media_type: "image/tiff".to_owned(),
             blake3: None,
             concat: None,
+            owner: None,
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let folder = incoming.folder().to_owned();

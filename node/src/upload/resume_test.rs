@@ -24,6 +24,7 @@ impl Bench {
             media_type: "image/tiff".to_owned(),
             blake3: None,
             concat: None,
+            owner: None,
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let data = (0..size).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0]).collect();

@@ -31,6 +31,7 @@ fn copy(id: &MaterialId, generation: u64, data: &[u8], sources: &[&str]) -> Orde
         media_type: "image/tiff".to_owned(),
         sources: sources.iter().map(|url| (*url).to_owned()).collect(),
         concat: None,
+        owner: None,
     }
 }
 
@@ -228,6 +229,7 @@ async fn a_clone_without_room_is_reported_and_leaves_nothing() {
         media_type: "image/tiff".to_owned(),
         sources: vec![],
         concat: None,
+        owner: None,
     });
     node.coordinator.wait_for_report(&id, |report| matches!(report, ReplicaReport::Failed { .. })).await;
     assert_eq!(std::fs::read_dir(node.folder.path().join("incoming")).unwrap().count(), 0);
@@ -323,8 +325,8 @@ async fn a_late_report_of_failure_ends_no_newer_copy() {
     let real = source(&id, &data).await;
     let node = TestNode::start().await;
     let without_room = match copy(&id, 1, &data, &[&real.url]) {
-        Order::Copy { material, generation, blake3, name, media_type, sources, concat, .. } => {
-            Order::Copy { material, generation, size: 1 << 60, blake3, name, media_type, sources, concat }
+        Order::Copy { material, generation, blake3, name, media_type, sources, concat, owner, .. } => {
+            Order::Copy { material, generation, size: 1 << 60, blake3, name, media_type, sources, concat, owner }
         }
         other => other,
     };

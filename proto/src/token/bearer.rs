@@ -1,7 +1,7 @@
 //! Who a proven token speaks for, and until when.
 
 use super::{LEEWAY_S, Refused};
-use crate::MaterialId;
+use crate::{MaterialId, material::Owner};
 use serde::{Deserialize, Serialize};
 
 /// What kind of bearer a token speaks for.
@@ -40,6 +40,14 @@ pub struct Validity {
     pub from_s: u64,
     /// Not after.
     pub until_s: u64,
+}
+
+impl Bearer {
+    /// Whose the uploads are that it makes: its own, or an administrator's.
+    pub fn owner(&self) -> Option<Owner> {
+        let space = self.space.clone().filter(|_| self.role == Role::Uploader)?;
+        Some(Owner { space, name: self.name.clone() })
+    }
 }
 
 impl Validity {

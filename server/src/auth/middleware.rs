@@ -9,6 +9,7 @@ use axum::{
 };
 use microtome_proto::{
     Problem,
+    material::Owner,
     token::{Bearer, Denied, Role},
 };
 use std::sync::Arc;
@@ -26,6 +27,16 @@ impl Asker {
     /// The name for what is made in the asker's name.
     pub fn name(&self) -> &str {
         self.bearer().map_or("", |bearer| bearer.name.as_str())
+    }
+
+    /// Whose the uploads are that it makes; nobody's in particular where tokens are not checked, or an administrator asks.
+    pub fn owner(&self) -> Option<Owner> {
+        self.bearer().and_then(Bearer::owner)
+    }
+
+    /// Whether an upload is its own. Administrators go on with everybody's.
+    pub fn owns(&self, owner: Option<&Owner>) -> bool {
+        self.owner().is_none_or(|own| owner == Some(&own))
     }
 
     /// Only a server of the cluster may go on.

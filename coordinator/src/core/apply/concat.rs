@@ -16,7 +16,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Timestamp,
     limits::{CONCAT_PARTS_MAX, MATERIAL_SIZE_MAX},
-    material::ReplicaState,
+    material::{Owner, ReplicaState},
 };
 use std::collections::BTreeSet;
 
@@ -29,6 +29,7 @@ pub(super) struct Wanted<'a> {
     pub(super) population: u32,
     pub(super) parts: &'a [MaterialId],
     pub(super) given: &'a str,
+    pub(super) owner: Option<&'a Owner>,
 }
 
 pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, node: &NodeId) -> Applied {
@@ -36,7 +37,8 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
         let RequestRecord::Material(id) = earlier else { return key_reused() };
         let record = living(draft, &id)?;
         let is_same = matches!(&record.concat, Some(Concat::Final { given, .. }) if given == wanted.given)
-            && record.announced.as_deref() == wanted.blake3;
+            && record.announced.as_deref() == wanted.blake3
+            && record.owner.as_ref() == wanted.owner;
         return if is_same { Ok(made_before(id, &record)) } else { key_reused() };
     }
     check_name(wanted.name)?;
@@ -48,6 +50,10 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
     let mut parts = Vec::with_capacity(wanted.parts.len());
     for id in wanted.parts {
         let record = part(draft, id)?;
+        // An administrator may put together what others have sent.
+        if wanted.owner.is_some() && record.owner.as_ref() != wanted.owner {
+            return refuse(Code::NotFound, format!("there is no part {id}"));
+        }
         if let Some(taker) = record.taken_by() {
             // Its sender asks again: the first answer was lost.
             let taken = living(draft, taker)?;
@@ -86,6 +92,7 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
         population: wanted.population,
         origin: None,
         concat: Some(Concat::Final { parts: wanted.parts.to_vec(), given: wanted.given.to_owned() }),
+        owner: wanted.owner.cloned(),
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,

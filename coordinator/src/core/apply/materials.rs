@@ -12,7 +12,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Timestamp,
     limits::{MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    material::{Origin, ReplicaState},
+    material::{Origin, Owner, ReplicaState},
 };
 
 /// What is asked for.
@@ -26,6 +26,7 @@ pub(super) struct Wanted<'a> {
     pub(super) population: u32,
     pub(super) origin: Option<&'a Origin>,
     pub(super) partial: bool,
+    pub(super) owner: Option<&'a Owner>,
 }
 
 pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, node: &NodeId) -> Applied {
@@ -58,6 +59,7 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
         population: if wanted.partial { 1 } else { wanted.population },
         origin: wanted.origin.cloned(),
         concat: wanted.partial.then_some(Concat::Partial { taken_by: None }),
+        owner: wanted.owner.cloned(),
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,
@@ -75,6 +77,7 @@ fn repeat(draft: &Draft<'_>, earlier: &RequestRecord, wanted: &Wanted<'_>) -> Ap
         || (!wanted.size_deferred && record.size != wanted.size)
         || record.announced.as_deref() != wanted.blake3
         || record.origin.as_ref() != wanted.origin
+        || record.owner.as_ref() != wanted.owner
         || record.concat.is_some() != wanted.partial
         || record.is_partial() != wanted.partial
     {

@@ -76,6 +76,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
             population,
             origin,
             partial,
+            owner,
             node,
         } => {
             let wanted = materials::Wanted {
@@ -88,12 +89,22 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
                 population: *population,
                 origin: origin.as_ref(),
                 partial: *partial,
+                owner: owner.as_ref(),
             };
             materials::create(draft, at, &wanted, node)
         }
-        Command::JoinParts { request, name, media_type, blake3, population, parts, given, node } => {
+        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, node } => {
             let (request, blake3) = (request.as_deref(), blake3.as_deref());
-            let wanted = concat::Wanted { request, name, media_type, blake3, population: *population, parts, given };
+            let wanted = concat::Wanted {
+                request,
+                name,
+                media_type,
+                blake3,
+                population: *population,
+                parts,
+                given,
+                owner: owner.as_ref(),
+            };
             concat::join(draft, at, &wanted, node)
         }
         Command::ReleaseParts { material, generation } => concat::release(draft, at, material, *generation),

@@ -94,6 +94,7 @@ impl Model {
                 population: u32::from(c % 4),
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
                 partial: false,
+                owner: None,
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -161,6 +162,7 @@ impl Model {
                 population: 1,
                 origin: None,
                 partial: true,
+                owner: (c % 4 == 0).then(lab),
                 node,
             },
             // Mostly of parts that are whole, and then sometimes of what is none.
@@ -172,6 +174,7 @@ impl Model {
                 population: u32::from(c % 4),
                 parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
                 given: format!("final;{}", c % 3),
+                owner: (c % 8 == 0).then(lab),
                 node,
             },
             46 if c % 4 == 0 => Command::ReleaseParts { material, generation },

@@ -10,7 +10,11 @@ use crate::core::{
     view::Typed as _,
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, internal::Order, material::MaterialState, node::Scheduling, page::PageQuery,
+    Code, Generation, MaterialId, NodeId,
+    internal::Order,
+    material::{MaterialState, Owner},
+    node::Scheduling,
+    page::PageQuery,
     protocol,
 };
 
@@ -314,4 +318,28 @@ fn nodes_and_coordinators_of_the_version_before_have_nothing_to_do_with_it() {
     }
     let meta = world.view.get_record::<Meta>(&()).unwrap().unwrap();
     assert_eq!(meta.protocol(), protocol::PROTOCOL);
+}
+
+#[test]
+fn only_own_parts_are_put_together_and_what_others_asked_for_is_not_told() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let other = Owner { name: "eve".to_owned(), ..lab() };
+    let Outcome::Material { material: part, generation, .. } = world.accept(owned(&lab(), create_part(5, &n[0])))
+    else {
+        panic!()
+    };
+    world.accept(verified(&part, &n[0], generation, 5));
+    let wanted = with_key("key", join(&[part], &n[0]));
+    assert_eq!(world.refused(owned(&other, wanted.clone())), Code::NotFound);
+    let Outcome::Material { material, .. } = world.accept(owned(&lab(), wanted.clone())) else { panic!() };
+    assert_eq!(world.material(&material).owner, Some(lab()));
+    assert_eq!(world.refused(owned(&other, wanted)), Code::Conflict, "the key is another's");
+
+    let made = with_key("another", create(7, 1, &n[0]));
+    world.accept(owned(&lab(), made.clone()));
+    assert_eq!(world.refused(owned(&other, made)), Code::Conflict, "the key is another's");
+    let ownerless = world.part(5, &n[0]);
+    assert_eq!(world.refused(owned(&lab(), join(std::slice::from_ref(&ownerless), &n[0]))), Code::NotFound);
+    world.accept(join(&[ownerless], &n[0]));
 }

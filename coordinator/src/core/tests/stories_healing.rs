@@ -24,6 +24,7 @@ fn a_fresh_upload_gets_its_second_copy() {
         media_type: "image/tiff".to_owned(),
         sources: vec![url("node-1")],
         concat: None,
+        owner: None,
     };
     assert_eq!(world.orders(&n[1]), [order]);
     world.verify(&m, &n[1], generation);

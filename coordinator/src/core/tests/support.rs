@@ -4,7 +4,7 @@ use crate::core::command::Command;
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Held, Inventory, RunBeat},
-    material::Origin,
+    material::{Origin, Owner},
     node::{NodeReport, Scheduling},
     protocol::PROTOCOL,
     run::Progress,
@@ -68,6 +68,7 @@ pub(super) fn create(size: u64, population: u32, node: &NodeId) -> Command {
         population,
         origin: None,
         partial: false,
+        owner: None,
         node: node.clone(),
     }
 }
@@ -92,8 +93,22 @@ pub(super) fn join(parts: &[MaterialId], node: &NodeId) -> Command {
         population: 1,
         parts: parts.to_vec(),
         given: GIVEN.to_owned(),
+        owner: None,
         node: node.clone(),
     }
+}
+
+/// Somebody who sends files.
+pub(super) fn lab() -> Owner {
+    Owner { space: "lab".to_owned(), name: "ada".to_owned() }
+}
+
+/// The same as somebody's own.
+pub(super) fn owned(whose: &Owner, mut command: Command) -> Command {
+    if let Command::CreateMaterial { owner, .. } | Command::JoinParts { owner, .. } = &mut command {
+        *owner = Some(whose.clone());
+    }
+    command
 }
 
 /// The same under an `Idempotency-Key`.
@@ -115,6 +130,7 @@ pub(super) fn create_output(run: &RunId, attempt: Generation, node: &NodeId) -> 
         population: 1,
         origin: Some(Origin { run: run.clone(), attempt }),
         partial: false,
+        owner: None,
         node: node.clone(),
     }
 }

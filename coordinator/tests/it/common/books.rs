@@ -56,6 +56,7 @@ impl Books {
             population: 1,
             origin: None,
             partial: false,
+            owner: None,
             node: node.clone(),
         });
         let Outcome::Material { material, generation, .. } = made else { panic!("{made:?}") };

@@ -156,6 +156,7 @@ pub fn reserve(id: &MaterialId, size: u64) -> Reserve {
         media_type: "image/tiff".to_owned(),
         blake3: None,
         concat: None,
+        owner: None,
     }
 }
 
