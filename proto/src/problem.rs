@@ -120,6 +120,9 @@ codes! {
     /// A request's bytes are not what its checksum says.
     ChecksumMismatch = "checksum_mismatch", 460, "The bytes do not have the checksum that came with them",
         "Nothing of them was kept, and the offset is as before: send them again from there.";
+    /// The address and the headers of a request are larger than what is read of them.
+    HeadTooLarge = "head_too_large", 431, "The request's address and headers are too large",
+        "Send fewer or shorter ones; the detail names the limits.";
     /// The server does more than it should already.
     TooManyRequests = "too_many_requests", 429, "The server has too much to do",
         "Wait as long as Retry-After says and send it again.";

@@ -14,6 +14,7 @@ mod lanes;
 mod linger;
 pub mod listen;
 pub mod metrics;
+mod refusals;
 pub mod routes;
 
 pub use auth::Auth;

@@ -4,6 +4,7 @@ use crate::{
     deadlines::Deadlines,
     lanes::{Lanes, Within},
     linger::Lingering,
+    refusals::{HEAD_LEN_MAX, Worded},
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -42,8 +43,6 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// Longest time in ms that bytes may wait for a reader that takes none: the kernel then ends the connection, and with it
 /// what the answer keeps in memory.
 const STILL_MS_MAX: u32 = 120_000;
-/// Largest head of a request, in bytes.
-const HEAD_LEN_MAX: usize = 64 << 10;
 /// Bodies of so many bytes are read to their end also where they are refused.
 const DRAINED_LEN: u64 = 4096;
 /// Time that requests under way get to end when the server stops.
@@ -132,10 +131,12 @@ async fn connection(
     answers: Answers,
     watcher: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = TokioIo::new(Lingering::new(TcpStream::from_std(stream)?));
+    let stream = TokioIo::new(Worded::new(Lingering::new(TcpStream::from_std(stream)?)));
     let service = service_fn(|request| answers.answer(request));
     let mut builder = http1::Builder::new();
-    builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
+    builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN);
+    // The buffer's size is no limit of its own: what is read last may go beyond it.
+    builder.max_buf_size(HEAD_LEN_MAX).max_header_size(HEAD_LEN_MAX);
     Ok(watcher.watch(builder.serve_connection(stream, service)).await?)
 }
 
