@@ -66,6 +66,9 @@ codes! {
     /// The path is served, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405, "This method is not served here",
         "Use one of the methods in the Allow header.";
+    /// A request's body did not come within its time.
+    TooSlow = "too_slow", 408, "The request did not come in time",
+        "Send it again, over a connection that carries it within the time that the detail names.";
     /// The state of the thing does not allow the request.
     Conflict = "conflict", 409, "The present state does not allow this",
         "Look at its present state, then decide anew.";
@@ -192,7 +195,7 @@ impl Problem {
 
     /// Whether the same request may well succeed a little later or elsewhere.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.status, 423 | 429 | 500 | 502 | 503 | 504)
+        matches!(self.status, 408 | 423 | 429 | 500 | 502 | 503 | 504)
     }
 }
 
