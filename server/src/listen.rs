@@ -4,6 +4,7 @@ use crate::{
     deadlines::Deadlines,
     lanes::{Lanes, Within},
     linger::Lingering,
+    open_files::raise_open_files_max,
     refusals::{HEAD_LEN_MAX, Worded},
 };
 use axum::{Router, body::Body};
@@ -36,7 +37,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once, or half as many as the system lets files be open, so that there are always some for what
+/// else a server does; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 20_000;
 /// Time in which a request's headers must arrive: slow writers hold a socket, not the server.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
@@ -86,7 +88,8 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Router, stop: CancellationToken) {
     let lanes = if at_hand.is_some() { Lanes::start() } else { Lanes::none() };
     let answers = Answers { at_hand, router: TowerToHyperService::new(router), runtime: Handle::current() };
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let half = usize::try_from(raise_open_files_max() / 2).unwrap_or(CONNECTIONS_MAX);
+    let slots = Arc::new(Semaphore::new(half.clamp(1, CONNECTIONS_MAX)));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
