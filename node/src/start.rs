@@ -5,7 +5,7 @@ use crate::{
     agent::{Agent, Introduction},
     blobs::{Blobs, Damage},
     clone::Clones,
-    disk::{self, FolderLock, Layout, Space},
+    disk::{FolderLock, Layout, Space},
     http::{self, Locator},
     identity::Identity,
     incoming::Incoming,
@@ -16,7 +16,7 @@ use crate::{
     upload::Uploads,
 };
 use microtome_client::Cluster;
-use microtome_server::{Auth, Metrics, listen, serve};
+use microtome_server::{Auth, Metrics, listen, raise_open_files_max, serve};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -112,8 +112,8 @@ pub(crate) fn open(
         registry.register("mended_groups", "Groups of 16 KiB that were damaged and made right again", damage.mended());
     });
     let (least, most) = OPEN_COPIES;
-    // A quarter of the open files is for copies, the rest for connections.
-    let open_max = (disk::raise_open_files_max() / 4 / FILES_PER_COPY).clamp(least, most);
+    // A quarter of the open files is for copies, half of them for connections.
+    let open_max = (raise_open_files_max() / 4 / FILES_PER_COPY).clamp(least, most);
     let blobs = Blobs::open(layout.clone(), open_max as usize, damage).map_err(folder)?;
     let left_behind = Incoming::left_behind(&layout, &blobs).map_err(folder)?;
     let (clones, uploads) = left_behind.into_iter().partition(Incoming::is_clone);

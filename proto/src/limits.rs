@@ -8,6 +8,8 @@ pub const MATERIAL_SIZE_MAX: u64 = 1 << 40;
 pub const POPULATION_MAX: u32 = 16;
 /// Largest body of a control request, in bytes.
 pub const CONTROL_BODY_LEN_MAX: usize = 1 << 20;
+/// Time in seconds in which such a body must have come.
+pub const CONTROL_BODY_WITHIN_S: u64 = 30;
 /// Longest `Upload-Metadata` header, in bytes.
 pub const UPLOAD_METADATA_LEN_MAX: usize = 8 << 10;
 /// Longest `Upload-Concat` header, in bytes: with all others it has to fit into the 64 KiB of a request's head.

@@ -76,6 +76,9 @@ codes! {
     /// The path is served, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405, "This method is not served here",
         "Use one of the methods in the Allow header.";
+    /// A request's body did not come within its time.
+    TooSlow = "too_slow", 408, "The request did not come in time",
+        "Send it again, over a connection that carries it within the time that the detail names.";
     /// The state of the thing does not allow the request.
     Conflict = "conflict", 409, "The present state does not allow this",
         "Look at its present state, then decide anew.";
@@ -130,6 +133,9 @@ codes! {
     /// A request's bytes are not what its checksum says.
     ChecksumMismatch = "checksum_mismatch", 460, "The bytes do not have the checksum that came with them",
         "Nothing of them was kept, and the offset is as before: send them again from there.";
+    /// The address and the headers of a request are larger than what is read of them.
+    HeadTooLarge = "head_too_large", 431, "The request's address and headers are too large",
+        "Send fewer or shorter ones; the detail names the limits.";
     /// The server does more than it should already.
     TooManyRequests = "too_many_requests", 429, "The server has too much to do",
         "Wait as long as Retry-After says and send it again.";
@@ -199,7 +205,7 @@ impl Problem {
 
     /// Whether the same request may well succeed a little later or elsewhere.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.status, 423 | 429 | 500 | 502 | 503 | 504)
+        matches!(self.status, 408 | 423 | 429 | 500 | 502 | 503 | 504)
     }
 }
 

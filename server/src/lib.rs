@@ -14,8 +14,11 @@ mod lanes;
 mod linger;
 pub mod listen;
 pub mod metrics;
+mod open_files;
+mod refusals;
 pub mod routes;
 
 pub use auth::Auth;
 pub use listen::{AtHand, ListenError, Peer, listen, serve};
 pub use metrics::{Metrics, RouteMetrics};
+pub use open_files::raise_open_files_max;

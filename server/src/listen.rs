@@ -4,6 +4,8 @@ use crate::{
     deadlines::Deadlines,
     lanes::{Lanes, Within},
     linger::Lingering,
+    open_files::raise_open_files_max,
+    refusals::{HEAD_LEN_MAX, Worded},
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -35,15 +37,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once, or half as many as the system lets files be open, so that there are always some for what
+/// else a server does; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 20_000;
 /// Time in which a request's headers must arrive: slow writers hold a socket, not the server.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// Longest time in ms that bytes may wait for a reader that takes none: the kernel then ends the connection, and with it
 /// what the answer keeps in memory.
 const STILL_MS_MAX: u32 = 120_000;
-/// Largest head of a request, in bytes.
-const HEAD_LEN_MAX: usize = 64 << 10;
 /// Bodies of so many bytes are read to their end also where they are refused.
 const DRAINED_LEN: u64 = 4096;
 /// Time that requests under way get to end when the server stops.
@@ -91,7 +92,8 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Router, stop: CancellationToken) {
     let lanes = if at_hand.is_some() { Lanes::start() } else { Lanes::none() };
     let router = TowerToHyperService::new(router);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let half = usize::try_from(raise_open_files_max() / 2).unwrap_or(CONNECTIONS_MAX);
+    let slots = Arc::new(Semaphore::new(half.clamp(1, CONNECTIONS_MAX)));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -138,10 +140,12 @@ async fn connection(
     answers: Answers,
     watcher: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = TokioIo::new(Lingering::new(TcpStream::from_std(stream)?));
+    let stream = TokioIo::new(Worded::new(Lingering::new(TcpStream::from_std(stream)?)));
     let service = service_fn(|request| answers.answer(request));
     let mut builder = http1::Builder::new();
-    builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN).max_buf_size(HEAD_LEN_MAX);
+    builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN);
+    // The buffer's size is no limit of its own: what is read last may go beyond it.
+    builder.max_buf_size(HEAD_LEN_MAX).max_header_size(HEAD_LEN_MAX);
     Ok(watcher.watch(builder.serve_connection(stream, service)).await?)
 }
 

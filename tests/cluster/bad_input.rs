@@ -1,11 +1,16 @@
 //! What is broken, absurd or hostile is answered in words.
 
+mod claims;
+mod crowd;
+mod heads;
+mod names;
+mod slow;
+mod wire;
+
 use crate::{
     harness::{Cluster, eventually, noise},
     slides,
 };
-use microtome_proto::material::ReplicaState;
-use serde_json::{Value, json};
 use std::{fs, process::Command};
 
 /// Not a slide, half a slide, a slide with a loop: each is kept and can be fetched, its pixels are refused with 422 and a
@@ -101,51 +106,6 @@ async fn a_flipped_byte_is_never_served() {
         && let Ok(body) = answer.bytes().await
     {
         assert_eq!(body, bytes[1_234_000..=1_235_000]);
-    }
-}
-
-/// Larger than any disk: refused with 507 before the first byte, and nothing is left of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fits_nowhere_is_refused_before_the_first_byte() {
-    let cluster = Cluster::start(1, 2).await;
-    let base = &cluster.coordinators[0].url;
-    let create = async |body: Value| cluster.send(&cluster.http.post(format!("{base}/v1/materials")).json(&body)).await;
-    let answer = create(json!({"name": "huge", "size": 1_u64 << 40})).await;
-    assert_eq!(answer.status(), 507);
-    assert_eq!(answer.json::<Value>().await.unwrap()["code"], "no_space");
-    for (body, status) in [
-        (json!({"name": "x", "size": (1_u64 << 40) + 1}), 413),
-        (json!({"name": "", "size": 1}), 400),
-        (json!({"name": "a\u{0}b", "size": 1}), 400),
-        (json!({"name": "x".repeat(300), "size": 1}), 400),
-        (json!({"name": "x", "size": -1}), 400),
-        (json!({"name": "x", "size": 1, "population": 0}), 400),
-        (json!({"name": "x", "size": 1, "population": 1000}), 400),
-        (json!({"name": "x", "size": 1, "colour": "red"}), 400),
-        (json!({"name": "x", "size": 1, "blake3": "zz"}), 400),
-    ] {
-        let answer = create(body.clone()).await;
-        let got = answer.status().as_u16();
-        assert_eq!(got, status, "{body}: {}", answer.text().await.unwrap());
-    }
-    let page = cluster.client.materials(&microtome_proto::page::PageQuery::default()).await.unwrap();
-    assert!(page.items.is_empty(), "{page:?}");
-}
-
-/// A name is a name: it never becomes a path.
-#[tokio::test(flavor = "multi_thread")]
-async fn names_never_become_paths() {
-    let cluster = Cluster::start(1, 1).await;
-    for name in ["../../../etc/passwd", "a/b/c", "..", "日本語 Präparat.svs", "'; rm -rf / #"] {
-        let material = cluster.put(name, b"x", 1).await;
-        assert_eq!(material.name, name);
-        assert!(Cluster::holds(&cluster.nodes[0], &material.id));
-        assert_eq!(material.replicas[0].state, ReplicaState::Verified);
-    }
-    let base = &cluster.coordinators[0].url;
-    for path in ["v1/materials/..%2f..%2fetc", "tiles/m-%2e%2e/0/0_0.jpg", "v1/materials/m-AAAA/file"] {
-        let (status, _) = cluster.refused(&format!("{base}/{path}")).await;
-        assert!(status == 400 || status == 404, "{path}: {status}");
     }
 }
 

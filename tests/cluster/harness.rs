@@ -118,6 +118,14 @@ impl Server {
         status.code()
     }
 
+    /// Bytes of memory that it has.
+    pub fn memory_bytes(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().expect("it runs").id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -187,12 +195,17 @@ impl Cluster {
                 })
                 .collect(),
             client: Client::new(urls[..coordinators].to_vec(), token).with_deadline(PATIENCE),
-            http: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap(),
+            http: Self::fresh_http(),
             dir,
         };
         cluster.coordinators.iter_mut().chain(&mut cluster.nodes).for_each(Server::start);
         cluster.wait_for_nodes(nodes).await;
         cluster
+    }
+
+    /// A client that has no connection yet.
+    pub fn fresh_http() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
     }
 
     /// Waits until the nodes that were started answer, and `count` are up and take uploads.

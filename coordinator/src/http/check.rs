@@ -9,6 +9,8 @@ use microtome_proto::{
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_LEN_MAX: usize = 128;
+/// Longest URL of a server, in bytes: a name of 253 letters, and what stands around it.
+const URL_LEN_MAX: usize = 300;
 /// Longest media type, in bytes.
 const MEDIA_TYPE_LEN_MAX: usize = 127;
 
@@ -34,6 +36,12 @@ pub(super) fn size(size: u64) -> Result<(), Problem> {
         return Err(Problem::new(Code::TooLarge, format!("{size} bytes: a material has at most {MATERIAL_SIZE_MAX}")));
     }
     Ok(())
+}
+
+/// A header's number of bytes: digits only. More digits than a number has are a number beyond every limit.
+pub(super) fn digits(text: &str) -> Option<u64> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// A number of copies.
@@ -68,10 +76,10 @@ pub(super) fn blake3(text: &str) -> Result<String, Problem> {
 
 /// A server's base URL.
 pub(super) fn base_url(text: &str) -> Result<(), Problem> {
-    if is_base_url(text) && !text.ends_with('/') {
+    if text.len() <= URL_LEN_MAX && is_base_url(text) && !text.ends_with('/') {
         return Ok(());
     }
-    Err(bad("url must be http://HOST:PORT, without a slash at its end"))
+    Err(bad(format!("url must be http://HOST:PORT in at most {URL_LEN_MAX} bytes, without a slash at its end")))
 }
 
 /// The caller's `Idempotency-Key`, where one is sent.
@@ -99,6 +107,8 @@ mod tests {
         assert_eq!(name("name", "").unwrap_err().detail, "name is empty");
         assert!(name("name", &"é".repeat(128)).unwrap_err().detail.contains("256 bytes"));
         assert!(name("name", "a\u{7}b").unwrap_err().detail.contains("control character"));
+        assert_eq!((digits("7"), digits("99999999999999999999")), (Some(7), Some(u64::MAX)));
+        assert!(["+7", "-7", "7.0", "1e9", " 7", ""].iter().all(|text| digits(text).is_none()));
         assert_eq!(size(u64::MAX).unwrap_err().code, Code::TooLarge);
         assert!(population(0).is_err() && population(17).is_err() && population(16).is_ok());
     }

@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use microtome_proto::{Code, Problem, limits::CONTROL_BODY_LEN_MAX};
-use microtome_server::Peer;
+use microtome_proto::{Code, Problem};
+use microtome_server::{Peer, extract};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,12 +51,9 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
         return Problem::new(Code::NoLeader, "this coordinator does not lead any more").into_response();
     }
     let (parts, body) = request.into_parts();
-    let body = match axum::body::to_bytes(body, CONTROL_BODY_LEN_MAX).await {
+    let body = match extract::whole(body).await {
         Ok(body) => body,
-        Err(_) => {
-            let detail = format!("the body did not arrive whole within {CONTROL_BODY_LEN_MAX} bytes");
-            return Problem::new(Code::TooLarge, detail).into_response();
-        }
+        Err(problem) => return problem.into_response(),
     };
     loop {
         match &leader {

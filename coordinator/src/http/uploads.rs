@@ -1,7 +1,12 @@
 //! `/v1/uploads`: creation by tus 1.0. The bytes go to a node: `Location` tells which. Where some come with the creation
 //! they are passed on there as they come.
 
-use super::{App, Shared, check::bad, leader, materials::Sending};
+use super::{
+    App, Shared,
+    check::{bad, digits},
+    leader,
+    materials::Sending,
+};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -172,7 +177,7 @@ fn owner(request: &Parts) -> Option<Owner> {
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
     let size = match (text(headers, tus::LENGTH), text(headers, tus::DEFER_LENGTH)) {
         (Some(length), None) => {
-            length.parse().map_err(|_| bad(format!("Upload-Length is '{length}': it must be a number of bytes")))?
+            digits(length).ok_or_else(|| bad(format!("Upload-Length is '{length}': it must be a number of bytes")))?
         }
         (None, Some("1")) => 0,
         (None, Some(other)) => return Err(bad(format!("Upload-Defer-Length is '{other}': it can be 1 only"))),

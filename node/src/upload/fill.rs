@@ -107,7 +107,7 @@ impl Filling {
                 frame = self.body.frame() => frame,
                 () = &mut self.silence => {
                     let detail = format!("nothing came for {} s", self.silence_max.as_secs());
-                    return Some(Err(Problem::new(Code::BadRequest, detail)));
+                    return Some(Err(Problem::new(Code::TooSlow, detail)));
                 }
             };
             let frame = match frame {
@@ -309,6 +309,6 @@ mod tests {
         filling.silence_max = Duration::from_millis(5);
         let ((), (_, bytes, ended)) = tokio::join!(filling.run(), all(&mut buffers));
         assert!(bytes.is_empty());
-        assert_eq!(ended.unwrap().unwrap_err().code, Code::BadRequest);
+        assert_eq!(ended.unwrap().unwrap_err().code, Code::TooSlow);
     }
 }

@@ -1,4 +1,4 @@
-//! The system's limit on open files.
+//! The system's limit on open files, which connections count as, too.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OPEN_FILES_DEFAULT: u64 = 1 << 20;
 
 /// Raises the soft limit on open files to the hard one, which needs no right; answers what it is then.
-pub(crate) fn raise_open_files_max() -> u64 {
+pub fn raise_open_files_max() -> u64 {
     let limits = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
     let limit = if raised.is_ok() { limits.maximum } else { limits.current };
