@@ -12,6 +12,7 @@ mod clone;
 mod config;
 mod disk;
 mod error;
+mod free;
 mod http;
 mod identity;
 mod incoming;

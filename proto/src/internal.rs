@@ -324,6 +324,10 @@ pub struct Reserve {
     /// Whose upload it is, where it is not an administrator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// The header `Upload-Metadata` that it was created with, for those who ask; none where it is longer than
+    /// [`crate::limits::UPLOAD_METADATA_KEPT_LEN_MAX`], or where the node is told anew by the books, which do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
 }
 
 impl Reserve {
@@ -362,6 +366,7 @@ mod tests {
             blake3: None,
             concat: Some("final;/v1/uploads/m-b".to_owned()),
             owner: None,
+            metadata: None,
         };
         assert!(wanted.is_final());
         let order = Order::Join { wanted, parts: vec!["m-b".parse().unwrap()] };

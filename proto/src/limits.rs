@@ -12,6 +12,8 @@ pub const CONTROL_BODY_LEN_MAX: usize = 1 << 20;
 pub const CONTROL_BODY_WITHIN_S: u64 = 30;
 /// Longest `Upload-Metadata` header, in bytes.
 pub const UPLOAD_METADATA_LEN_MAX: usize = 8 << 10;
+/// Longest `Upload-Metadata` that is told again as it was sent, in bytes; of a longer one name and media type are.
+pub const UPLOAD_METADATA_KEPT_LEN_MAX: usize = 1 << 10;
 /// Longest `Upload-Concat` header, in bytes: with all others it has to fit into the 64 KiB of a request's head.
 pub const UPLOAD_CONCAT_LEN_MAX: usize = 48 << 10;
 /// Most parts of a file that is put together.

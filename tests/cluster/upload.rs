@@ -48,6 +48,45 @@ async fn a_plain_tus_client_uploads_in_pieces() {
     assert_eq!(cluster.get(&format!("{endpoint}/../materials/{id}/file").replace("uploads/../", "")).await, bytes);
 }
 
+/// What a client said of its file it is told again, and gets the file where it sent it: before and after it is whole, and
+/// after its node was killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_tells_its_metadata_and_gives_its_bytes() {
+    let mut cluster = Cluster::start(1, 1).await;
+    let bytes = noise(100_001, 1);
+    let metadata = "number MTAw,filename YS5zdnM=,nonlatin c8WCb8WEY2U=,flag";
+    let creation = cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url));
+    let creation = creation.header("Tus-Resumable", "1.0.0").header("Upload-Length", bytes.len());
+    let created = cluster.send(&creation.header("Upload-Metadata", metadata)).await;
+    let url = created.headers()["location"].to_str().unwrap().to_owned();
+    let told = async |cluster: &Cluster| {
+        let head = cluster.http.head(&url).header("Tus-Resumable", "1.0.0").send().await.unwrap();
+        head.headers()["upload-metadata"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&cluster).await, metadata);
+    assert_eq!(cluster.patch(&url, 0, bytes[..50_000].to_vec()).await.status(), 204);
+    let early = cluster.http.get(&url).send().await.unwrap();
+    assert_eq!((early.status().as_u16(), problem_code(early).await.as_str()), (503, "unavailable"));
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    cluster.wait_for_nodes(1).await;
+    assert_eq!(told(&cluster).await, metadata);
+    assert_eq!(cluster.patch(&url, 50_000, bytes[50_000..].to_vec()).await.status(), 204);
+    assert_eq!(told(&cluster).await, metadata);
+    let whole = cluster.http.get(&url).send().await.unwrap();
+    assert_eq!((whole.status().as_u16(), &whole.headers()["tus-resumable"]), (200, &"1.0.0".parse().unwrap()));
+    assert_eq!(whole.bytes().await.unwrap(), bytes);
+
+    let end = cluster.http.delete(&url).header("Tus-Resumable", "1.0.0").send().await.unwrap();
+    assert_eq!(end.status(), 204);
+    assert_eq!(cluster.http.get(&url).send().await.unwrap().status(), 404);
+}
+
+async fn problem_code(answer: reqwest::Response) -> String {
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    problem["code"].as_str().unwrap().to_owned()
+}
+
 /// The first bytes, or all of them, come with the creation, at any coordinator: they reach the node.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_may_come_with_the_creation() {

@@ -28,11 +28,13 @@ pub(crate) struct NewJoin {
     /// The header that names the parts, as it came.
     pub(crate) given: String,
     pub(crate) owner: Option<Owner>,
+    /// See [`Reserve::metadata`](microtome_proto::internal::Reserve::metadata).
+    pub(crate) metadata: Option<String>,
 }
 
 impl NewJoin {
     fn command(&self, node: NodeId) -> Command {
-        let Self { request, name, media_type, blake3, population, parts, given, owner } = self.clone();
+        let Self { request, name, media_type, blake3, population, parts, given, owner, .. } = self.clone();
         Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, node }
     }
 }
@@ -54,7 +56,7 @@ impl Control {
         let mut refusals = Vec::new();
         let mut last = None;
         while let Some(assigned) = self.assigned(&material)? {
-            let refusal = match self.reserve(&material, &assigned).await {
+            let refusal = match self.reserve(&material, &assigned, new.metadata.as_deref()).await {
                 Ok(_) => {
                     self.prompt([&assigned.node]);
                     return Ok(material);

@@ -39,6 +39,8 @@ pub(crate) struct NewMaterial {
     /// Who sends it, where it is a part of a file that is put together later: all of them are to be on one node.
     pub(crate) part_from: Option<String>,
     pub(crate) owner: Option<Owner>,
+    /// See [`Reserve::metadata`].
+    pub(crate) metadata: Option<String>,
 }
 
 /// A material that was made.
@@ -81,6 +83,7 @@ impl Control {
         // What has no size yet has some bytes.
         let size = new.size.max(u64::from(new.size_deferred));
         let sender = new.part_from.as_deref();
+        let metadata = new.metadata.as_deref();
         let (first, others) = match self.candidates(size, sender)? {
             Ok(mut best) => (best.remove(0).node, best),
             // A request that is repeated needs no candidate, only a name for one.
@@ -107,11 +110,11 @@ impl Control {
             return Err(unexpected());
         };
         if existed {
-            return self.reserve_again(material, sender).await;
+            return self.reserve_again(material, sender, metadata).await;
         }
         let mut refusals = Vec::new();
         while let Some(assigned) = self.assigned(&material)? {
-            let refusal = match self.reserve(&material, &assigned).await {
+            let refusal = match self.reserve(&material, &assigned, metadata).await {
                 Ok(upload_expires) => return Ok(Created { id: material, existed: false, upload_expires }),
                 Err(refusal) => refusal.into_problem(),
             };
@@ -168,13 +171,18 @@ impl Control {
     /// now without anyone having heard of it. So it moves on only from a node that says that it has no room for it,
     /// which one says that has nothing of it, and from one that was removed. One that does not answer keeps it; one
     /// that refuses for another reason is asked again when the caller does.
-    async fn reserve_again(&self, material: MaterialId, sender: Option<&str>) -> Result<Created, Problem> {
+    async fn reserve_again(
+        &self,
+        material: MaterialId,
+        sender: Option<&str>,
+        metadata: Option<&str>,
+    ) -> Result<Created, Problem> {
         let size = self.record(&material)?.size.max(1);
         let (mut tried, mut refusals, mut upload_expires) = (Vec::new(), Vec::new(), None);
         while let Some(assigned) = self.assigned(&material)? {
             let node = assigned.node.clone();
             if assigned.is_member {
-                match self.reserve(&material, &assigned).await {
+                match self.reserve(&material, &assigned, metadata).await {
                     Ok(expires) => {
                         upload_expires = expires;
                         break;
@@ -247,6 +255,7 @@ impl Control {
         &self,
         material: &MaterialId,
         assigned: &Assigned,
+        metadata: Option<&str>,
     ) -> Result<Option<HeaderValue>, NotReserved> {
         let record = self.record(material).map_err(NotReserved::Refused)?;
         let concat = record.concat_header();
@@ -259,6 +268,7 @@ impl Control {
             media_type: record.media_type,
             blake3: record.announced,
             owner: record.owner,
+            metadata: metadata.map(str::to_owned),
         };
         let peers = self.group.peers();
         let request = peers.http().post(format!("{}/internal/v1/uploads", assigned.url));

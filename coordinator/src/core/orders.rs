@@ -132,7 +132,7 @@ fn join_order(
     }
     let (parts, concat) = (ids.to_vec(), record.concat_header());
     let MaterialRecord { size, name, media_type, announced: blake3, owner, .. } = record;
-    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat, owner };
+    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat, owner, metadata: None };
     Ok(Some(Order::Join { wanted, parts }))
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Sending {
     pub(super) part_from: Option<String>,
     /// Whose upload it is.
     pub(super) owner: Option<Owner>,
+    /// What its sender says of it, as it came.
+    pub(super) metadata: Option<String>,
 }
 
 /// What a material is said to be, checked.
@@ -140,6 +142,7 @@ impl App {
             origin: wanted.origin,
             part_from: sending.part_from,
             owner: sending.owner,
+            metadata: sending.metadata,
         };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
@@ -153,10 +156,11 @@ impl App {
         headers: &HeaderMap,
         wanted: CreateMaterial,
         (parts, given): (Vec<MaterialId>, String),
-        owner: Option<Owner>,
+        sending: Sending,
     ) -> Result<Material, Problem> {
         let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
-        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner };
+        let Sending { owner, metadata, .. } = sending;
+        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner, metadata };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
         let id = self.control.join(new).await?;

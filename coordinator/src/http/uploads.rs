@@ -16,7 +16,8 @@ use axum::{
 };
 use microtome_proto::{
     Code, Problem,
-    material::{CreateMaterial, Material, Owner},
+    limits::UPLOAD_METADATA_KEPT_LEN_MAX,
+    material::{CreateMaterial, Material},
     tus::{self, Concat, InvalidConcat},
 };
 use microtome_server::auth::Asker;
@@ -144,8 +145,9 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
             app.create(headers, wanted(headers)?, sending(&request, Some(sender))).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {
-            let material =
-                app.join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), owner(&request)).await?;
+            let material = app
+                .join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), sending(&request, None))
+                .await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
             return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
@@ -167,11 +169,9 @@ fn place(material: &Material) -> Result<String, Problem> {
 
 fn sending(request: &Parts, part_from: Option<String>) -> Sending {
     let size_deferred = request.headers.contains_key(tus::DEFER_LENGTH);
-    Sending { size_deferred, part_from, owner: owner(request) }
-}
-
-fn owner(request: &Parts) -> Option<Owner> {
-    request.extensions.get::<Asker>().and_then(Asker::owner)
+    let owner = request.extensions.get::<Asker>().and_then(Asker::owner);
+    let metadata = text(&request.headers, tus::METADATA).filter(|all| all.len() <= UPLOAD_METADATA_KEPT_LEN_MAX);
+    Sending { size_deferred, part_from, owner, metadata: metadata.map(str::to_owned) }
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {

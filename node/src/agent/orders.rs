@@ -2,11 +2,10 @@
 
 use crate::{
     Node,
-    blobs::Removed,
     clone::Clones,
+    free::free,
     incoming::Expected,
     runs::{Job, Runs},
-    tasks::blocking,
     upload::Uploads,
 };
 use microtome_proto::{
@@ -14,7 +13,7 @@ use microtome_proto::{
     internal::{Order, ReplicaReport, Reserve},
 };
 use parking_lot::Mutex;
-use std::{collections::HashSet, io, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 /// What is being carried out.
 pub(super) struct Orders {
@@ -31,8 +30,17 @@ impl Orders {
     pub(super) fn carry_out(&self, order: Order) {
         match order {
             Order::Copy { material, generation, size, blake3, name, media_type, sources, concat, owner } => {
-                let wanted =
-                    Reserve { material, generation, size, name, media_type, blake3: Some(blake3), concat, owner };
+                let wanted = Reserve {
+                    material,
+                    generation,
+                    size,
+                    name,
+                    media_type,
+                    blake3: Some(blake3),
+                    concat,
+                    owner,
+                    metadata: None,
+                };
                 let node = Arc::clone(&self.node);
                 let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };
                 self.node.tasks.spawn(Box::pin(copying));
@@ -69,16 +77,4 @@ impl Orders {
             freeing.lock().remove(&material);
         });
     }
-}
-
-async fn free(node: &Arc<Node>, material: &MaterialId, generation: Generation) -> io::Result<()> {
-    Uploads::end(node, material, generation).await?;
-    Clones::end(node, material, generation).await?;
-    let (owner, id) = (Arc::clone(node), material.clone());
-    let removed = blocking(move || owner.blobs.remove(&id, generation)).await?;
-    if removed == Removed::Gone {
-        tracing::info!(%material, "a copy is freed");
-    }
-    node.empty_trash();
-    Ok(())
 }

@@ -50,6 +50,7 @@ pub(crate) fn incoming(blobs: &Blobs, number: u8, data: &[u8]) -> (PathBuf, Mani
         media_type: "image/tiff".to_owned(),
         concat: None,
         owner: None,
+        metadata: None,
         created_at: Timestamp::from_millis(0),
     };
     (folder, manifest)

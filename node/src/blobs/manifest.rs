@@ -30,6 +30,9 @@ pub(crate) struct Manifest {
     /// Whose upload it was, where it was not an administrator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<Owner>,
+    /// The header `Upload-Metadata` that it was created with, where it came here and is not too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<String>,
     /// When the copy was made.
     pub(crate) created_at: Timestamp,
 }

@@ -30,16 +30,28 @@ pub(super) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let Some(blob) = node.readable(&id) else { return elsewhere(&node, &id, &uri).await };
-    match part(&blob, &method, &headers, Reader::User).await {
+    give(&node, &id, &blob, &method, &uri, &headers).await
+}
+
+/// The file that is here, or what the headers ask for of it.
+pub(super) async fn give(
+    node: &Node,
+    id: &MaterialId,
+    blob: &Arc<Blob>,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response {
+    match part(blob, method, headers, Reader::User).await {
         Ok(mut response) => {
             if response.status().is_success() {
-                describe(&mut response, &blob);
+                describe(&mut response, blob);
             }
             response
         }
         // Not here yet, dropped a moment ago, or damaged here: another node has it.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-            let response = elsewhere(&node, &id, &uri).await;
+            let response = elsewhere(node, id, uri).await;
             if response.status().is_redirection() { response } else { disk::problem(&error).into_response() }
         }
         Err(error) => disk::problem(&error).into_response(),

@@ -4,11 +4,12 @@
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
 
-use super::elsewhere::upload_elsewhere;
+use super::{elsewhere::upload_elsewhere, file};
 use crate::{
     Node, disk,
+    free::free,
     tasks::in_task,
-    upload::{self, Announced, Said, Uploads},
+    upload::{self, Announced, Said},
 };
 use axum::{
     extract::{Request, State},
@@ -22,7 +23,7 @@ use microtome_proto::{
 use microtome_server::{auth::Asker, extract::Path};
 use std::sync::Arc;
 
-const ALLOWED: HeaderValue = HeaderValue::from_static("HEAD, PATCH, DELETE, OPTIONS");
+const ALLOWED: HeaderValue = HeaderValue::from_static("HEAD, GET, PATCH, DELETE, OPTIONS");
 
 /// All methods: a proxy may have let only POST through.
 pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<MaterialId>, request: Request) -> Response {
@@ -53,6 +54,7 @@ pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<Materia
 async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
     match *method {
         Method::HEAD => head(node, id, request.uri()).await,
+        Method::GET => Ok(get(node, id, request.uri(), request.headers()).await),
         Method::PATCH => patch(node, id, request).await,
         Method::DELETE => delete(node, id, request.uri()).await,
         _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
@@ -82,11 +84,11 @@ fn check_owner(node: &Node, id: &MaterialId, method: &Method, request: &Request)
     Ok(())
 }
 
-/// A reader that asks with HEAD may leave the version out, as with other servers.
+/// A reader that asks with HEAD or GET may leave the version out, as with other servers.
 fn check_version(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(tus::RESUMABLE) {
         Some(version) if version == tus::VERSION => Ok(()),
-        None if method == Method::HEAD => Ok(()),
+        None if matches!(*method, Method::HEAD | Method::GET) => Ok(()),
         _ => Err(Problem::new(Code::TusVersion, format!("'Tus-Resumable' is not {}", tus::VERSION))),
     }
 }
@@ -105,26 +107,19 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
     let under_way = match node.uploads.get(id) {
         Some(upload) => {
             let expected = upload.expected();
-            let (name, media_type) = (expected.name.clone(), expected.media_type.clone());
+            let metadata = metadata(expected.metadata.as_deref(), &expected.name, &expected.media_type);
             let size = (!upload.lacks_size()).then(|| upload.size());
             let owner = Arc::clone(node);
             let expires_at = upload.expires_at(node);
             if upload.is_final() {
                 // Whether it is joined is told by its copy: until then it has no offset.
-                return Ok(told(Told {
-                    offset: None,
-                    size,
-                    name,
-                    media_type,
-                    concat: expected.concat.clone(),
-                    expires_at,
-                }));
+                return Ok(told(Told { offset: None, size, metadata, concat: expected.concat.clone(), expires_at }));
             }
             let concat = expected.concat.clone();
             match in_task(&node.tasks, async move { upload.offset(&owner).await }).await {
                 // It became a copy just now.
                 Err(problem) if problem.code == Code::Gone => None,
-                offset => Some(Told { offset: Some(offset?), size, name, media_type, concat, expires_at }),
+                offset => Some(Told { offset: Some(offset?), size, metadata, concat, expires_at }),
             }
         }
         None => None,
@@ -135,8 +130,7 @@ async fn head(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, 
         Some(Told {
             offset: Some(manifest.size),
             size: Some(manifest.size),
-            name: manifest.name.clone(),
-            media_type: manifest.media_type.clone(),
+            metadata: metadata(manifest.metadata.as_deref(), &manifest.name, &manifest.media_type),
             concat: manifest.concat.clone(),
             expires_at: None,
         })
@@ -152,14 +146,18 @@ struct Told {
     /// Bytes that are durable; of what is put together only when it is whole.
     offset: Option<u64>,
     size: Option<u64>,
-    name: String,
-    media_type: String,
+    metadata: String,
     concat: Option<String>,
     expires_at: Option<Timestamp>,
 }
 
+/// As its sender gave it, where that is known; else what is known.
+fn metadata(given: Option<&str>, name: &str, media_type: &str) -> String {
+    given.map_or_else(|| tus::format_metadata([("filename", name), ("filetype", media_type)]), str::to_owned)
+}
+
 fn told(upload: Told) -> Response {
-    let Told { offset, size, name, media_type, concat, expires_at } = upload;
+    let Told { offset, size, metadata, concat, expires_at } = upload;
     let mut response = StatusCode::OK.into_response();
     if let Some(offset) = offset {
         set(&mut response, tus::OFFSET, HeaderValue::from(offset));
@@ -172,12 +170,22 @@ fn told(upload: Told) -> Response {
         None => set(&mut response, tus::DEFER_LENGTH, HeaderValue::from(1)),
     }
     expires(&mut response, expires_at.filter(|_| size != offset));
-    let metadata = tus::format_metadata([("filename", name.as_str()), ("filetype", media_type.as_str())]);
     if let Ok(metadata) = HeaderValue::try_from(metadata) {
         set(&mut response, tus::METADATA, metadata);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The whole file, as other servers give it to who has sent it.
+async fn get(node: &Arc<Node>, id: &MaterialId, uri: &Uri, headers: &HeaderMap) -> Response {
+    match node.blobs.get(id).filter(|blob| !blob.manifest().is_partial()) {
+        Some(blob) => file::give(node, id, &blob, &Method::GET, uri, headers).await,
+        None if node.uploads.get(id).is_some() => {
+            Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")).into_response()
+        }
+        None => upload_elsewhere(node, id, uri).await,
+    }
 }
 
 async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Response, Problem> {
@@ -241,7 +249,8 @@ pub(super) fn expires(response: &mut Response, at: Option<Timestamp>) {
     }
 }
 
-/// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case.
+/// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case. What is
+/// here goes at once: whoever was told so asks in vain.
 async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
     let is_here = node.uploads.get(id).is_some() || node.blobs.get(id).is_some();
     // What has nowhere anything yet is put together here, or waits for a place: it can be ended all the same.
@@ -254,8 +263,8 @@ async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response
     }
     let (owner, id) = (Arc::clone(node), id.clone());
     in_task(&node.tasks, async move {
-        let ended = Uploads::end(&owner, &id, Generation(u64::MAX)).await;
-        ended.map(|_| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk::problem(&error))
+        let freed = free(&owner, &id, Generation(u64::MAX)).await;
+        freed.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| disk::problem(&error))
     })
     .await
 }

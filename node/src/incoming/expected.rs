@@ -55,6 +55,9 @@ pub(crate) struct Expected {
     /// See [`Reserve::owner`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<Owner>,
+    /// See [`Reserve::metadata`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<String>,
     /// When it was announced.
     pub(crate) created_at: Timestamp,
 }
@@ -76,6 +79,7 @@ impl Expected {
             blake3: reserve.blake3,
             concat: reserve.concat,
             owner: reserve.owner,
+            metadata: reserve.metadata,
             created_at: Timestamp::now(),
         }
     }

@@ -147,6 +147,7 @@ impl Incoming {
             media_type: expected.media_type.clone(),
             concat: expected.concat.clone(),
             owner: expected.owner.clone(),
+            metadata: expected.metadata.clone(),
             created_at: Timestamp::now(),
         }
     }

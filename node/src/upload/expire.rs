@@ -162,6 +162,7 @@ mod tests {
             blake3: None,
             concat: None,
             owner: None,
+            metadata: None,
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let folder = incoming.folder().to_owned();

@@ -25,6 +25,7 @@ impl Bench {
             blake3: None,
             concat: None,
             owner: None,
+            metadata: None,
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let data = (0..size).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0]).collect();

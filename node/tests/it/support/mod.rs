@@ -157,6 +157,7 @@ pub fn reserve(id: &MaterialId, size: u64) -> Reserve {
         blake3: None,
         concat: None,
         owner: None,
+        metadata: None,
     }
 }
 

@@ -96,6 +96,7 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
             blake3: wanted.blake3.clone(),
             concat: None,
             owner: None,
+            metadata: None,
         };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let reserved = http.post(format!("{node}/internal/v1/uploads")).json(&reserve).send().await.unwrap();
