@@ -52,6 +52,9 @@ pub struct Replica {
     pub url: String,
     /// Whether the node answers just now.
     pub live: bool,
+    /// Bytes that are there while it is receiving or copying, as its node last told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// The run that made a material.

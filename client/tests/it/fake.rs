@@ -173,6 +173,7 @@ pub(crate) fn ready(bytes: &[u8], nodes: &[&str]) -> Material {
         generation: microtome_proto::Generation(1),
         url: (*url).to_owned(),
         live: true,
+        offset: None,
     };
     Material {
         blake3: Some(blake3::hash(bytes).to_hex().to_string()),

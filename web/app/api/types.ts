@@ -16,7 +16,7 @@ export interface Replica {
   url: string;
   /** Whether the node answers, as the leader sees it. */
   live: boolean;
-  /** Bytes that are durable there while it is receiving or copying, where the server tells. */
+  /** Bytes that are there while it is receiving or copying, as its node last told. */
   offset?: number;
 }
 

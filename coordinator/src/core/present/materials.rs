@@ -122,6 +122,10 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
     };
     let upload_url = record.receiving().filter(|_| !is_joining);
     let upload_url = upload_url.map(|replica| format!("{}/v1/uploads/{id}", url(&replica.node)));
+    let offset = |replica: &ReplicaRecord| {
+        let arrival = roster.get(&replica.node)?.seen?.incoming.get(&id)?;
+        (arrival.generation == replica.generation).then_some(arrival.offset)
+    };
     let replicas = record
         .replicas
         .iter()
@@ -131,6 +135,7 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
             generation: replica.generation,
             url: url(&replica.node),
             live: is_up(&replica.node),
+            offset: offset(replica),
         })
         .collect();
     let population_live = u32::try_from(live).unwrap_or(u32::MAX);

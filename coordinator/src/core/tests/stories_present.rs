@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::core::{command::Command, present::PresentError};
-use microtome_proto::{Code, material::MaterialState, node::Availability, page::PageQuery, run::RunState};
+use microtome_proto::{Code, Generation, material::MaterialState, node::Availability, page::PageQuery, run::RunState};
 
 fn query(limit: u32, cursor: Option<String>) -> PageQuery {
     PageQuery { limit: Some(limit), cursor }
@@ -17,7 +17,11 @@ fn a_materials_state_follows_its_copies_and_their_nodes() {
     let receiving = shown(&world);
     assert_eq!((receiving.state, receiving.population_live), (MaterialState::Receiving, 0));
     assert_eq!(receiving.upload_url, Some(format!("{}/v1/uploads/{m}", url("node-1"))));
-    assert_eq!(receiving.view, format!("/view/{m}"));
+    assert_eq!((receiving.view, receiving.replicas[0].offset), (format!("/view/{m}"), None));
+    world.beat_receiving(&n[0], &m, generation, 3);
+    assert_eq!(shown(&world).replicas[0].offset, Some(3));
+    world.beat_receiving(&n[0], &m, Generation(generation.0 + 1), 4);
+    assert_eq!(shown(&world).replicas[0].offset, None, "that is of another assignment");
     world.verify(&m, &n[0], generation);
     assert_eq!((shown(&world).state, shown(&world).upload_url), (MaterialState::Degraded, None));
     world.copy(&m, &n[1]);
