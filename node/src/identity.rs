@@ -20,6 +20,9 @@ struct Stored {
     node: Option<NodeId>,
     #[serde(default)]
     cluster: Option<ClusterId>,
+    /// Base URLs of its coordinators, in order: a node that was told of one alone finds the others after a start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    coordinators: Vec<String>,
 }
 
 /// The node's identity: the instance is drawn once for a data folder; the cluster gives the id for it.
@@ -41,7 +44,7 @@ impl Identity {
                 .map_err(|reason| io::Error::other(format!("{} is not understood: {reason}", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let instance = format!("{:032x}", rand::rng().random::<u128>());
-                let stored = Stored { version: VERSION, instance, node: None, cluster: None };
+                let stored = Stored { version: VERSION, instance, node: None, cluster: None, coordinators: Vec::new() };
                 store(path, &stored)?;
                 stored
             }
@@ -67,17 +70,46 @@ impl Identity {
 
     /// Writes down what the cluster said. Blocks.
     pub(crate) fn registered(&self, answer: &Registered) -> io::Result<()> {
+        let coordinators = in_order(&answer.coordinators);
+        self.change(|stored| Stored {
+            node: Some(answer.node.clone()),
+            cluster: Some(answer.cluster.clone()),
+            coordinators,
+            ..stored
+        })
+    }
+
+    /// The coordinators that the cluster last told of.
+    pub(crate) fn coordinators(&self) -> Vec<String> {
+        self.stored.read().coordinators.clone()
+    }
+
+    /// Whether these are others than are written down.
+    pub(crate) fn has_others_than(&self, coordinators: &[String]) -> bool {
+        self.stored.read().coordinators != in_order(coordinators)
+    }
+
+    /// Writes the coordinators down. Blocks.
+    pub(crate) fn remember(&self, coordinators: &[String]) -> io::Result<()> {
+        self.change(|stored| Stored { coordinators: in_order(coordinators), ..stored })
+    }
+
+    fn change(&self, change: impl FnOnce(Stored) -> Stored) -> io::Result<()> {
         let mut stored = self.stored.write();
-        let node = Some(answer.node.clone());
-        let cluster = Some(answer.cluster.clone());
-        if stored.node == node && stored.cluster == cluster {
-            return Ok(());
+        let new = change(stored.clone());
+        if new != *stored {
+            store(&self.path, &new)?;
+            *stored = new;
         }
-        let new = Stored { node, cluster, ..stored.clone() };
-        store(&self.path, &new)?;
-        *stored = new;
         Ok(())
     }
+}
+
+/// Who leads changes, and is nothing to be written down.
+fn in_order(coordinators: &[String]) -> Vec<String> {
+    let mut all = coordinators.to_vec();
+    all.sort();
+    all
 }
 
 fn read(bytes: &[u8]) -> Result<Stored, String> {
@@ -105,7 +137,7 @@ mod tests {
             node: NodeId::from_counter(3),
             cluster: ClusterId::from_random(9),
             heartbeat_ms: 1000,
-            coordinators: vec![],
+            coordinators: vec!["http://b:1".to_owned(), "http://a:1".to_owned()],
             protocol: 1,
         };
         first.registered(&answer).unwrap();
@@ -113,6 +145,10 @@ mod tests {
         assert_eq!(second.instance(), first.instance());
         assert_eq!(second.instance().len(), 32);
         assert_eq!((second.node(), second.cluster()), (Some(answer.node), Some(answer.cluster)));
+        assert_eq!(second.coordinators(), ["http://a:1", "http://b:1"]);
+        assert!(!second.has_others_than(&answer.coordinators));
+        second.remember(&["http://c:1".to_owned()]).unwrap();
+        assert_eq!(Identity::open(&path).unwrap().coordinators(), ["http://c:1"]);
     }
 
     #[test]

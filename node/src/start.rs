@@ -77,6 +77,9 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
         labels: config.labels.clone(),
         coordinators: node.cluster.servers(),
     };
+    // Of those that it was told to ask none may run just now.
+    let known = introduction.coordinators.iter().cloned().chain(node.identity.coordinators());
+    node.cluster.set_servers(known.collect::<Vec<_>>());
     let serving = serve(listener, Some(http::at_hand(&node)), http::router(&node), stop.clone());
     let agent = Box::pin(Agent::new(Arc::clone(&node), introduction).run());
     let ended = async {

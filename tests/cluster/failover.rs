@@ -104,3 +104,15 @@ async fn one_coordinator_alone_keeps_its_word() {
         cluster.client.material(id).await.unwrap();
     }
 }
+
+/// A node that was told of one coordinator is started again while that one is dead: it has learnt of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_comes_back_without_the_only_coordinator_that_it_was_told_of() {
+    let mut cluster = Cluster::start(3, 1).await;
+    cluster.coordinators[0].kill();
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    cluster.wait_for_nodes(1).await;
+    let material = cluster.put("after", &noise(1000, 1), 1).await;
+    assert_eq!(material.population_live, 1);
+}

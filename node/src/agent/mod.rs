@@ -254,6 +254,14 @@ impl Agent {
             self.reached = Some(true);
         }
         self.follow(&answer.coordinators);
+        if self.node.identity.has_others_than(&answer.coordinators) {
+            let node = Arc::clone(&self.node);
+            drop(self.node.tasks.spawn_blocking(move || {
+                if let Err(error) = node.identity.remember(&answer.coordinators) {
+                    tracing::warn!(%error, "the coordinators could not be written down; it is tried again");
+                }
+            }));
+        }
         self.inventory_due |= answer.inventory_wanted;
         for order in answer.orders {
             self.orders.carry_out(order);
