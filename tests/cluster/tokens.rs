@@ -111,7 +111,7 @@ async fn an_identity_providers_tokens_are_taken_by_coordinators_and_nodes() {
     // A partner who drops files off, and reads nothing back.
     let partner = ours.sign(Kind::Es256, &claims(&json!({ "sub": "bob", "goup_path": "partners/bob" })));
     let created = cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url)).bearer_auth(&partner);
-    let created = created.header("Tus-Resumable", "1.0.0").header("Upload-Length", 3).send().await.unwrap();
+    let created = cluster.send(&created.header("Tus-Resumable", "1.0.0").header("Upload-Length", 3)).await;
     assert_eq!(created.status(), 201);
     let url = created.headers()[header::LOCATION].to_str().unwrap().to_owned();
     assert_eq!(send(&cluster, &url, 0, b"abc", &partner).await.status(), 204);
@@ -137,7 +137,7 @@ async fn an_identity_providers_tokens_are_taken_by_coordinators_and_nodes() {
 async fn an_upload_is_its_owners(cluster: &Cluster, ours: &Forge, partner: &str) {
     let create = async |token: &str| {
         let request = cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url)).bearer_auth(token);
-        let created = request.header("Tus-Resumable", "1.0.0").header("Upload-Length", 6).send().await.unwrap();
+        let created = cluster.send(&request.header("Tus-Resumable", "1.0.0").header("Upload-Length", 6)).await;
         created.headers()[header::LOCATION].to_str().unwrap().to_owned()
     };
     let ask = async |method: Method, url: &str, token: &str| {
@@ -179,8 +179,8 @@ async fn an_upload_goes_on_with_a_new_token_where_the_old_one_has_expired() {
     let (expired, fresh) = (uploader(now_s() - 600), uploader(now_s()));
     let bytes = noise(1_000_000, 7);
     let created = cluster.http.post(format!("{}/v1/uploads", cluster.coordinators[0].url)).bearer_auth(&fresh);
-    let created = created.header("Tus-Resumable", "1.0.0").header("Upload-Length", bytes.len()).send().await.unwrap();
-    let url = created.headers()[header::LOCATION].to_str().unwrap().to_owned();
+    let created = created.header("Tus-Resumable", "1.0.0").header("Upload-Length", bytes.len());
+    let url = cluster.send(&created).await.headers()[header::LOCATION].to_str().unwrap().to_owned();
     assert_eq!(send(&cluster, &url, 0, &bytes[..400_000], &fresh).await.status(), 204);
     cluster.nodes[0].kill();
     cluster.nodes[0].start();
