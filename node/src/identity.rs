@@ -68,15 +68,10 @@ impl Identity {
         self.stored.read().cluster.clone()
     }
 
-    /// Writes down what the cluster said. Blocks.
+    /// Writes down who the cluster says that it is. Blocks.
     pub(crate) fn registered(&self, answer: &Registered) -> io::Result<()> {
-        let coordinators = in_order(&answer.coordinators);
-        self.change(|stored| Stored {
-            node: Some(answer.node.clone()),
-            cluster: Some(answer.cluster.clone()),
-            coordinators,
-            ..stored
-        })
+        let (node, cluster) = (Some(answer.node.clone()), Some(answer.cluster.clone()));
+        self.change(|stored| Stored { node, cluster, ..stored })
     }
 
     /// The coordinators that the cluster last told of.
@@ -141,6 +136,7 @@ mod tests {
             protocol: 1,
         };
         first.registered(&answer).unwrap();
+        first.remember(&answer.coordinators).unwrap();
         let second = Identity::open(&path).unwrap();
         assert_eq!(second.instance(), first.instance());
         assert_eq!(second.instance().len(), 32);

@@ -47,6 +47,8 @@ pub(crate) struct Agent {
     reporter: Reporter,
     orders: Orders,
     reached: Option<bool>,
+    /// Whether the coordinators could not be written down.
+    forgets: bool,
     /// Whether the coordinator has not heard yet all that is here.
     inventory_due: bool,
     /// The protocol of the coordinator that it registered with.
@@ -57,7 +59,16 @@ impl Agent {
     pub(crate) fn new(node: Arc<Node>, introduction: Introduction) -> Self {
         let reporter = Reporter::new(Arc::clone(&node));
         let orders = Orders::new(Arc::clone(&node));
-        Self { node, introduction, reporter, orders, reached: None, inventory_due: true, spoken: PROTOCOL }
+        Self {
+            node,
+            introduction,
+            reporter,
+            orders,
+            reached: None,
+            forgets: false,
+            inventory_due: true,
+            spoken: PROTOCOL,
+        }
     }
 
     /// Goes on until the node stops.
@@ -107,7 +118,7 @@ impl Agent {
                     blocking(move || node.identity.registered(&answer))
                         .await
                         .map_err(|cause| NodeError::Folder { folder: self.node.layout.root().to_owned(), cause })?;
-                    self.follow(&registered.coordinators);
+                    self.follow(&registered.coordinators).await;
                     tracing::info!(node = %registered.node, cluster = %registered.cluster, "registered");
                     self.reached = Some(true);
                     self.spoken = registered.protocol;
@@ -244,24 +255,16 @@ impl Agent {
             runs: self.node.runs.beats(),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
-        self.take(answer);
+        self.take(answer).await;
         Ok(())
     }
 
-    fn take(&mut self, answer: HeartbeatAnswer) {
+    async fn take(&mut self, answer: HeartbeatAnswer) {
         if self.reached != Some(true) {
             tracing::info!("a coordinator answers again");
             self.reached = Some(true);
         }
-        self.follow(&answer.coordinators);
-        if self.node.identity.has_others_than(&answer.coordinators) {
-            let node = Arc::clone(&self.node);
-            drop(self.node.tasks.spawn_blocking(move || {
-                if let Err(error) = node.identity.remember(&answer.coordinators) {
-                    tracing::warn!(%error, "the coordinators could not be written down; it is tried again");
-                }
-            }));
-        }
+        self.follow(&answer.coordinators).await;
         self.inventory_due |= answer.inventory_wanted;
         for order in answer.orders {
             self.orders.carry_out(order);
@@ -269,11 +272,21 @@ impl Agent {
     }
 
     /// The leader is asked first from now on. Addresses from the configuration stay: what the coordinators call
-    /// themselves may not be reachable from here.
-    fn follow(&self, coordinators: &[String]) {
+    /// themselves may not be reachable from here. All are remembered over a start, where the disk takes it: a node with a
+    /// full one goes on without.
+    async fn follow(&mut self, coordinators: &[String]) {
         let own = &self.introduction.coordinators;
         let all = coordinators.iter().chain(own.iter().filter(|url| !coordinators.contains(url)));
         self.node.cluster.set_servers(all.cloned());
+        if !self.node.identity.has_others_than(coordinators) {
+            return;
+        }
+        let (node, told) = (Arc::clone(&self.node), coordinators.to_vec());
+        let remembered = blocking(move || node.identity.remember(&told)).await;
+        if let (Err(error), false) = (&remembered, self.forgets) {
+            tracing::warn!(%error, "the coordinators cannot be written down; it is tried again with each heartbeat");
+        }
+        self.forgets = remembered.is_err();
     }
 
     fn removed(&self) -> NodeError {

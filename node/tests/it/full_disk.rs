@@ -90,7 +90,6 @@ async fn a_disk_that_somebody_else_fills_takes_nothing_new_and_comes_back_by_its
 
 /// Where not a byte is left, the damage of a copy cannot be listed. That there is some is known after a restart all the same:
 /// the cluster would count it, and drop others on its word.
-#[ignore = "waits in vain since notes of copies tell more; the same is tried without a real disk in mend_test.rs"]
 #[tokio::test]
 async fn damage_that_is_met_on_a_full_disk_is_known_after_a_restart() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
