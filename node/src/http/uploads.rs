@@ -56,7 +56,10 @@ async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Req
         Method::HEAD => head(node, id, request.uri()).await,
         Method::GET => Ok(get(node, id, request.uri(), request.headers()).await),
         Method::PATCH => patch(node, id, request).await,
-        Method::DELETE => delete(node, id, request.uri()).await,
+        Method::DELETE => {
+            let is_owner = request.extensions().get::<Asker>().is_some_and(|asker| asker.owner().is_some());
+            delete(node, id, request.uri(), is_owner).await
+        }
         _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
     }
 }
@@ -251,10 +254,11 @@ pub(super) fn expires(response: &mut Response, at: Option<Timestamp>) {
 
 /// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case. What is
 /// here goes at once: whoever was told so asks in vain.
-async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
+async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri, is_owner: bool) -> Result<Response, Problem> {
     let is_here = node.uploads.get(id).is_some() || node.blobs.get(id).is_some();
-    // What has nowhere anything yet is put together here, or waits for a place: it can be ended all the same.
-    if !is_here && !is_joining_nowhere(node, id).await {
+    // What has nowhere anything yet is put together here, or waits for a place: it can be ended all the same, but by nobody
+    // of whom only the books could say that it is his.
+    if !is_here && (is_owner || !is_joining_nowhere(node, id).await) {
         return Ok(upload_elsewhere(node, id, uri).await);
     }
     match node.cluster.delete_material(id).await {
