@@ -5,7 +5,7 @@ use crate::{
     lanes::{Lanes, Within},
     linger::Lingering,
     open_files::raise_open_files_max,
-    refusals::{HEAD_LEN_MAX, Worded},
+    refusals::{HEAD_LEN_MAX, Understood, Worded},
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -110,7 +110,7 @@ pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Route
             }
         };
         let (at_hand, router, runtime) = (at_hand.clone(), router.clone(), Handle::current());
-        let answers = Answers { at_hand, router, runtime, peer };
+        let answers = Answers { at_hand, router, runtime, peer, understood: Understood::default() };
         let watcher = graceful.watcher();
         lanes.spawn(async move {
             if let Err(error) = connection(stream, answers, watcher).await {
@@ -140,7 +140,7 @@ async fn connection(
     answers: Answers,
     watcher: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = TokioIo::new(Worded::new(Lingering::new(TcpStream::from_std(stream)?)));
+    let stream = TokioIo::new(Worded::new(Lingering::new(TcpStream::from_std(stream)?), answers.understood.clone()));
     let service = service_fn(|request| answers.answer(request));
     let mut builder = http1::Builder::new();
     builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN);
@@ -159,11 +159,13 @@ struct Answers {
     /// Where all runs that handlers start.
     runtime: Handle,
     peer: Peer,
+    understood: Understood,
 }
 
 impl Answers {
     /// What is at hand, or else what the router answers.
     fn answer(&self, mut request: Request<Incoming>) -> impl Future<Output = Answer> + Send + use<> {
+        self.understood.set();
         match self.at_hand.as_ref().and_then(|at_hand| at_hand(&mut request)) {
             Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
             None => {
@@ -200,6 +202,22 @@ mod tests {
         task::JoinHandle,
     };
 
+    const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
+    /// What looks like a refusal may be anybody's file: no byte of it is another.
+    #[tokio::test]
+    async fn a_body_that_looks_like_a_refusal_is_left_as_it_is() {
+        let Started { address, .. } = started(None).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = "GET /like_a_refusal HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(body, LIKE_A_REFUSAL);
+    }
+
     fn here() -> String {
         thread::current().name().unwrap_or_default().to_owned()
     }
@@ -229,8 +247,19 @@ mod tests {
             }
         };
         let refused = || async { http::StatusCode::INSUFFICIENT_STORAGE };
-        let router =
-            Router::new().route("/routed", get(elsewhere)).route("/slow", get(slow)).route("/refused", post(refused));
+        // A file that somebody has stored, of which the first bytes come when the head is out.
+        let like_a_refusal = || async {
+            let bytes = futures_util::stream::once(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok::<_, Infallible>(LIKE_A_REFUSAL)
+            });
+            ([(header::CONTENT_LENGTH, LIKE_A_REFUSAL.len())], Body::from_stream(bytes))
+        };
+        let router = Router::new()
+            .route("/routed", get(elsewhere))
+            .route("/slow", get(slow))
+            .route("/refused", post(refused))
+            .route("/like_a_refusal", get(like_a_refusal));
         let listener = listen("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         Started { address, begun, stop: stop.clone(), serving: tokio::spawn(serve(listener, at_hand, router, stop)) }

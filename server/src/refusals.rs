@@ -3,12 +3,20 @@
 //! A head that is too large, or is none, never becomes a request: hyper answers it with a bare status and closes the
 //! connection. Such an answer is taken out of the stream, and a problem is sent in its place. Owns those words; knows
 //! nothing of requests that were understood.
+//!
+//! Bytes do not tell who wrote them: a file that looks like a refusal is somebody's file. So it looks at a connection's
+//! bytes only until a first request was [`Understood`]; before that nobody but hyper writes. What it refuses later has its
+//! status alone.
 
 use http::header;
 use microtome_proto::{Code, Problem};
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,16 +26,28 @@ pub(crate) const HEAD_LEN_MAX: usize = 64 << 10;
 /// Most headers of a request: what hyper reads unless it is told otherwise.
 const HEADERS_MAX: usize = 100;
 
+/// Whether a request of a connection was understood. Clones are the same one's.
+#[derive(Clone, Default)]
+pub(crate) struct Understood(Arc<AtomicBool>);
+
+impl Understood {
+    /// One was: from now on others write, too.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// A connection on which they are so.
 pub(crate) struct Worded<S> {
     stream: S,
+    understood: Understood,
     /// Of ours, not sent yet.
     left: Vec<u8>,
 }
 
 impl<S> Worded<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, left: Vec::new() }
+    pub(crate) fn new(stream: S, understood: Understood) -> Self {
+        Self { stream, understood, left: Vec::new() }
     }
 }
 
@@ -45,13 +65,16 @@ impl<S: AsyncWrite + Unpin> Worded<S> {
 
     /// Whether these bytes were a bare refusal, in whose place ours is to be sent.
     fn has_taken(&mut self, bytes: &[u8]) -> bool {
+        if self.understood.0.load(Ordering::Acquire) {
+            return false;
+        }
         let Some(problem) = refused(bytes) else { return false };
         self.left = answer(&problem);
         true
     }
 }
 
-/// The problem behind one of hyper's own answers. None of ours is as short: they have a body, or tell the length of one.
+/// The problem behind one of hyper's own answers.
 fn refused(bytes: &[u8]) -> Option<Problem> {
     let rest = bytes.strip_prefix(b"HTTP/1.1 4")?;
     let is_bare = rest.ends_with(b"\r\n\r\n") && rest.windows(19).any(|part| part == b"content-length: 0\r\n");
