@@ -118,10 +118,10 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
 
 /// Who sends a request, as far as it can be told: the token's bearer, and where from. A hint: whoever feigns another has
 /// their parts on that one's node.
-fn sender(request: &Parts) -> String {
-    let bearer = request.extensions.get::<Asker>().map_or("", Asker::name);
+fn sender(request: &Parts) -> Result<String, Problem> {
+    let bearer = Asker::of(&request.extensions)?.name();
     let through = text(&request.headers, "x-forwarded-for").map(str::to_owned);
-    format!("{bearer}|{}", through.unwrap_or_else(|| leader::peer(request)))
+    Ok(format!("{bearer}|{}", through.unwrap_or_else(|| leader::peer(request))))
 }
 
 /// `OPTIONS /v1/uploads`.
@@ -139,14 +139,14 @@ pub(super) async fn options() -> Response {
 pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
-        None => app.create(headers, wanted(headers)?, sending(&request, None)).await?,
+        None => app.create(headers, wanted(headers)?, sending(&request, None)?).await?,
         Some((_, Ok(Concat::Partial))) => {
-            let sender = sender(&request);
-            app.create(headers, wanted(headers)?, sending(&request, Some(sender))).await?
+            let sender = sender(&request)?;
+            app.create(headers, wanted(headers)?, sending(&request, Some(sender))?).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {
             let material = app
-                .join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), sending(&request, None))
+                .join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), sending(&request, None)?)
                 .await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
@@ -167,11 +167,11 @@ fn place(material: &Material) -> Result<String, Problem> {
     url.ok_or_else(|| Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)))
 }
 
-fn sending(request: &Parts, part_from: Option<String>) -> Sending {
+fn sending(request: &Parts, part_from: Option<String>) -> Result<Sending, Problem> {
     let size_deferred = request.headers.contains_key(tus::DEFER_LENGTH);
-    let owner = request.extensions.get::<Asker>().and_then(Asker::owner);
+    let owner = Asker::of(&request.extensions)?.owner();
     let metadata = text(&request.headers, tus::METADATA).filter(|all| all.len() <= UPLOAD_METADATA_KEPT_LEN_MAX);
-    Sending { size_deferred, part_from, owner, metadata: metadata.map(str::to_owned) }
+    Ok(Sending { size_deferred, part_from, owner, metadata: metadata.map(str::to_owned) })
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {

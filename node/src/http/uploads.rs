@@ -57,7 +57,7 @@ async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Req
         Method::GET => Ok(get(node, id, request.uri(), request.headers()).await),
         Method::PATCH => patch(node, id, request).await,
         Method::DELETE => {
-            let is_owner = request.extensions().get::<Asker>().is_some_and(|asker| asker.owner().is_some());
+            let is_owner = Asker::of(request.extensions())?.owner().is_some();
             delete(node, id, request.uri(), is_owner).await
         }
         _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
@@ -72,7 +72,7 @@ fn method(request: &Request) -> Method {
 
 /// An upload that is another's is not there. What has arrived its sender may ask about, and takes back no more.
 fn check_owner(node: &Node, id: &MaterialId, method: &Method, request: &Request) -> Result<(), Problem> {
-    let Some(asker) = request.extensions().get::<Asker>() else { return Ok(()) };
+    let asker = Asker::of(request.extensions())?;
     let (owner, arrived) = match (node.uploads.get(id), node.blobs.get(id)) {
         (Some(upload), _) => (upload.expected().owner.clone(), false),
         (None, Some(blob)) => (blob.manifest().owner.clone(), true),

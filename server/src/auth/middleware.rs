@@ -3,12 +3,12 @@
 use super::Auth;
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Extensions, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{
-    Problem,
+    Code, Problem,
     material::Owner,
     token::{Bearer, Denied, Role},
 };
@@ -19,6 +19,14 @@ use std::sync::Arc;
 pub struct Asker(pub(super) Option<Arc<Bearer>>);
 
 impl Asker {
+    /// Who asks, as the check in front of the routes has found out.
+    ///
+    /// # Errors
+    /// `internal` where none stood there: nobody is taken for somebody who may.
+    pub fn of(extensions: &Extensions) -> Result<&Self, Problem> {
+        extensions.get().ok_or_else(|| Problem::new(Code::Internal, "the request came past the token check"))
+    }
+
     /// Who it is, where tokens are checked.
     pub fn bearer(&self) -> Option<&Bearer> {
         self.0.as_deref()
