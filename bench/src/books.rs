@@ -9,7 +9,7 @@ use microtome_coordinator::core::tables::{
     MaterialRecord, Materials, MaterialsByAge, Meta, OnNode, ReplicaRecord, Totals, TotalsRecord,
 };
 use microtome_coordinator::core::view::{Memory, Table, Typed as _, ViewError, stored_key, stored_record};
-use microtome_proto::material::ReplicaState;
+use microtome_proto::material::{ReplicaState, Terms};
 use microtome_proto::protocol::PROTOCOL;
 use microtome_proto::{ClusterId, Generation, MaterialId, NodeId, Timestamp};
 use rand::rngs::StdRng;
@@ -93,7 +93,7 @@ fn holders(count: usize, nodes: usize, chance: &mut StdRng) -> Vec<usize> {
 
 /// Applies a command at the beginning of time.
 fn write(view: &mut Memory, command: Command) -> Result<Outcome, ViewError> {
-    let (changes, outcome) = apply(view, &Proposal { at: Timestamp::from_millis(0), command })?;
+    let (changes, outcome) = apply(view, &Proposal { at: Timestamp::from_millis(0), by: None, command })?;
     for (key, record) in changes {
         match record {
             Some(record) => view.insert(key, record),
@@ -148,6 +148,8 @@ impl Filling {
             origin: None,
             concat: None,
             owner: None,
+            terms: Terms::default(),
+            used_at: None,
             request: None,
             created_at: Timestamp::from_millis(0),
             deleted_at: None,
@@ -206,6 +208,7 @@ mod tests {
                         origin: None,
                         partial: false,
                         owner: None,
+                        terms: Terms::default(),
                         node: node.clone(),
                     },
                 };

@@ -83,6 +83,22 @@ id!(
     RunId, "run", "r-"
 );
 id!(
+    /// A user of the cluster's own: a person or a service account, `u-1`.
+    UserId, "user", "u-"
+);
+id!(
+    /// A team, `t-1`.
+    TeamId, "team", "t-"
+);
+id!(
+    /// A case, `case-1`.
+    CaseId, "case", "case-"
+);
+id!(
+    /// A login, or a service account's token: `s-` and letters or digits that were drawn.
+    SessionId, "session", "s-"
+);
+id!(
     /// A cluster, `c-` and letters or digits drawn once at its birth. A node joins one cluster for life.
     ClusterId, "cluster", "c-"
 );
@@ -98,6 +114,34 @@ impl RunId {
     /// The id of the `counter`th run.
     pub fn from_counter(counter: u64) -> Self {
         Self(format!("r-{counter}"))
+    }
+}
+
+impl UserId {
+    /// The id of the `counter`th user.
+    pub fn from_counter(counter: u64) -> Self {
+        Self(format!("u-{counter}"))
+    }
+}
+
+impl TeamId {
+    /// The id of the `counter`th team.
+    pub fn from_counter(counter: u64) -> Self {
+        Self(format!("t-{counter}"))
+    }
+}
+
+impl CaseId {
+    /// The id of the `counter`th case.
+    pub fn from_counter(counter: u64) -> Self {
+        Self(format!("case-{counter}"))
+    }
+}
+
+impl SessionId {
+    /// A session's id from 128 random bits, drawn by the proposer.
+    pub fn from_random(bits: u128) -> Self {
+        Self(format!("s-{}{}", base32((bits >> 64) as u64, 13), base32(bits as u64, 13)))
     }
 }
 

@@ -18,10 +18,11 @@ pub mod problem;
 pub mod protocol;
 pub mod run;
 pub mod slide;
+pub mod space;
 pub mod time;
 pub mod token;
 pub mod tus;
 
-pub use ids::{ClusterId, CoordinatorId, Generation, MaterialId, NodeId, RunId};
+pub use ids::{CaseId, ClusterId, CoordinatorId, Generation, MaterialId, NodeId, RunId, SessionId, TeamId, UserId};
 pub use problem::{Code, Problem};
 pub use time::Timestamp;

@@ -2,6 +2,10 @@
 
 /// Longest name of a material, a node or a run, in bytes of UTF-8.
 pub const NAME_LEN_MAX: usize = 255;
+/// Longest key under which a space serves a file, in bytes of UTF-8.
+pub const FILE_KEY_LEN_MAX: usize = 1024;
+/// Longest life that can be asked for, in seconds: a hundred years.
+pub const LIFE_S_MAX: u64 = 100 * 365 * 86_400;
 /// Largest material, in bytes: 1 TiB.
 pub const MATERIAL_SIZE_MAX: u64 = 1 << 40;
 /// Most copies of a material that may be wanted.

@@ -1,6 +1,6 @@
 //! Materials: the stored files, and where their copies are.
 
-use crate::{Generation, MaterialId, NodeId, RunId, Timestamp};
+use crate::{CaseId, Generation, MaterialId, NodeId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
@@ -69,10 +69,46 @@ pub struct Origin {
 /// Whose upload it is: that of tokens with this space and name, beside administrators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// The space that the token names.
+    /// The space that the token names; empty of a user of the cluster's own.
     pub space: String,
-    /// Its bearer's name; empty where it has none.
+    /// Its bearer's name, a user's id; empty where it has none.
     pub name: String,
+}
+
+/// Where a material belongs, and how long it lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The space that it lies in; without one it is its owner's and the administrators'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// The key under which its space serves it, from the moment when its first copy is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What must stand under the key at that moment; none where that does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+    /// The case that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseId>,
+    /// When it is deleted, used or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// After how many seconds without a reader it is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_s: Option<u64>,
+}
+
+/// What must stand under a key for it to be overwritten: `If-Match`, `If-None-Match`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Nothing.
+    Nothing,
+    /// Anything.
+    Something,
+    /// The file with one of these BLAKE3 hashes.
+    AnyOf(Vec<String>),
 }
 
 /// A material as the API shows it.
@@ -102,6 +138,12 @@ pub struct Material {
     pub replicas: Vec<Replica>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Where it belongs and how long it lives.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// When somebody read it last, as far as that is told; of materials that end when they lie idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
     /// The run that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -113,7 +155,7 @@ pub struct Material {
 }
 
 /// `POST /v1/materials`. The header `Idempotency-Key` makes a retry safe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateMaterial {
     /// See [`Material::name`]; 1 to [`crate::limits::NAME_LEN_MAX`] bytes.
@@ -129,6 +171,24 @@ pub struct CreateMaterial {
     /// Copies wanted; the cluster's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub population: Option<u32>,
+    /// The space that it is to lie in; a token's own space comes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// See [`Terms::key`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The case that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseId>,
+    /// Whether it is to be seen in its sender's own space only, and not in `public`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<bool>,
+    /// After how many seconds it is deleted, used or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// After how many seconds without a reader it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_expires_in_s: Option<u64>,
     /// The run's attempt that makes it. Only nodes name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,

@@ -58,6 +58,9 @@ codes! {
     /// The token is good, but not for this.
     Forbidden = "forbidden", 403, "The token does not allow this",
         "Use a token that covers this, or ask an administrator for one.";
+    /// The token was good, and was taken back, or its login has ended.
+    TokenRevoked = "token_revoked", 403, "The token counts no more",
+        "Log in again; where that is refused, ask an administrator.";
     /// Bytes were sent to an upload that is put together from others.
     FinalUpload = "final_upload", 403, "The upload is put together from others and takes no bytes",
         "Send bytes to its parts, before it is made of them.";

@@ -8,8 +8,11 @@
 pub const FIRST: u32 = 1;
 /// From here on files are put together from parts.
 pub const CONCATENATION: u32 = 3;
-/// The protocol of this version. 2 has removed nodes, rebalancing and damaged copies; 3 has concatenation.
-pub const PROTOCOL: u32 = CONCATENATION;
+/// From here on materials belong to spaces and cases and have an end, and there are users.
+pub const BELONGING: u32 = 4;
+/// The protocol of this version. 2 has removed nodes, rebalancing and damaged copies; 3 has concatenation; 4 has users,
+/// teams and cases, spaces, expiry and the trail of who did what.
+pub const PROTOCOL: u32 = BELONGING;
 
 /// What a server speaks that does not tell it.
 pub const fn untold() -> u32 {

@@ -101,7 +101,7 @@ impl Upload<'_> {
             media_type: self.options.media_type.clone().or_else(|| media_type(path).map(str::to_owned)),
             blake3: None,
             population: self.options.population,
-            origin: None,
+            ..CreateMaterial::default()
         };
         let material = self.context.cluster.create_material(&wanted).await?;
         if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.remember(&self.file, &material.id)) {

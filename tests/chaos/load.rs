@@ -126,7 +126,7 @@ async fn upload(client: Client, ledger: Arc<Ledger>, seed: u64) {
             media_type: None,
             blake3: None,
             population: Some(2),
-            origin: None,
+            ..CreateMaterial::default()
         };
         let sent = async {
             let material = client.with_deadline(PATIENCE).create_material(&wanted).await?;

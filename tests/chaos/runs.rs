@@ -43,7 +43,7 @@ impl Runs {
             media_type: None,
             blake3: None,
             population: Some(3),
-            origin: None,
+            ..CreateMaterial::default()
         };
         let slide = client.create_material(&wanted).await.unwrap();
         client.upload(&slide, Arc::new(Bytes(bytes)), &|_| ()).await.unwrap();

@@ -239,7 +239,7 @@ impl Cluster {
             media_type: None,
             blake3: None,
             population: Some(population),
-            origin: None,
+            ..CreateMaterial::default()
         };
         let material = self.client.create_material(&wanted).await.unwrap();
         // What is empty has arrived when it is made.

@@ -60,7 +60,7 @@ async fn a_run_waits_for_its_input() {
         media_type: None,
         blake3: None,
         population: Some(1),
-        origin: None,
+        ..CreateMaterial::default()
     };
     let material = cluster.client.create_material(&wanted).await.unwrap();
     let run = cluster.client.create_run(&tissue(&material.id)).await.unwrap();

@@ -50,7 +50,7 @@ async fn put(cluster: &Cluster, name: &str, bytes: &[u8]) -> MaterialId {
         media_type: None,
         blake3: None,
         population: Some(1),
-        origin: None,
+        ..CreateMaterial::default()
     };
     let material = cluster.client.create_material(&wanted).await.unwrap();
     let answer = send(cluster, material.upload_url.as_ref().unwrap(), 0, bytes, &token(SECRET)).await;

@@ -139,7 +139,7 @@ async fn an_upload_outlives_its_node() {
         media_type: None,
         blake3: Some(blake3(&bytes)),
         population: Some(1),
-        origin: None,
+        ..CreateMaterial::default()
     };
     let material = cluster.client.create_material(&wanted).await.unwrap();
     assert_eq!(material.state, MaterialState::Receiving);
@@ -213,7 +213,7 @@ async fn other_bytes_than_announced_are_refused() {
         media_type: None,
         blake3: Some(blake3(b"announced")),
         population: Some(1),
-        origin: None,
+        ..CreateMaterial::default()
     };
     let material = cluster.client.create_material(&wanted).await.unwrap();
     let answer = cluster.patch(&material.upload_url.unwrap(), 0, noise(1000, 4)).await;

@@ -36,7 +36,7 @@ async fn change(client: microtome_client::Cluster, told: Arc<Told<Last>>, nth: u
                     media_type: None,
                     blake3: None,
                     population: Some(1),
-                    origin: None,
+                    ..CreateMaterial::default()
                 };
                 if let Ok(material) = client.create_material(&wanted).await {
                     assert!(!told.knows(&material.id), "{} was given to two materials", material.id);

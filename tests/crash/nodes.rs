@@ -39,7 +39,7 @@ async fn send(http: reqwest::Client, client: Client, base: String, told: Arc<Tol
             media_type: None,
             blake3: None,
             population: Some(2),
-            origin: None,
+            ..CreateMaterial::default()
         };
         let Ok(material) = client.create_material(&wanted).await else { continue };
         let (id, url) = (material.id, material.upload_url.unwrap());

@@ -44,7 +44,14 @@ pub(super) async fn stock(program: &Path, folder: &Path, places: &[Place]) -> an
     let started = Instant::now();
     while materials.len() < KEYS {
         let (name, population) = (format!("slide-{}.svs", materials.len()), Some(1));
-        let wanted = CreateMaterial { name, size: 1 << 20, media_type: None, blake3: None, population, origin: None };
+        let wanted = CreateMaterial {
+            name,
+            size: 1 << 20,
+            media_type: None,
+            blake3: None,
+            population,
+            ..CreateMaterial::default()
+        };
         match cluster.create_material(&wanted).await {
             Ok(material) => materials.push(material.id),
             Err(error) if started.elapsed() > JOINED_WITHIN => return Err(error.into()),

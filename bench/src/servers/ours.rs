@@ -54,7 +54,8 @@ pub(crate) async fn put(cluster: &Cluster, file: &Path) -> anyhow::Result<Materi
     let source = FileSource::open(file)?;
     let size = microtome_client::Source::size(&source);
     let name = file.file_name().map_or("slide".into(), |name| name.to_string_lossy().into_owned());
-    let wanted = CreateMaterial { name, size, media_type: None, blake3: None, population: Some(1), origin: None };
+    let wanted =
+        CreateMaterial { name, size, media_type: None, blake3: None, population: Some(1), ..CreateMaterial::default() };
     let material = cluster.create_material(&wanted).await?;
     let uploaded = cluster.upload(&material, Arc::new(source), &|_| {}).await;
     uploaded.with_context(|| format!("cannot upload {}", file.display()))?;

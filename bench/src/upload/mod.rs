@@ -190,7 +190,7 @@ impl Bench {
             media_type: None,
             blake3: None,
             population: Some(1),
-            origin: None,
+            ..CreateMaterial::default()
         };
         let material = fleet.cluster.create_material(&wanted).await?;
         let url = material.upload_url.context("the material takes no bytes")?;

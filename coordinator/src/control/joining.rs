@@ -14,7 +14,11 @@ use crate::core::{
     tables::{Materials, Nodes},
     view::{Typed as _, ViewError},
 };
-use microtome_proto::{Code, Generation, MaterialId, NodeId, Problem, Timestamp, material::Owner, node::Candidate};
+use microtome_proto::{
+    Code, Generation, MaterialId, NodeId, Problem, Timestamp,
+    material::{Owner, Terms},
+    node::Candidate,
+};
 
 /// A material to be put together. Its fields are checked.
 #[derive(Debug, Clone)]
@@ -28,14 +32,15 @@ pub(crate) struct NewJoin {
     /// The header that names the parts, as it came.
     pub(crate) given: String,
     pub(crate) owner: Option<Owner>,
+    pub(crate) terms: Terms,
     /// See [`Reserve::metadata`](microtome_proto::internal::Reserve::metadata).
     pub(crate) metadata: Option<String>,
 }
 
 impl NewJoin {
     fn command(&self, node: NodeId) -> Command {
-        let Self { request, name, media_type, blake3, population, parts, given, owner, .. } = self.clone();
-        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, node }
+        let Self { request, name, media_type, blake3, population, parts, given, owner, terms, .. } = self.clone();
+        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, terms, node }
     }
 }
 
@@ -96,7 +101,7 @@ impl Control {
         let silent = || no_place(NoCandidate::Silent, 0);
         let foreseen = self.group.read(|view| {
             let Some(node) = view.scan_keys::<Nodes>(&[], None).next().transpose()? else { return Ok(None) };
-            let proposal = Proposal { at: Timestamp::now(), command: new.command(node) };
+            let proposal = Proposal { at: Timestamp::now(), by: None, command: new.command(node) };
             apply(view, &proposal).map(|(_, outcome)| Some(outcome))
         });
         let foreseen = foreseen.map_err(|error: ViewError| unreadable(&error))?.ok_or_else(silent)?;

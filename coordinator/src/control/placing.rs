@@ -14,7 +14,7 @@ use axum::http::HeaderValue;
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::{Reserve, SIZE_DEFERRED},
-    material::{Origin, Owner},
+    material::{Origin, Owner, Terms},
     node::{Candidate, Lifecycle},
     tus,
 };
@@ -39,6 +39,7 @@ pub(crate) struct NewMaterial {
     /// Who sends it, where it is a part of a file that is put together later: all of them are to be on one node.
     pub(crate) part_from: Option<String>,
     pub(crate) owner: Option<Owner>,
+    pub(crate) terms: Terms,
     /// See [`Reserve::metadata`].
     pub(crate) metadata: Option<String>,
 }
@@ -104,6 +105,7 @@ impl Control {
             origin: new.origin,
             partial: sender.is_some(),
             owner: new.owner,
+            terms: new.terms,
             node: first,
         };
         let Outcome::Material { material, existed, .. } = self.group.propose(command).await?.accepted()? else {

@@ -6,7 +6,7 @@
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::Held,
-    material::{Origin, Owner},
+    material::{Origin, Owner, Terms},
     node::Scheduling,
     protocol,
     run::Output,
@@ -14,13 +14,26 @@ use microtome_proto::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
 
-/// A command and when it was proposed.
+/// A command, when it was proposed, and for whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
     /// The proposer's clock.
     pub at: Timestamp,
+    /// Who asked for it; none where the cluster does it by itself, and before [`protocol::BELONGING`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
     /// What is to be done.
     pub command: Command,
+}
+
+/// Who asks for a change, for the trail of who did what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The token's subject: a user's id, or the name that the token gives its bearer. Empty where tokens are not checked.
+    pub name: String,
+    /// The address that the request came from, as far as it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 /// Everything that changes the replicated state.
@@ -110,6 +123,9 @@ pub enum Command {
         /// Whose upload it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<Owner>,
+        /// Where it belongs, and how long it lives.
+        #[serde(default, skip_serializing_if = "is_default")]
+        terms: Terms,
         /// Where the upload goes.
         node: NodeId,
     },
@@ -133,6 +149,9 @@ pub enum Command {
         /// Whose it is, and each of its parts must be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<Owner>,
+        /// Where it belongs, and how long it lives.
+        #[serde(default, skip_serializing_if = "is_default")]
+        terms: Terms,
         /// Where they are put together.
         node: NodeId,
     },
@@ -294,11 +313,18 @@ pub enum Command {
     },
 }
 
+fn is_default(terms: &Terms) -> bool {
+    *terms == Terms::default()
+}
+
 impl Command {
     /// The protocol that all coordinators must speak before it is proposed: one that does not know a command, or gives it
     /// another meaning, would come to another state.
     pub fn protocol(&self) -> u32 {
         match self {
+            Self::CreateMaterial { terms, .. } | Self::JoinParts { terms, .. } if *terms != Terms::default() => {
+                protocol::BELONGING
+            }
             Self::CreateMaterial { partial: true, .. }
             | Self::CreateMaterial { owner: Some(_), .. }
             | Self::JoinParts { .. }

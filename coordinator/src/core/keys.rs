@@ -3,7 +3,8 @@
 //! Node and run ids end in a counter: their length stands first, so that `n-2` comes before `n-10`. Material ids do
 //! not tell their age: they are kept as text with a closing zero, in the order in which nodes list what they hold.
 
-use microtome_proto::{MaterialId, NodeId, RunId};
+use microtome_proto::{MaterialId, NodeId, RunId, Timestamp};
+use std::str::FromStr;
 
 /// A node's id, in the order of the counter.
 pub fn node(id: &NodeId) -> Vec<u8> {
@@ -67,7 +68,55 @@ pub fn whole<T>(taken: Option<(T, &[u8])>) -> Option<T> {
     taken.and_then(|(value, rest)| rest.is_empty().then_some(value))
 }
 
-fn numbered(text: &str) -> Vec<u8> {
+/// A point in time, the earliest first.
+pub fn time(at: Timestamp) -> Vec<u8> {
+    (at.as_millis() ^ i64::MIN).to_be_bytes().to_vec()
+}
+
+/// A time at the start of `bytes`, and the rest.
+pub fn take_time(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (millis, rest) = bytes.split_first_chunk()?;
+    Some((Timestamp::from_millis(i64::from_be_bytes(*millis) ^ i64::MIN), rest))
+}
+
+/// A text without zeros in it, in its own order.
+pub fn text(text: &str) -> Vec<u8> {
+    let mut key = text.as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+/// A text at the start of `bytes`, and the rest.
+pub fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?.to_owned(), &bytes[end + 1..]))
+}
+
+/// Two texts, in the order of the first and then of the second.
+pub fn texts(first: &str, second: &str) -> Vec<u8> {
+    [text(first), text(second)].concat()
+}
+
+/// The reverse of [`texts`].
+pub fn take_texts(bytes: &[u8]) -> Option<(String, String)> {
+    let (first, rest) = take_text(bytes)?;
+    Some((first, whole(take_text(rest))?))
+}
+
+/// An id of any kind at the start of `bytes`, and the rest.
+pub fn take_id<T: FromStr>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    let (text, rest) = take_numbered(bytes)?;
+    Some((text.parse().ok()?, rest))
+}
+
+/// Two ids.
+pub fn take_ids<A: FromStr, B: FromStr>(bytes: &[u8]) -> Option<(A, B)> {
+    let (first, rest) = take_id(bytes)?;
+    Some((first, whole(take_id(rest))?))
+}
+
+/// An id that ends in a counter, in the order of the counter; of what was drawn, in any.
+pub fn numbered(text: &str) -> Vec<u8> {
     // An id has at most 40 bytes; see `ids::ID_LEN_MAX`.
     let mut key = Vec::with_capacity(text.len() + 1);
     key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));

@@ -4,7 +4,7 @@ use crate::config::is_base_url;
 use axum::http::{HeaderMap, HeaderName};
 use microtome_proto::{
     Code, Problem,
-    limits::{MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    limits::{FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
 };
 
 /// Longest `Idempotency-Key`, in bytes.
@@ -28,6 +28,41 @@ pub(super) fn name(what: &str, name: &str) -> Result<(), Problem> {
         return Err(bad(format!("{what} has a control character in it")));
     }
     Ok(())
+}
+
+/// A space's name. It stands in paths and in queries, and is what a token claims.
+pub(super) fn space_name(text: &str) -> Result<(), Problem> {
+    name("space", text)?;
+    match text.contains('/') {
+        true => Err(bad(format!("space is '{text}': it has a slash in it"))),
+        false => Ok(()),
+    }
+}
+
+/// The key under which a space serves a file: names with slashes between them, and never a path.
+pub(super) fn file_key(key: &str) -> Result<(), Problem> {
+    if key.is_empty() || key.len() > FILE_KEY_LEN_MAX {
+        return Err(bad(format!("key has {} bytes: it must have 1 to {FILE_KEY_LEN_MAX}", key.len())));
+    }
+    if key.chars().any(char::is_control) {
+        return Err(bad("key has a control character in it"));
+    }
+    match key.split('/').find(|part| matches!(*part, "" | "." | "..")) {
+        Some(part) => {
+            Err(bad(format!("key has the part '{part}' in it: its parts are names, with one slash between two")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How long something is to live, in seconds.
+pub(super) fn life(what: &str, seconds: Option<u64>) -> Result<(), Problem> {
+    match seconds {
+        Some(seconds) if !(1..=LIFE_S_MAX).contains(&seconds) => {
+            Err(bad(format!("{what} is {seconds}: it must be 1 to {LIFE_S_MAX} seconds")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A material's length.
@@ -111,6 +146,18 @@ mod tests {
         assert!(["+7", "-7", "7.0", "1e9", " 7", ""].iter().all(|text| digits(text).is_none()));
         assert_eq!(size(u64::MAX).unwrap_err().code, Code::TooLarge);
         assert!(population(0).is_err() && population(17).is_err() && population(16).is_ok());
+    }
+
+    #[test]
+    fn keys_are_names_with_slashes_between_them() {
+        for key in ["a", "P/6/9107.pdf", "a b/Präparat", "..a/b..", ".hidden"] {
+            assert!(file_key(key).is_ok(), "{key}");
+        }
+        for key in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a/.", "a\0b", "a\nb", &"k".repeat(1025)] {
+            assert!(file_key(key).is_err(), "{key}");
+        }
+        assert!(space_name("Prüfstelle 7").is_ok() && space_name("a/b").is_err() && space_name("").is_err());
+        assert!(life("x", Some(0)).is_err() && life("x", Some(u64::MAX)).is_err() && life("x", None).is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, MaterialId, Problem,
-    material::{CreateMaterial, Material, Owner, PatchMaterial},
+    material::{CreateMaterial, Material, Owner, PatchMaterial, Terms},
     page::{Page, PageQuery},
 };
 use microtome_server::{
@@ -33,6 +33,8 @@ pub(super) struct Sending {
     pub(super) part_from: Option<String>,
     /// Whose upload it is.
     pub(super) owner: Option<Owner>,
+    /// Where it belongs, and how long it lives.
+    pub(super) terms: Terms,
     /// What its sender says of it, as it came.
     pub(super) metadata: Option<String>,
 }
@@ -68,10 +70,14 @@ pub(super) async fn create(
     headers: HeaderMap,
     Json(wanted): Json<CreateMaterial>,
 ) -> Result<Response, Problem> {
-    if wanted.origin.is_some() {
-        asker.must_be_server()?;
-    }
-    let sending = Sending { owner: asker.owner(), ..Sending::default() };
+    let (owner, terms) = match &wanted.origin {
+        Some(origin) => {
+            asker.must_be_server()?;
+            app.terms_of_output(origin)?
+        }
+        None => (asker.owner(), app.terms(&asker, &wanted)?),
+    };
+    let sending = Sending { owner, terms, ..Sending::default() };
     let (material, created) = app.create(&headers, wanted, sending).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
@@ -142,6 +148,7 @@ impl App {
             origin: wanted.origin,
             part_from: sending.part_from,
             owner: sending.owner,
+            terms: sending.terms,
             metadata: sending.metadata,
         };
         let _turn = self.turn(new.request.as_deref()).await;
@@ -159,8 +166,8 @@ impl App {
         sending: Sending,
     ) -> Result<Material, Problem> {
         let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
-        let Sending { owner, metadata, .. } = sending;
-        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner, metadata };
+        let Sending { owner, terms, metadata, .. } = sending;
+        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner, terms, metadata };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
         let id = self.control.join(new).await?;

@@ -5,6 +5,7 @@
 //!
 //! Whatever needs the leader goes to the leader, by whomever it was asked (see [`leader`]).
 
+mod access;
 mod check;
 mod cluster;
 mod data;
@@ -15,6 +16,7 @@ mod metrics;
 mod nodes;
 mod raft;
 mod runs;
+mod terms;
 mod tokens;
 mod turns;
 mod uploads;
@@ -97,6 +99,7 @@ impl App {
 /// The whole server.
 pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Router {
     let lead = middleware::from_fn_with_state(Arc::clone(app), leader::lead);
+    let guard = middleware::from_fn_with_state(Arc::clone(app), access::guard);
     let led = Router::new()
         .route("/v1/materials", get(materials::list).post(materials::create))
         .route("/v1/materials/{id}", get(materials::show).patch(materials::update).delete(materials::delete))
@@ -123,16 +126,19 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/iiif/{version}/{id}", get(data::iiif))
         .route("/iiif/{version}/{id}/{*rest}", get(data::iiif_rest))
         .route("/regions/{id}", get(data::material))
+        .route_layer(guard.clone())
         .route_layer(lead.clone());
     // Before the leader is asked: it is not for the bytes that may come along.
     let tus = middleware::from_fn_with_state(Arc::clone(app), uploads::speak_tus);
-    let created = Router::new().route("/v1/uploads", post(uploads::create)).route_layer(lead.clone()).route_layer(tus);
+    let created = Router::new().route("/v1/uploads", post(uploads::create));
+    let created = created.route_layer(guard.clone()).route_layer(lead.clone()).route_layer(tus);
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
     let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
     let users = Router::new()
         .route("/v1/uploads", axum::routing::options(uploads::options))
         .route("/v1/pipelines", get(runs::pipelines))
         .route("/v1/pipelines/{id}", get(runs::pipeline))
+        .route_layer(guard)
         .merge(led)
         .merge(created)
         .merge(sent_on)

@@ -138,16 +138,21 @@ pub(super) async fn options() -> Response {
 /// `POST /v1/uploads`.
 pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
+    let asker = Asker::of(&request.extensions)?;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
-        None => app.create(headers, wanted(headers)?, sending(&request, None)?).await?,
+        None => {
+            let wanted = wanted(headers)?;
+            let sending = Sending { terms: app.terms(asker, &wanted)?, ..sending(&request, asker) };
+            app.create(headers, wanted, sending).await?
+        }
         Some((_, Ok(Concat::Partial))) => {
-            let sender = sender(&request)?;
-            app.create(headers, wanted(headers)?, sending(&request, Some(sender))?).await?
+            let sending = Sending { part_from: Some(sender(&request)?), ..sending(&request, asker) };
+            app.create(headers, wanted(headers)?, sending).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {
-            let material = app
-                .join(headers, wanted_of_parts(headers)?, (parts, given.to_owned()), sending(&request, None)?)
-                .await?;
+            let wanted = wanted_of_parts(headers)?;
+            let sending = Sending { terms: app.terms(asker, &wanted)?, ..sending(&request, asker) };
+            let material = app.join(headers, wanted, (parts, given.to_owned()), sending).await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
             return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
@@ -167,11 +172,11 @@ fn place(material: &Material) -> Result<String, Problem> {
     url.ok_or_else(|| Problem::new(Code::Gone, format!("{} was deleted meanwhile", material.id)))
 }
 
-fn sending(request: &Parts, part_from: Option<String>) -> Result<Sending, Problem> {
+fn sending(request: &Parts, asker: &Asker) -> Sending {
     let size_deferred = request.headers.contains_key(tus::DEFER_LENGTH);
-    let owner = Asker::of(&request.extensions)?.owner();
     let metadata = text(&request.headers, tus::METADATA).filter(|all| all.len() <= UPLOAD_METADATA_KEPT_LEN_MAX);
-    Ok(Sending { size_deferred, part_from, owner, metadata: metadata.map(str::to_owned) })
+    let metadata = metadata.map(str::to_owned);
+    Sending { size_deferred, owner: asker.owner(), metadata, ..Sending::default() }
 }
 
 fn wanted(headers: &HeaderMap) -> Result<CreateMaterial, Problem> {
@@ -202,12 +207,31 @@ fn described(headers: &HeaderMap, size: u64) -> Result<CreateMaterial, Problem> 
     let population = value("population").map(|text| {
         text.parse().map_err(|_| bad(format!("population in Upload-Metadata is '{text}': it must be a number")))
     });
+    let seconds = |key: &str| match value(key) {
+        None => Ok(None),
+        Some(text) => digits(&text)
+            .map(Some)
+            .ok_or_else(|| bad(format!("{key} in Upload-Metadata is '{text}': it must be a number of seconds"))),
+    };
+    let private = value("private").map(|text| match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(bad(format!("private in Upload-Metadata is '{text}': it must be true or false"))),
+    });
+    let case = value("case")
+        .map(|text| text.parse().map_err(|_| bad(format!("case in Upload-Metadata is '{text}': it is no case's id"))));
     Ok(CreateMaterial {
         name: value("filename").or_else(|| value("name")).unwrap_or_else(|| NAME_DEFAULT.to_owned()),
         size,
         media_type: value("filetype"),
         blake3: value("blake3"),
         population: population.transpose()?,
+        space: value("space"),
+        key: value("key"),
+        case: case.transpose()?,
+        private: private.transpose()?,
+        expires_in_s: seconds("expires_in_s")?,
+        idle_expires_in_s: seconds("idle_expires_in_s")?,
         origin: None,
     })
 }

@@ -267,7 +267,7 @@ impl Group {
 }
 
 fn proposal(command: Command) -> Proposal {
-    Proposal { at: Timestamp::now(), command }
+    Proposal { at: Timestamp::now(), by: None, command }
 }
 
 fn refused(error: &ClientWriteError<TypeConfig>) -> Unavailable {

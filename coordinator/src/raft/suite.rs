@@ -112,7 +112,7 @@ fn entry(index: u64) -> Entry {
         },
     };
     let at = Timestamp::from_millis(i64::try_from(index).unwrap());
-    Entry { log_id: log_id(index), payload: EntryPayload::Normal(Proposal { at, command }) }
+    Entry { log_id: log_id(index), payload: EntryPayload::Normal(Proposal { at, by: None, command }) }
 }
 
 /// A folder as a process killed at this moment leaves it: what is still in its memory is lost.

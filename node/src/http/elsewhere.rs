@@ -2,12 +2,14 @@
 
 use crate::Node;
 use axum::{
-    extract::State,
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, Uri, header},
+    middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use microtome_client::Cluster;
 use microtome_proto::{Code, MaterialId, Problem, internal::Located};
+use microtome_server::auth::Asker;
 use moka::future::Cache;
 use std::{sync::Arc, time::Duration};
 
@@ -81,6 +83,14 @@ pub(super) async fn to_coordinator(State(node): State<Arc<Node>>, uri: Uri) -> R
     match node.cluster.servers().first() {
         Some(coordinator) => redirect(coordinator, &uri),
         None => Problem::new(Code::NoLeader, "this node knows no coordinator").into_response(),
+    }
+}
+
+/// Middleware: what only the books can allow is the coordinators' to answer. They send readers back with a token that tells.
+pub(super) async fn ask_the_books(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Asker>().is_some_and(Asker::is_by_books) {
+        true => to_coordinator(State(node), request.uri().clone()).await,
+        false => next.run(request).await,
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
         .route("/v1/materials/{id}/file", get(file::answer))
         .route("/v1/{*rest}", any(elsewhere::to_coordinator))
         .merge(pixels::routes())
+        .layer(middleware::from_fn_with_state(Arc::clone(node), elsewhere::ask_the_books))
         .layer(middleware::from_fn_with_state(Arc::clone(node), count_active))
         .with_state(Arc::clone(node));
     let servers = Router::new()

@@ -28,8 +28,8 @@ pub(super) async fn publish(node: &Node, job: &Job, file: &MadeFile) -> Result<M
         size,
         media_type: Some(file.media_type.to_owned()),
         blake3: Some(blake3),
-        population: None,
         origin: Some(Origin { run: job.run.clone(), attempt: job.attempt }),
+        ..CreateMaterial::default()
     };
     let key = format!("{}-{}-{}", job.run, job.attempt, file.output);
     let mut tries = Tries::default();

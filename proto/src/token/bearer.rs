@@ -1,7 +1,7 @@
 //! Who a proven token speaks for, and until when.
 
 use super::{LEEWAY_S, Refused};
-use crate::{MaterialId, material::Owner};
+use crate::{MaterialId, SessionId, material::Owner};
 use serde::{Deserialize, Serialize};
 
 /// What kind of bearer a token speaks for.
@@ -12,16 +12,20 @@ pub enum Role {
     Server,
     /// A person or a program that may do everything but that.
     Administrator,
+    /// A user of the cluster's own, logged in: what they may do the coordinators know.
+    User,
+    /// Somebody whom a provider vouches for, or a token made by hand: reads and writes in one space.
+    Member,
     /// Drops files off in one space, and reads nothing back.
     Uploader,
     /// Reads one material: its pixels, what is known of it, its file.
     Viewer,
 }
 
-/// What a token that was proven says. An uploader has a space, a viewer a material.
+/// What a token that was proven says. An uploader and a member have a space, a viewer has a material, a user a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearer {
-    /// The bearer's name, for logs; empty where the token has none.
+    /// The bearer's name; empty where the token has none. A user's is their id.
     pub name: String,
     /// What kind of bearer it is.
     pub role: Role,
@@ -29,6 +33,8 @@ pub struct Bearer {
     pub material: Option<MaterialId>,
     /// The space that it writes to, whatever a request says.
     pub space: Option<String>,
+    /// The login that it comes from, of a user: it counts while that one has not ended.
+    pub session: Option<SessionId>,
     /// When it may do so.
     pub validity: Validity,
 }
@@ -45,7 +51,12 @@ pub struct Validity {
 impl Bearer {
     /// Whose the uploads are that it makes: its own, or an administrator's.
     pub fn owner(&self) -> Option<Owner> {
-        let space = self.space.clone().filter(|_| self.role == Role::Uploader)?;
+        let space = match self.role {
+            Role::Uploader | Role::Member => self.space.clone()?,
+            // A user's are theirs wherever they lie.
+            Role::User => String::new(),
+            Role::Server | Role::Administrator | Role::Viewer => return None,
+        };
         Some(Owner { space, name: self.name.clone() })
     }
 }

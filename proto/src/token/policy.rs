@@ -1,7 +1,7 @@
 //! What an identity provider's tokens may claim here.
 
 use super::{Bearer, Refused, Role, Validity};
-use crate::limits::NAME_LEN_MAX;
+use crate::{UserId, limits::NAME_LEN_MAX};
 use serde_json::{Map, Value};
 
 /// What is expected of a provider's tokens, and who of its people may do what. None of them ever speaks for a server.
@@ -39,7 +39,7 @@ impl Policy {
             Some(_) => Role::Uploader,
             None => return Err(Refused::NoRights("it names no space (goup_path, space), and no administrator")),
         };
-        Ok(Bearer { name, role, material: None, space, validity })
+        Ok(Bearer { name, role, material: None, space, session: None, validity })
     }
 
     fn is_administrator(&self, name: &str, claims: &Map<String, Value>) -> bool {
@@ -79,15 +79,25 @@ pub(super) fn own(claims: &Map<String, Value>, validity: Validity) -> Result<Bea
         (None, Some(_)) => Role::Uploader,
         (None, None) => return Err(Refused::NoRights("it names neither a role nor a space (goup_path, space)")),
     };
-    if role == Role::Uploader && space.is_none() {
-        return Err(Refused::NoRights("an uploader's token names a space (goup_path, space)"));
+    if matches!(role, Role::Uploader | Role::Member) && space.is_none() {
+        return Err(Refused::NoRights("an uploader's or a member's token names a space (goup_path, space)"));
+    }
+    let session = match (role, claims.get("sid").and_then(Value::as_str)) {
+        (Role::User, Some(id)) => Some(id.parse().map_err(|_| Refused::NoRights("its session is none"))?),
+        (Role::User, None) => return Err(Refused::NoRights("a user's token names a session")),
+        _ => None,
+    };
+    let name = name(claims);
+    // It is an id, and goes where names go.
+    if role == Role::User && name.parse::<UserId>().is_err() {
+        return Err(Refused::NoRights("a user's token names a user"));
     }
     let material = match (role, claims.get("material").and_then(Value::as_str)) {
         (Role::Viewer, Some(id)) => Some(id.parse().map_err(|_| Refused::NoRights("its material is none"))?),
         (Role::Viewer, None) => return Err(Refused::NoRights("a viewer's token names a material")),
         _ => None,
     };
-    Ok(Bearer { name: name(claims), role, material, space, validity })
+    Ok(Bearer { name, role, material, space, session, validity })
 }
 
 fn name(claims: &Map<String, Value>) -> String {

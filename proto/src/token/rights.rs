@@ -1,4 +1,4 @@
-//! What each role may do: the one table.
+//! What each role may do: the one table. What depends on the books is the coordinators' to say.
 
 use super::{Bearer, Role};
 use crate::{Code, Problem};
@@ -36,6 +36,15 @@ pub enum Denied {
     UploadsOnly,
 }
 
+/// A request that its bearer's role does not forbid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// It may be carried out.
+    Whatever,
+    /// It may where the books say so: users' and members' rights stand there. Only a coordinator can tell.
+    ByBooks,
+}
+
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         Self::new(Code::Forbidden, denied.to_string())
@@ -48,23 +57,26 @@ impl Bearer {
     ///
     /// # Errors
     /// Why not.
-    pub fn may(&self, method: &Method, path: &str) -> Result<(), Denied> {
+    pub fn may(&self, method: &Method, path: &str) -> Result<Allowed, Denied> {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match (self.role, Place::of(path)) {
-            (Role::Server, _) => Ok(()),
+            (Role::Server, _) => Ok(Allowed::Whatever),
             (_, Place::Internal) => Err(Denied::ServersOnly),
-            (Role::Administrator, _) => Ok(()),
-            (Role::Uploader, Place::Beginnings) if *method == Method::POST => Ok(()),
+            (Role::Administrator, _) => Ok(Allowed::Whatever),
+            // Whose an upload is the node that has it knows, as of uploaders'.
+            (Role::User | Role::Member, Place::Upload) => Ok(Allowed::Whatever),
+            (Role::User | Role::Member, _) => Ok(Allowed::ByBooks),
+            (Role::Uploader, Place::Beginnings) if *method == Method::POST => Ok(Allowed::Whatever),
             // Whose it is the node that has it knows. POST may stand for the others.
             (Role::Uploader, Place::Upload)
                 if matches!(*method, Method::HEAD | Method::PATCH | Method::DELETE | Method::POST) =>
             {
-                Ok(())
+                Ok(Allowed::Whatever)
             }
             (Role::Uploader, _) => Err(Denied::UploadsOnly),
             (Role::Viewer, Place::Material(_)) if !reads => Err(Denied::ReadsOnly),
             (Role::Viewer, Place::Material(id)) => match &self.material {
-                Some(own) if own.as_str() == id => Ok(()),
+                Some(own) if own.as_str() == id => Ok(Allowed::Whatever),
                 _ => Err(Denied::OtherMaterial),
             },
             (Role::Viewer, _) => Err(Denied::ReadsOnly),
@@ -111,12 +123,14 @@ mod tests {
         let material = (role == Role::Viewer).then(|| "m-1".parse().unwrap());
         let space = (role == Role::Uploader).then(|| "lab".to_owned());
         let validity = Validity { from_s: 0, until_s: u64::MAX };
-        Bearer { name: String::new(), role, material, space, validity }
+        Bearer { name: String::new(), role, material, space, session: None, validity }
     }
 
     fn may(role: Role, request: &str) -> Result<(), Denied> {
         let (method, path) = request.split_once(' ').unwrap();
-        bearer(role).may(&method.parse().unwrap(), path)
+        let allowed = bearer(role).may(&method.parse().unwrap(), path)?;
+        assert_eq!(allowed, Allowed::Whatever, "{request}");
+        Ok(())
     }
 
     const PIXELS: [&str; 14] = [
@@ -188,6 +202,23 @@ mod tests {
         }
         for request in ["GET /v1/materials", "DELETE /v1/materials/m-1", "POST /v1/runs", "GET /v1/nodes/candidates"] {
             assert_eq!(may(Role::Uploader, request), Err(Denied::UploadsOnly), "{request}");
+        }
+    }
+
+    #[test]
+    fn what_users_and_members_may_stands_in_the_books() {
+        for role in [Role::User, Role::Member] {
+            let may = |request: &str| {
+                let (method, path) = request.split_once(' ').unwrap();
+                bearer(role).may(&method.parse().unwrap(), path)
+            };
+            for request in
+                PIXELS.into_iter().chain(["DELETE /v1/materials/m-1", "POST /v1/materials", "GET /v1/cluster"])
+            {
+                assert_eq!(may(request), Ok(Allowed::ByBooks), "{request}");
+            }
+            assert_eq!(may("PATCH /v1/uploads/m-1"), Ok(Allowed::Whatever));
+            assert_eq!(may("GET /internal/v1/materials/m-1"), Err(Denied::ServersOnly));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Signing tokens.
 
 use super::{InvalidKey, Key, Role};
-use crate::MaterialId;
+use crate::{MaterialId, SessionId};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -34,16 +34,19 @@ pub struct Claims {
     /// The only material that it reads, of a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub material: Option<MaterialId>,
-    /// The space that it writes to, of an uploader.
+    /// The space that it writes to, of an uploader or a member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<String>,
+    /// The login that it comes from, of a user.
+    #[serde(rename = "sid", skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }
 
 impl Claims {
     /// Claims that are valid for `seconds` from `now_s` (seconds since 1970).
     pub fn new(subject: &str, role: Role, now_s: u64, seconds: u64) -> Self {
         let exp = now_s.saturating_add(seconds);
-        Self { sub: subject.to_owned(), role, iat: now_s, exp, material: None, space: None }
+        Self { sub: subject.to_owned(), role, iat: now_s, exp, material: None, space: None, session: None }
     }
 }
 

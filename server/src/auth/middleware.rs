@@ -16,7 +16,10 @@ use std::sync::Arc;
 
 /// Who asks, for handlers to take from a request's extensions: nobody in particular where tokens are not checked.
 #[derive(Debug, Clone)]
-pub struct Asker(pub(super) Option<Arc<Bearer>>);
+pub struct Asker {
+    pub(super) bearer: Option<Arc<Bearer>>,
+    pub(super) by_books: bool,
+}
 
 impl Asker {
     /// Who asks, as the check in front of the routes has found out.
@@ -27,9 +30,19 @@ impl Asker {
         extensions.get().ok_or_else(|| Problem::new(Code::Internal, "the request came past the token check"))
     }
 
+    /// Who asks where tokens are not checked.
+    pub(super) const fn everybody() -> Self {
+        Self { bearer: None, by_books: false }
+    }
+
     /// Who it is, where tokens are checked.
     pub fn bearer(&self) -> Option<&Bearer> {
-        self.0.as_deref()
+        self.bearer.as_deref()
+    }
+
+    /// Whether the request may be carried out only where the books say so.
+    pub const fn is_by_books(&self) -> bool {
+        self.by_books
     }
 
     /// The name for what is made in the asker's name.

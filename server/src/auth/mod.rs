@@ -15,11 +15,11 @@ mod tests;
 pub use middleware::{Asker, server, user};
 
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
-use carried::{stands_for, token};
+use carried::{in_query, stands_for, token};
 use keys::{Keys, Pace};
 use microtome_proto::{
     Code, MaterialId, Problem, Timestamp,
-    token::{Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, now_s},
+    token::{Allowed, Bearer, Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, now_s},
 };
 use std::{
     net::IpAddr,
@@ -96,7 +96,8 @@ impl Auth {
             return check_origin(Role::Administrator, method, headers).is_ok();
         };
         let Some(token) = token(method, uri, headers) else { return false };
-        checked.keys.remembered(token, now_s()).is_some_and(|bearer| bearer.may(method, uri.path()).is_ok())
+        let whatever = |bearer: Arc<Bearer>| bearer.may(method, uri.path()) == Ok(Allowed::Whatever);
+        checked.keys.remembered(token, now_s()).is_some_and(whatever)
     }
 
     /// Checks a request for `role`: [`Role::Server`] for what servers say to each other, [`Role::Administrator`] for all
@@ -106,19 +107,39 @@ impl Auth {
     /// Why it is refused.
     pub async fn check(&self, role: Role, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asker, Problem> {
         let Some(checked) = &self.0 else {
-            return check_origin(role, method, headers).map(|()| Asker(None));
+            return check_origin(role, method, headers).map(|()| Asker::everybody());
         };
         let token = token(method, uri, headers)
             .ok_or_else(|| Problem::new(Code::Unauthorized, "the request carries no token"))?;
-        let bearer = checked.keys.prove(token).await?;
+        let asker = Self::judge(role, checked.keys.prove(token).await?, method, uri, headers)?;
+        // Whoever was sent on by a coordinator has got a token for the material in the query, and some send theirs, too.
+        if asker.is_by_books()
+            && let Some(given) = in_query(uri)
+            && let Ok(bearer) = checked.keys.prove(given).await
+            && let Ok(by_material) = Self::judge(role, bearer, method, uri, headers)
+        {
+            return Ok(by_material);
+        }
+        Ok(asker)
+    }
+
+    /// What the bearer of a token may ask.
+    fn judge(
+        role: Role,
+        bearer: Arc<Bearer>,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Asker, Problem> {
         if role == Role::Server && bearer.role != Role::Server {
             return Err(Denied::ServersOnly.into());
         }
-        bearer.may(method, uri.path())?;
+        let mut allowed = bearer.may(method, uri.path())?;
         if let Some(meant) = stands_for(method, headers) {
-            bearer.may(&meant, uri.path())?;
+            // What it stands for is what it will be.
+            allowed = bearer.may(&meant, uri.path())?;
         }
-        Ok(Asker(Some(bearer)))
+        Ok(Asker { bearer: Some(bearer), by_books: allowed == Allowed::ByBooks })
     }
 
     /// A token for a server's own call, where tokens are checked.

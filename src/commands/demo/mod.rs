@@ -182,7 +182,7 @@ async fn upload(cluster: &Cluster, fleet: &mut Fleet, path: &Path) -> anyhow::Re
                 media_type: media_type(path).map(str::to_owned),
                 blake3: None,
                 population: Some(POPULATION),
-                origin: None,
+                ..CreateMaterial::default()
             };
             let material = cluster.create_material(&wanted).await?;
             let progress = Progress::of_bytes("uploading", source.size());

@@ -163,7 +163,7 @@ impl Cluster {
     }
 
     fn apply(&mut self, command: Command) -> Result<Outcome, ViewError> {
-        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at(), command })?;
+        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at(), by: None, command })?;
         self.touched.note(&changes);
         for (key, record) in changes {
             match record {

@@ -4,7 +4,7 @@ use super::{
     Applied, Stop,
     books::store_material,
     earlier, key_reused,
-    materials::{check_name, check_population, living},
+    materials::{check_name, check_population, is_same_place, living},
     meta, next, next_generation, nodes, refuse,
 };
 use crate::core::{
@@ -16,7 +16,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Timestamp,
     limits::{CONCAT_PARTS_MAX, MATERIAL_SIZE_MAX},
-    material::{Owner, ReplicaState},
+    material::{Owner, ReplicaState, Terms},
 };
 use std::collections::BTreeSet;
 
@@ -30,6 +30,7 @@ pub(super) struct Wanted<'a> {
     pub(super) parts: &'a [MaterialId],
     pub(super) given: &'a str,
     pub(super) owner: Option<&'a Owner>,
+    pub(super) terms: &'a Terms,
 }
 
 pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, node: &NodeId) -> Applied {
@@ -38,7 +39,8 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
         let record = living(draft, &id)?;
         let is_same = matches!(&record.concat, Some(Concat::Final { given, .. }) if given == wanted.given)
             && record.announced.as_deref() == wanted.blake3
-            && record.owner.as_ref() == wanted.owner;
+            && record.owner.as_ref() == wanted.owner
+            && is_same_place(&record.terms, wanted.terms);
         return if is_same { Ok(made_before(id, &record)) } else { key_reused() };
     }
     check_name(wanted.name)?;
@@ -93,6 +95,8 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
         origin: None,
         concat: Some(Concat::Final { parts: wanted.parts.to_vec(), given: wanted.given.to_owned() }),
         owner: wanted.owner.cloned(),
+        terms: wanted.terms.clone(),
+        used_at: None,
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,

@@ -12,7 +12,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Timestamp,
     limits::{MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    material::{Origin, Owner, ReplicaState},
+    material::{Origin, Owner, ReplicaState, Terms},
 };
 
 /// What is asked for.
@@ -27,6 +27,7 @@ pub(super) struct Wanted<'a> {
     pub(super) origin: Option<&'a Origin>,
     pub(super) partial: bool,
     pub(super) owner: Option<&'a Owner>,
+    pub(super) terms: &'a Terms,
 }
 
 pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, node: &NodeId) -> Applied {
@@ -60,6 +61,8 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
         origin: wanted.origin.cloned(),
         concat: wanted.partial.then_some(Concat::Partial { taken_by: None }),
         owner: wanted.owner.cloned(),
+        terms: wanted.terms.clone(),
+        used_at: None,
         request: wanted.request.map(str::to_owned),
         created_at: at,
         deleted_at: None,
@@ -78,6 +81,7 @@ fn repeat(draft: &Draft<'_>, earlier: &RequestRecord, wanted: &Wanted<'_>) -> Ap
         || record.announced.as_deref() != wanted.blake3
         || record.origin.as_ref() != wanted.origin
         || record.owner.as_ref() != wanted.owner
+        || !is_same_place(&record.terms, wanted.terms)
         || record.concat.is_some() != wanted.partial
         || record.is_partial() != wanted.partial
     {
@@ -87,6 +91,11 @@ fn repeat(draft: &Draft<'_>, earlier: &RequestRecord, wanted: &Wanted<'_>) -> Ap
     let replica = record.receiving().or_else(|| record.replicas.first());
     let generation = replica.map_or(Generation(0), |replica| replica.generation);
     Ok(Outcome::Material { material: id.clone(), generation, existed: true })
+}
+
+/// Whether two things belong to the same place; when they end is told anew with each request.
+pub(super) fn is_same_place(one: &Terms, other: &Terms) -> bool {
+    (&one.space, &one.key, &one.case) == (&other.space, &other.key, &other.case)
 }
 
 pub(super) fn move_upload(

@@ -77,6 +77,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
             origin,
             partial,
             owner,
+            terms,
             node,
         } => {
             let wanted = materials::Wanted {
@@ -90,10 +91,11 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
                 origin: origin.as_ref(),
                 partial: *partial,
                 owner: owner.as_ref(),
+                terms,
             };
             materials::create(draft, at, &wanted, node)
         }
-        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, node } => {
+        Command::JoinParts { request, name, media_type, blake3, population, parts, given, owner, terms, node } => {
             let (request, blake3) = (request.as_deref(), blake3.as_deref());
             let wanted = concat::Wanted {
                 request,
@@ -104,6 +106,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
                 parts,
                 given,
                 owner: owner.as_ref(),
+                terms,
             };
             concat::join(draft, at, &wanted, node)
         }

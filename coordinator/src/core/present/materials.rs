@@ -152,6 +152,8 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
         population_live,
         replicas,
         created_at: record.created_at,
+        terms: record.terms,
+        used_at: record.used_at,
         origin: record.origin,
         upload_url,
     }

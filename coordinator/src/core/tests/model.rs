@@ -9,7 +9,7 @@ use crate::core::{
 };
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, RunId, Timestamp,
-    material::{Origin, ReplicaState},
+    material::{Origin, ReplicaState, Terms},
     node::{Lifecycle, Scheduling},
     run::Output,
 };
@@ -95,6 +95,7 @@ impl Model {
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
                 partial: false,
                 owner: None,
+                terms: Terms::default(),
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -163,6 +164,7 @@ impl Model {
                 origin: None,
                 partial: true,
                 owner: (c % 4 == 0).then(lab),
+                terms: Terms::default(),
                 node,
             },
             // Mostly of parts that are whole, and then sometimes of what is none.
@@ -175,6 +177,7 @@ impl Model {
                 parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
                 given: format!("final;{}", c % 3),
                 owner: (c % 8 == 0).then(lab),
+                terms: Terms::default(),
                 node,
             },
             46 if c % 4 == 0 => Command::ReleaseParts { material, generation },
@@ -231,7 +234,7 @@ impl Model {
 
     fn step(&mut self, command: Command) {
         self.steps += 1;
-        let proposal = Proposal { at: Timestamp::from_millis(self.steps), command };
+        let proposal = Proposal { at: Timestamp::from_millis(self.steps), by: None, command };
         let (changes, outcome) = apply(&self.view, &proposal).unwrap();
         if self.steps % 8 == 0 {
             let again = apply(&self.view, &proposal).unwrap();

@@ -4,7 +4,7 @@ use crate::core::command::Command;
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Held, Inventory, RunBeat},
-    material::{Origin, Owner},
+    material::{Origin, Owner, Terms},
     node::{NodeReport, Scheduling},
     protocol::PROTOCOL,
     run::Progress,
@@ -69,6 +69,7 @@ pub(super) fn create(size: u64, population: u32, node: &NodeId) -> Command {
         origin: None,
         partial: false,
         owner: None,
+        terms: Terms::default(),
         node: node.clone(),
     }
 }
@@ -94,6 +95,7 @@ pub(super) fn join(parts: &[MaterialId], node: &NodeId) -> Command {
         parts: parts.to_vec(),
         given: GIVEN.to_owned(),
         owner: None,
+        terms: Terms::default(),
         node: node.clone(),
     }
 }
@@ -131,6 +133,7 @@ pub(super) fn create_output(run: &RunId, attempt: Generation, node: &NodeId) -> 
         origin: Some(Origin { run: run.clone(), attempt }),
         partial: false,
         owner: None,
+        terms: Terms::default(),
         node: node.clone(),
     }
 }

@@ -78,7 +78,7 @@ impl World {
     }
 
     pub(super) fn decide(&self, command: Command) -> (Vec<Change>, Outcome) {
-        apply(&self.view, &Proposal { at: self.at(), command }).unwrap()
+        apply(&self.view, &Proposal { at: self.at(), by: None, command }).unwrap()
     }
 
     pub(super) fn write(&mut self, changes: Vec<Change>) {

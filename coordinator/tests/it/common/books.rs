@@ -9,7 +9,7 @@ use microtome_coordinator::{
     },
     seed,
 };
-use microtome_proto::{ClusterId, Generation, MaterialId, NodeId, Timestamp};
+use microtome_proto::{ClusterId, Generation, MaterialId, NodeId, Timestamp, material::Terms};
 
 /// Books in which no node has been heard of for a while, as a coordinator finds them at its start.
 pub struct Books {
@@ -25,7 +25,7 @@ impl Books {
     }
 
     pub fn write(&mut self, command: Command) -> Outcome {
-        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at, command }).unwrap();
+        let (changes, outcome) = apply(&self.view, &Proposal { at: self.at, by: None, command }).unwrap();
         for (key, record) in changes {
             match record {
                 Some(record) => self.view.insert(key, record),
@@ -57,6 +57,7 @@ impl Books {
             origin: None,
             partial: false,
             owner: None,
+            terms: Terms::default(),
             node: node.clone(),
         });
         let Outcome::Material { material, generation, .. } = made else { panic!("{made:?}") };

@@ -61,7 +61,7 @@ async fn a_token_for_a_material_reads_it_and_is_known_at_hand_once_it_was_proven
         auth.check(Role::Administrator, &Method::GET, &other, &nothing).await.unwrap_err().code,
         Code::Forbidden
     );
-    let open = Auth::default().material_token(&Asker(None), &"m-1".parse().unwrap(), 300);
+    let open = Auth::default().material_token(&Asker::everybody(), &"m-1".parse().unwrap(), 300);
     assert_eq!(open.err().unwrap().code, Code::Conflict);
 }
 

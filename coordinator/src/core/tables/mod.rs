@@ -1,17 +1,46 @@
 //! The tables of the replicated state.
 //!
 //! Facts: [`Meta`], [`Nodes`], [`Instances`], [`Materials`] (each with its replicas, so that one record tells where a
-//! material stands), [`Runs`], [`Requests`]. All others are indexes and sums that `apply` keeps as a pure function of
+//! material stands), [`Runs`], [`Requests`]; [`Users`], [`Sessions`], [`Teams`], [`Cases`], [`Revoked`], [`Audit`];
+//! [`Spaces`], [`Keys`]. All others are indexes and sums that `apply` keeps as a pure function of
 //! the facts; reading them is how planning stays clear of walking everything.
 //!
 //! Lists that people read come newest first: [`MaterialsByAge`] and [`Runs`] are keyed by the inverted counter. Queues
 //! come oldest first: [`WaitingRuns`].
 
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident, $tag:literal, $key:ty => $record:ty, |$k:ident| $encode:expr, |$b:ident| $decode:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl Table for $name {
+            const TAG: u8 = $tag;
+            type Key = $key;
+            type Record = $record;
+
+            fn encode($k: &Self::Key) -> Vec<u8> {
+                $encode
+            }
+
+            fn decode($b: &[u8]) -> Option<Self::Key> {
+                $decode
+            }
+        }
+    };
+}
+
+mod accounts;
+mod spaces;
+
+pub use accounts::*;
+pub use spaces::*;
+
 use super::{keys, view::Table};
 use microtome_proto::{
     ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
     limits::MATERIAL_SIZE_MAX,
-    material::{Origin, Owner, ReplicaState},
+    material::{Origin, Owner, ReplicaState, Terms},
     node::{Lifecycle, Scheduling},
     protocol,
     run::{Output, RunState},
@@ -36,12 +65,24 @@ pub struct MetaRecord {
     pub run_last: u64,
     /// The last generation, of replicas and attempts alike.
     pub generation_last: u64,
+    /// The last user's counter.
+    #[serde(skip_serializing_if = "is_default")]
+    pub user_last: u64,
+    /// The last team's counter.
+    #[serde(skip_serializing_if = "is_default")]
+    pub team_last: u64,
+    /// The last case's counter.
+    #[serde(skip_serializing_if = "is_default")]
+    pub case_last: u64,
+    /// The last entry's counter in the trail of who did what.
+    #[serde(skip_serializing_if = "is_default")]
+    pub audit_last: u64,
     /// Materials that are not deleted, parts of others left out.
     pub materials: u64,
     /// Their bytes, each counted once.
     pub bytes: u64,
     /// The protocol that all coordinators speak; 0 before it was first raised, see [`MetaRecord::protocol`].
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub raised_to: u32,
     /// Since when copies are moved so that nodes are equally full; none where nobody wants it, or it has come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,8 +96,8 @@ impl MetaRecord {
     }
 }
 
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A node that was ever registered.
@@ -167,6 +208,12 @@ pub struct MaterialRecord {
     /// Whose upload it is, where it is not an administrator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Where it belongs, and how long it lives.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub terms: Terms,
+    /// When somebody read it last, as far as the books were told: of materials that end when they lie idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
     /// The `Idempotency-Key` that it was created with.
     #[serde(default)]
     pub request: Option<String>,
@@ -326,28 +373,6 @@ pub enum RequestRecord {
     Material(MaterialId),
     /// A run.
     Run(RunId),
-}
-
-macro_rules! table {
-    ($(#[$doc:meta])* $name:ident, $tag:literal, $key:ty => $record:ty, |$k:ident| $encode:expr, |$b:ident| $decode:expr) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub enum $name {}
-
-        impl Table for $name {
-            const TAG: u8 = $tag;
-            type Key = $key;
-            type Record = $record;
-
-            fn encode($k: &Self::Key) -> Vec<u8> {
-                $encode
-            }
-
-            fn decode($b: &[u8]) -> Option<Self::Key> {
-                $decode
-            }
-        }
-    };
 }
 
 table!(
