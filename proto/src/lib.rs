@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod run;
 pub mod slide;
 pub mod time;
+pub mod tls;
 pub mod token;
 pub mod tus;
 

@@ -20,7 +20,7 @@ use microtome_proto::{
     material::{CreateMaterial, Material},
     tus::{self, Concat, InvalidConcat},
 };
-use microtome_server::auth::Asker;
+use microtome_server::{Scheme, auth::Asker};
 use std::time::Duration;
 
 /// What an upload without a file name is called.
@@ -91,9 +91,9 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
         return created;
     }
     let url = format!("{}{query}", location.to_str().unwrap_or_default());
-    let http = app.group.peers().http();
+    let peers = app.group.peers();
     let body = reqwest::Body::wrap_stream(body.into_data_stream());
-    let told = match http.patch(&url).headers(sending).body(body).send().await {
+    let told = match peers.pass_on(Method::PATCH, &url).headers(sending).body(body).send().await {
         Ok(answer) if !answer.status().is_success() => {
             return match answer.json::<Problem>().await {
                 Ok(problem) => (AppendHeaders([(header::LOCATION, location)]), problem).into_response(),
@@ -105,7 +105,7 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
             // Its address may carry a token.
             let error = error.without_url();
             tracing::debug!(%error, "the bytes of a creation did not all reach their node");
-            http.head(&url).headers(asking).timeout(ANSWER_WITHIN).send().await
+            peers.pass_on(Method::HEAD, &url).headers(asking).timeout(ANSWER_WITHIN).send().await
         }
     };
     for name in [tus::OFFSET, tus::EXPIRES] {
@@ -136,7 +136,7 @@ pub(super) async fn options() -> Response {
 }
 
 /// `POST /v1/uploads`.
-pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
+pub(super) async fn create(State(app): Shared, scheme: Scheme, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
         None => app.create(headers, wanted(headers)?, sending(&request, None)?).await?,
@@ -150,11 +150,12 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
                 .await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
-            return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
+            return Ok((StatusCode::CREATED, [(header::LOCATION, &*scheme.address(&place))]).into_response());
         }
         Some((_, Err(invalid))) => return Err(bad(InvalidConcat::to_string(&invalid))),
     };
-    let mut response = (StatusCode::CREATED, [(header::LOCATION, place(&material)?)]).into_response();
+    let place = place(&material)?;
+    let mut response = (StatusCode::CREATED, [(header::LOCATION, &*scheme.address(&place))]).into_response();
     response.headers_mut().extend(created.upload_expires.map(|at| (HeaderName::from_static(tus::EXPIRES), at)));
     Ok(response)
 }

@@ -1,0 +1,105 @@
+//! Whom a server believes that it calls another one.
+//!
+//! A certificate of the cluster's own authority is enough, whatever host it names: only servers of the cluster have the
+//! secret that makes them, and addresses may be forwarded. Other authorities certify strangers as well, so the host counts.
+
+use super::{TlsError, files, provider};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::WebPkiSupportedAlgorithms,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// The authorities as they are now.
+#[derive(Debug)]
+pub(super) struct Trust {
+    own: RootCertStore,
+    others: RwLock<Option<Arc<WebPkiServerVerifier>>>,
+    file: Option<PathBuf>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Trust {
+    /// The cluster's own, and those in a file, or the machine's where there is none and they are wanted.
+    pub(super) fn new(own: RootCertStore, file: Option<&Path>, machine: bool) -> Result<Self, TlsError> {
+        let others = match file {
+            Some(file) => Some(named(files::roots(file)?)?),
+            None if machine => Some(named(files::machine_roots()?)?),
+            None => None,
+        };
+        Ok(Self { own, others: RwLock::new(others), file: file.map(Path::to_owned), ..Self::nobody() })
+    }
+
+    /// Nobody is believed.
+    pub(super) fn nobody() -> Self {
+        let algorithms = provider().signature_verification_algorithms;
+        Self { own: RootCertStore::empty(), others: RwLock::default(), file: None, algorithms }
+    }
+
+    /// Reads the file again.
+    pub(super) fn read_again(&self) -> Result<(), TlsError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let read = named(files::roots(file)?)?;
+        *self.others.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        Ok(())
+    }
+}
+
+fn named(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()));
+    verifier.build().map_err(|error| TlsError(error.to_string()))
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let own = verify_server_cert_signed_by_trust_anchor(&parsed, &self.own, between, now, self.algorithms.all);
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match (own, others) {
+            (Ok(()), _) => Ok(ServerCertVerified::assertion()),
+            // It is the cluster's and cannot be used: others have nothing to say to it.
+            (Err(error), None) => Err(error),
+            (Err(error), Some(_)) if error != CertificateError::UnknownIssuer.into() => Err(error),
+            (Err(_), Some(others)) => others.verify_server_cert(certificate, between, name, ocsp, now),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
