@@ -2,7 +2,8 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{Extensions, request::Parts},
+    http::{Extensions, HeaderValue, header, request::Parts},
+    response::Response,
 };
 use microtome_proto::tls::lifted;
 use std::{borrow::Cow, convert::Infallible};
@@ -29,6 +30,17 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
         }
+    }
+
+    /// The answer, which leads this asker to another server, or to none.
+    pub fn lead_on(self, mut answer: Response) -> Response {
+        let place = answer.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+        if let Some(lifted) =
+            place.map(|place| self.address(place)).and_then(|place| HeaderValue::try_from(&*place).ok())
+        {
+            answer.headers_mut().insert(header::LOCATION, lifted);
+        }
+        answer
     }
 
     /// The address of a server of the cluster, for this asker: whoever came encrypted goes on so.

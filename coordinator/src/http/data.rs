@@ -2,89 +2,85 @@
 
 use super::{App, Shared};
 use axum::{
-    extract::{FromRequestParts, OriginalUri, State},
-    http::{StatusCode, Uri, header, request::Parts},
+    extract::{OriginalUri, State},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{Code, MaterialId, Problem, internal::Located};
-use microtome_server::{Scheme, extract::Path};
-use std::convert::Infallible;
-
-/// What was asked for, and how.
-pub(super) struct Came {
-    uri: Uri,
-    scheme: Scheme,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Came {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
-        Ok(Self { uri, scheme: Scheme::of(&parts.extensions) })
-    }
-}
+use microtome_server::extract::Path;
 
 /// `/v1/materials/{id}/file`, `/v1/materials/{id}/slide`, `/v1/materials/{id}/icc`, `/regions/{id}`.
-pub(super) async fn material(State(app): Shared, came: Came, Path(id): Path<MaterialId>) -> Result<Response, Problem> {
-    app.to_holder(&id, &came).await
+pub(super) async fn material(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<MaterialId>,
+) -> Result<Response, Problem> {
+    app.to_holder(&id, &uri).await
 }
 
 /// `/v1/materials/{id}/associated/{name}`.
 pub(super) async fn associated(
     State(app): Shared,
-    came: Came,
+    OriginalUri(uri): OriginalUri,
     Path((id, _)): Path<(MaterialId, String)>,
 ) -> Result<Response, Problem> {
-    app.to_holder(&id, &came).await
+    app.to_holder(&id, &uri).await
 }
 
 /// `/tiles/{id}/…`.
 pub(super) async fn tile(
     State(app): Shared,
-    came: Came,
+    OriginalUri(uri): OriginalUri,
     Path((id, _)): Path<(MaterialId, String)>,
 ) -> Result<Response, Problem> {
-    app.to_holder(&id, &came).await
+    app.to_holder(&id, &uri).await
 }
 
 /// `/dzi/{id}.dzi`.
-pub(super) async fn deep_zoom(State(app): Shared, came: Came, Path(name): Path<String>) -> Result<Response, Problem> {
-    app.to_holder(&named(&name, ".dzi")?, &came).await
+pub(super) async fn deep_zoom(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    app.to_holder(&named(&name, ".dzi")?, &uri).await
 }
 
 /// `/dzi/{id}_files/…`.
 pub(super) async fn deep_zoom_tile(
     State(app): Shared,
-    came: Came,
+    OriginalUri(uri): OriginalUri,
     Path((name, _)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    app.to_holder(&named(&name, "_files")?, &came).await
+    app.to_holder(&named(&name, "_files")?, &uri).await
 }
 
 /// `/iiif/{version}/{id}`.
 pub(super) async fn iiif(
     State(app): Shared,
-    came: Came,
+    OriginalUri(uri): OriginalUri,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    app.to_holder(&identified(&id)?, &came).await
+    app.to_holder(&identified(&id)?, &uri).await
 }
 
 /// `/iiif/{version}/{id}/…`.
 pub(super) async fn iiif_rest(
     State(app): Shared,
-    came: Came,
+    OriginalUri(uri): OriginalUri,
     Path((_, id, _)): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
-    app.to_holder(&identified(&id)?, &came).await
+    app.to_holder(&identified(&id)?, &uri).await
 }
 
 /// `/v1/uploads/{id}`: the node that receives it, or that has received it.
-pub(super) async fn upload(State(app): Shared, came: Came, Path(id): Path<MaterialId>) -> Result<Response, Problem> {
+pub(super) async fn upload(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<MaterialId>,
+) -> Result<Response, Problem> {
     let located = app.located(&id).await?;
     let node = located.receiving.or_else(|| located.holders.into_iter().next());
-    node.map(|node| came.redirect(&node)).ok_or_else(|| unavailable(&id))
+    node.map(|node| redirect(&node, &uri)).ok_or_else(|| unavailable(&id))
 }
 
 impl App {
@@ -95,7 +91,7 @@ impl App {
         located.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 
-    async fn to_holder(&self, id: &MaterialId, came: &Came) -> Result<Response, Problem> {
+    async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
         let located = self.located(id).await?;
         self.must_be_shown(id)?;
         // The node that receives it may have all of it already, and nobody has heard of that yet.
@@ -103,7 +99,7 @@ impl App {
             Some(node) => Some(node),
             None => self.glance(|scene| scene.arriving(id))?,
         };
-        node.map(|node| came.redirect(&node)).ok_or_else(|| unavailable(id))
+        node.map(|node| redirect(&node, uri)).ok_or_else(|| unavailable(id))
     }
 }
 
@@ -111,13 +107,9 @@ fn unavailable(id: &MaterialId) -> Problem {
     Problem::new(Code::Unavailable, format!("none of the nodes that hold {id} answers"))
 }
 
-impl Came {
-    /// The same at a node.
-    fn redirect(&self, node: &str) -> Response {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let place = format!("{}{path}", self.scheme.address(node));
-        (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response()
-    }
+fn redirect(node: &str, uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("{node}{path}"))]).into_response()
 }
 
 /// The IIIF Image API wants 404 for identifiers of nothing, whatever they look like.

@@ -89,7 +89,8 @@ async fn lead_on(mut request: Request, next: Next) -> Response {
         let scheme = if told == Scheme::Https.as_str() { Scheme::Https } else { Scheme::Http };
         request.extensions_mut().insert(scheme);
     }
-    next.run(request).await
+    let scheme = Scheme::of(request.extensions());
+    scheme.lead_on(next.run(request).await)
 }
 
 /// The same for what is answered with a redirect: the body is meant for the server that is redirected to.

@@ -20,7 +20,7 @@ use microtome_proto::{
     material::{CreateMaterial, Material},
     tus::{self, Concat, InvalidConcat},
 };
-use microtome_server::{Scheme, auth::Asker};
+use microtome_server::auth::Asker;
 use std::time::Duration;
 
 /// What an upload without a file name is called.
@@ -136,7 +136,7 @@ pub(super) async fn options() -> Response {
 }
 
 /// `POST /v1/uploads`.
-pub(super) async fn create(State(app): Shared, scheme: Scheme, request: Parts) -> Result<Response, Problem> {
+pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
         None => app.create(headers, wanted(headers)?, sending(&request, None)?).await?,
@@ -150,12 +150,11 @@ pub(super) async fn create(State(app): Shared, scheme: Scheme, request: Parts) -
                 .await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
-            return Ok((StatusCode::CREATED, [(header::LOCATION, &*scheme.address(&place))]).into_response());
+            return Ok((StatusCode::CREATED, [(header::LOCATION, place)]).into_response());
         }
         Some((_, Err(invalid))) => return Err(bad(InvalidConcat::to_string(&invalid))),
     };
-    let place = place(&material)?;
-    let mut response = (StatusCode::CREATED, [(header::LOCATION, &*scheme.address(&place))]).into_response();
+    let mut response = (StatusCode::CREATED, [(header::LOCATION, place(&material)?)]).into_response();
     response.headers_mut().extend(created.upload_expires.map(|at| (HeaderName::from_static(tus::EXPIRES), at)));
     Ok(response)
 }

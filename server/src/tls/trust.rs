@@ -17,8 +17,12 @@ use rustls::{
 };
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
+
+/// How often it is told that somebody is not believed.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The authorities as they are now.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Trust {
     others: RwLock<Option<Arc<WebPkiServerVerifier>>>,
     file: Option<PathBuf>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// When it was last told that somebody is not believed.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Trust {
@@ -43,7 +49,37 @@ impl Trust {
     /// Nobody is believed.
     pub(super) fn nobody() -> Self {
         let algorithms = provider().signature_verification_algorithms;
-        Self { own: RootCertStore::empty(), others: RwLock::default(), file: None, algorithms }
+        Self { own: RootCertStore::empty(), others: RwLock::default(), file: None, algorithms, told: Mutex::default() }
+    }
+
+    /// Callers repeat their calls: a line now and then tells why none comes through.
+    fn tell(&self, name: &ServerName<'_>, error: &Error) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            *told = Some(Instant::now());
+            let server = name.to_str();
+            tracing::warn!(%server, %error, "a server's certificate is not believed: all need the same secret, or 'ca_file'");
+        }
+    }
+
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let own = verify_server_cert_signed_by_trust_anchor(&parsed, &self.own, between, now, self.algorithms.all);
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match (own, others) {
+            (Ok(()), _) => Ok(ServerCertVerified::assertion()),
+            // It is the cluster's and cannot be used: others have nothing to say to it.
+            (Err(error), Some(_)) if error != CertificateError::UnknownIssuer.into() => Err(error),
+            (Err(_), Some(others)) => others.verify_server_cert(certificate, between, name, ocsp, now),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Reads the file again.
@@ -69,16 +105,8 @@ impl ServerCertVerifier for Trust {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(certificate)?;
-        let own = verify_server_cert_signed_by_trust_anchor(&parsed, &self.own, between, now, self.algorithms.all);
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match (own, others) {
-            (Ok(()), _) => Ok(ServerCertVerified::assertion()),
-            // It is the cluster's and cannot be used: others have nothing to say to it.
-            (Err(error), None) => Err(error),
-            (Err(error), Some(_)) if error != CertificateError::UnknownIssuer.into() => Err(error),
-            (Err(_), Some(others)) => others.verify_server_cert(certificate, between, name, ocsp, now),
-        }
+        let checked = self.check(certificate, between, name, ocsp, now);
+        checked.inspect_err(|error| self.tell(name, error))
     }
 
     fn verify_tls12_signature(
