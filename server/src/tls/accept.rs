@@ -1,6 +1,6 @@
 //! One port for both: the first byte of a connection tells TLS from HTTP.
 
-use super::{provider, shown::Shown};
+use super::{TlsError, provider, shown::Shown};
 use crate::linger::Lingering;
 use rustls::ServerConfig;
 use std::{io, sync::Arc};
@@ -12,7 +12,7 @@ const HANDSHAKE: u8 = 0x16;
 
 /// Answers TLS with the certificate as it is at the time.
 #[derive(Clone)]
-pub struct Acceptor(Option<TlsAcceptor>);
+pub struct Acceptor(TlsAcceptor);
 
 /// What a connection turned out to be.
 pub(crate) enum Opened {
@@ -21,14 +21,12 @@ pub(crate) enum Opened {
 }
 
 impl Acceptor {
-    pub(super) fn new(shown: Arc<Shown>) -> Self {
+    pub(super) fn new(shown: Arc<Shown>) -> Result<Self, TlsError> {
         let versions = ServerConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions();
-        let config = versions.map(|versions| {
-            let mut config = versions.with_no_client_auth().with_cert_resolver(shown);
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            TlsAcceptor::from(Arc::new(config))
-        });
-        Self(config.ok())
+        let versions = versions.map_err(|error| TlsError(error.to_string()))?;
+        let mut config = versions.with_no_client_auth().with_cert_resolver(shown);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
     /// Waits for the first byte, and for the handshake where it is one.
@@ -36,9 +34,9 @@ impl Acceptor {
         let mut first = [0];
         let is_handshake = stream.peek(&mut first).await? == 1 && first == [HANDSHAKE];
         let stream = Lingering::new(stream);
-        match &self.0 {
-            Some(acceptor) if is_handshake => acceptor.accept(stream).await.map(Box::new).map(Opened::Encrypted),
-            _ => Ok(Opened::Plain(stream)),
+        match is_handshake {
+            true => self.0.accept(stream).await.map(Box::new).map(Opened::Encrypted),
+            false => Ok(Opened::Plain(stream)),
         }
     }
 }

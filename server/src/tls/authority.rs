@@ -3,8 +3,8 @@
 //! Whoever knows the secret may do everything anyway: that a certificate was made with it proves a server of this cluster,
 //! whatever it is called and wherever it is.
 
-use super::{TlsError, provider};
-use microtome_proto::token::Settings;
+use super::{TlsError, provider, witness};
+use microtome_proto::token::{Secret, Settings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
@@ -33,23 +33,27 @@ const LIFE: Duration = Duration::from_secs(14 * 86_400);
 const BEFORE: Duration = Duration::from_secs(86_400);
 
 /// An authority that makes certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// The signing key's word for it, where it is that key's.
+    witness: Option<CertificateDer<'static>>,
+}
 
 impl Authority {
     /// Those that are believed; the first one makes certificates. It is the secret's as long as there is one: all servers
     /// have it, also while they get to know a key.
     pub(super) fn all(settings: &Settings) -> Result<Vec<Self>, TlsError> {
-        let mut sources: Vec<Vec<u8>> = Vec::new();
-        sources.extend(settings.secret.iter().map(|secret| secret.as_str().as_bytes().to_vec()));
-        if let Some(key) = &settings.signing_key {
+        let of_secret = |secret: &Secret| Self::derived(secret.as_str().as_bytes(), None);
+        let of_key = |key: &Secret| {
             let key = PrivatePkcs8KeyDer::from_pem_slice(key.as_str().as_bytes());
-            sources.push(key.map_err(|error| TlsError(error.to_string()))?.secret_pkcs8_der().to_vec());
-        }
-        sources.extend(settings.previous_secret.iter().map(|secret| secret.as_str().as_bytes().to_vec()));
-        sources.iter().map(|source| Self::derived(source)).collect()
+            let key = key.map_err(|error| TlsError(error.to_string()))?;
+            Self::derived(key.secret_pkcs8_der(), Some(&key))
+        };
+        let first = settings.secret.iter().map(of_secret).chain(settings.signing_key.iter().map(of_key));
+        first.chain(settings.previous_secret.iter().map(of_secret)).collect()
     }
 
-    fn derived(source: &[u8]) -> Result<Self, TlsError> {
+    fn derived(source: &[u8], signing_key: Option<&PrivatePkcs8KeyDer<'_>>) -> Result<Self, TlsError> {
         let key = key(source).ok_or_else(|| TlsError("no key follows from the secret: choose another".to_owned()))?;
         // Two clusters' authorities are told apart by people and by browsers.
         let mark = blake3::hash(key.public_key_raw()).to_hex();
@@ -61,15 +65,17 @@ impl Authority {
         // The same on all servers, whenever they were started.
         params.not_before = date_time_ymd(2025, 1, 1);
         params.not_after = date_time_ymd(2125, 1, 1);
-        CertifiedIssuer::self_signed(params, key).map(Self).map_err(|error| TlsError(error.to_string()))
+        let witness = signing_key.map(|by| witness::certificate(&params, &key, by)).transpose()?;
+        let issuer = CertifiedIssuer::self_signed(params, key).map_err(|error| TlsError(error.to_string()))?;
+        Ok(Self { issuer, witness })
     }
 
     pub(super) fn certificate(&self) -> &CertificateDer<'static> {
-        self.0.der()
+        self.issuer.der()
     }
 
     pub(super) fn pem(&self) -> String {
-        self.0.pem()
+        self.issuer.pem()
     }
 
     /// A new key and its certificate for a server that is reached at `hosts`.
@@ -84,9 +90,9 @@ impl Authority {
         params.not_before = (now - BEFORE).into();
         params.not_after = (now + LIFE).into();
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
-        let certificate = params.signed_by(&key, &self.0).map_err(|error| failed(&error))?;
-        let key = PrivateKeyDer::from(key);
-        CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider()).map_err(|error| failed(&error))
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(&error))?;
+        let chain = [certificate.der()].into_iter().chain(&self.witness).cloned().collect();
+        CertifiedKey::from_der(chain, PrivateKeyDer::from(key), &provider()).map_err(|error| failed(&error))
     }
 }
 
@@ -121,7 +127,6 @@ pub(super) fn hosts(named: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use microtome_proto::token::Secret;
 
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
                        -----END PRIVATE KEY-----\n";
@@ -130,7 +135,7 @@ mod tests {
     fn the_same_secret_makes_the_same_authority_and_another_one_another() {
         let of = |secret: &str| {
             let authority = Authority::all(&Settings::of_secret(secret)).unwrap().remove(0);
-            (authority.0.key().public_key_raw().to_vec(), authority.0.key().serialize_der())
+            (authority.issuer.key().public_key_raw().to_vec(), authority.issuer.key().serialize_der())
         };
         assert_eq!(of("a secret of some length"), of("a secret of some length"));
         assert_ne!(of("a secret of some length"), of("a secret of some lengtH"));
@@ -146,7 +151,7 @@ mod tests {
         let both = Settings { previous_secret: Some(Secret::new("another secret of some length")), ..secret.clone() };
         let both = Settings { signing_key: key.signing_key.clone(), ..both };
         let first = |settings: &Settings| {
-            Authority::all(settings).unwrap().first().map(|first| first.0.key().public_key_raw().to_vec())
+            Authority::all(settings).unwrap().first().map(|first| first.issuer.key().public_key_raw().to_vec())
         };
         assert_eq!(first(&both), first(&secret));
         assert!(first(&key).is_some() && first(&key) != first(&secret));

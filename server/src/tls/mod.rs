@@ -12,6 +12,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod witness;
 
 pub use accept::Acceptor;
 pub(crate) use accept::Opened;
@@ -45,6 +46,7 @@ pub struct TlsError(String);
 #[derive(Clone)]
 pub struct Tls {
     shown: Option<Arc<Shown>>,
+    acceptor: Option<Acceptor>,
     trust: Arc<Trust>,
     between: BetweenServers,
 }
@@ -65,7 +67,8 @@ impl Tls {
         for authority in &authorities {
             own.add(authority.certificate().clone()).map_err(|error| TlsError(error.to_string()))?;
         }
-        let trust = Trust::new(own, settings.ca_file.as_deref(), settings.certificate.is_some())?;
+        let keys = auth.verifying_keys.as_deref();
+        let trust = Trust::new(own, keys, settings.ca_file.as_deref(), settings.certificate.is_some())?;
         let shown = match (&settings.certificate, authorities.into_iter().next()) {
             (Some(files), _) => Some(Shown::of_files(files.clone())?),
             (None, Some(authority)) => {
@@ -76,13 +79,15 @@ impl Tls {
             }
             (None, None) => None,
         };
+        let shown = shown.map(Arc::new);
+        let acceptor = shown.clone().map(Acceptor::new).transpose()?;
         let between = settings.between_servers(auth.is_on());
-        Ok(Self { shown: shown.map(Arc::new), trust: Arc::new(trust), between })
+        Ok(Self { shown, acceptor, trust: Arc::new(trust), between })
     }
 
     /// What answers TLS, where there is a certificate.
     pub fn acceptor(&self) -> Option<Acceptor> {
-        self.shown.clone().map(Acceptor::new)
+        self.acceptor.clone()
     }
 
     /// How this server calls others.
@@ -137,7 +142,7 @@ impl Tls {
 /// None: plain HTTP, and nobody is believed.
 impl Default for Tls {
     fn default() -> Self {
-        Self { shown: None, trust: Arc::new(Trust::nobody()), between: BetweenServers::Off }
+        Self { shown: None, acceptor: None, trust: Arc::new(Trust::nobody()), between: BetweenServers::Off }
     }
 }
 

@@ -72,6 +72,39 @@ async fn servers_with_a_secret_in_common_believe_one_another() {
     assert!(stranger.contains("UnknownIssuer"), "{stranger}");
 }
 
+/// It goes on through a change of the signing key as well: its public half is known everywhere before it signs.
+#[tokio::test]
+async fn a_signing_key_is_believed_by_those_who_know_its_public_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = || Secret::new(rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem());
+    let with = |key: &Secret, known: Option<(&str, &Secret)>| {
+        let known = known.map(|(name, known)| {
+            let path = folder.path().join(name);
+            let jwks = token::Signer::from_pem(known.as_str()).unwrap().jwks().unwrap();
+            fs::write(&path, jwks.to_string()).unwrap();
+            path
+        });
+        of(&AuthSettings { signing_key: Some(key.clone()), verifying_keys: known, ..AuthSettings::default() })
+    };
+    let (old, new) = (pem(), pem());
+    let steps = [
+        with(&old, None),
+        with(&old, Some(("new.json", &new))),
+        with(&new, Some(("old.json", &old))),
+        with(&new, None),
+    ];
+    for pair in steps.windows(2) {
+        for (caller, server) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+            assert_eq!(ask(caller, served(server).await, "here").await.unwrap(), "https");
+        }
+    }
+    assert!(ask(&steps[0], served(&steps[2]).await, "here").await.is_err());
+    // Read again, as the set is for tokens.
+    fs::write(folder.path().join("new.json"), "{\"keys\":[]}").unwrap();
+    steps[1].read_again().unwrap();
+    assert!(ask(&steps[1], served(&steps[2]).await, "here").await.is_err());
+}
+
 /// An authority, and a certificate by it for `host`.
 fn made_by(folder: &Path, host: &str) -> (CertificateFiles, std::path::PathBuf) {
     let mut params = rcgen::CertificateParams::default();

@@ -3,7 +3,7 @@
 //! A certificate of the cluster's own authority is enough, whatever host it names: only servers of the cluster have the
 //! secret that makes them, and addresses may be forwarded. Other authorities certify strangers as well, so the host counts.
 
-use super::{TlsError, files, provider};
+use super::{TlsError, files, provider, witness};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -27,7 +27,11 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// The authorities as they are now.
 #[derive(Debug)]
 pub(super) struct Trust {
-    own: RootCertStore,
+    /// The cluster's own that do not change, and all of them.
+    fixed: RootCertStore,
+    own: RwLock<Arc<RootCertStore>>,
+    /// A set of keys of the cluster's own, whose word for an authority is enough.
+    keys: Option<PathBuf>,
     others: RwLock<Option<Arc<WebPkiServerVerifier>>>,
     file: Option<PathBuf>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -36,20 +40,36 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// The cluster's own, and those in a file, or the machine's where there is none and they are wanted.
-    pub(super) fn new(own: RootCertStore, file: Option<&Path>, machine: bool) -> Result<Self, TlsError> {
+    /// The cluster's own and those that its `keys` vouch for, and those in a file, or the machine's where there is none and
+    /// they are wanted.
+    pub(super) fn new(
+        fixed: RootCertStore,
+        keys: Option<&Path>,
+        file: Option<&Path>,
+        machine: bool,
+    ) -> Result<Self, TlsError> {
         let others = match file {
             Some(file) => Some(named(files::roots(file)?)?),
             None if machine => Some(named(files::machine_roots()?)?),
             None => None,
         };
-        Ok(Self { own, others: RwLock::new(others), file: file.map(Path::to_owned), ..Self::nobody() })
+        let own = RwLock::new(Arc::new(with_keys(&fixed, keys)?));
+        let (keys, file) = (keys.map(Path::to_owned), file.map(Path::to_owned));
+        Ok(Self { fixed, own, keys, others: RwLock::new(others), file, ..Self::nobody() })
     }
 
     /// Nobody is believed.
     pub(super) fn nobody() -> Self {
-        let algorithms = provider().signature_verification_algorithms;
-        Self { own: RootCertStore::empty(), others: RwLock::default(), file: None, algorithms, told: Mutex::default() }
+        let none = Arc::new(RootCertStore::empty());
+        Self {
+            fixed: RootCertStore::empty(),
+            own: RwLock::new(none),
+            keys: None,
+            others: RwLock::default(),
+            file: None,
+            algorithms: provider().signature_verification_algorithms,
+            told: Mutex::default(),
+        }
     }
 
     /// Callers repeat their calls: a line now and then tells why none comes through.
@@ -71,7 +91,8 @@ impl Trust {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let parsed = ParsedCertificate::try_from(certificate)?;
-        let own = verify_server_cert_signed_by_trust_anchor(&parsed, &self.own, between, now, self.algorithms.all);
+        let own = Arc::clone(&self.own.read().unwrap_or_else(PoisonError::into_inner));
+        let own = verify_server_cert_signed_by_trust_anchor(&parsed, &own, between, now, self.algorithms.all);
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner).clone();
         match (own, others) {
             (Ok(()), _) => Ok(ServerCertVerified::assertion()),
@@ -82,13 +103,25 @@ impl Trust {
         }
     }
 
-    /// Reads the file again.
+    /// Reads the files again.
     pub(super) fn read_again(&self) -> Result<(), TlsError> {
+        if self.keys.is_some() {
+            let own = with_keys(&self.fixed, self.keys.as_deref())?;
+            *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+        }
         let Some(file) = &self.file else { return Ok(()) };
         let read = named(files::roots(file)?)?;
         *self.others.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
         Ok(())
     }
+}
+
+fn with_keys(fixed: &RootCertStore, keys: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut all = fixed.clone();
+    if let Some(path) = keys {
+        all.roots.extend(witness::anchors(path, &files::read(path)?)?);
+    }
+    Ok(all)
 }
 
 fn named(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
