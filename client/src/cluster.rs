@@ -1,6 +1,10 @@
 //! [`Cluster`]: what a caller keeps of a cluster.
 
-use crate::{ClientError, servers::Servers};
+use crate::{
+    ClientError, Encryption, encryption,
+    servers::{self, Servers},
+};
+use reqwest::Url;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// Makes the token for a call: servers sign a fresh one each time, users have one that stays.
@@ -22,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) servers: Servers,
     pub(crate) token: TokenSource,
     http: Result<reqwest::Client, String>,
+    /// Nothing goes plain.
+    encrypts: bool,
 }
 
 impl Cluster {
@@ -32,7 +38,17 @@ impl Cluster {
 
     /// The same with a token that is made for every call.
     pub fn with_token_source(servers: Vec<String>, token: TokenSource) -> Self {
-        let shared = Shared { servers: Servers::new(servers), token, http: http_client() };
+        Self::encrypted(servers, token, Encryption::by_machine())
+    }
+
+    /// The same with a word on whom to believe. Where all servers are asked over TLS, those that they lead to are, too: the
+    /// token never goes plain.
+    pub fn encrypted(servers: Vec<String>, token: TokenSource, encryption: Encryption) -> Self {
+        let (config, always) = encryption.into_parts();
+        let servers = Servers::new(servers);
+        let known = servers.in_order();
+        let encrypts = always || (!known.is_empty() && known.iter().all(|server| server.starts_with("https://")));
+        let shared = Shared { servers, token, http: config.and_then(http_client), encrypts };
         Self { shared: Arc::new(shared), deadline: DEADLINE, refused_max: DEADLINE }
     }
 
@@ -69,6 +85,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Where a call goes whose address is `url`.
+    pub(crate) fn address(&self, url: &str) -> Result<Url, ClientError> {
+        servers::parse(&encryption::address(url, self.shared.encrypts))
+    }
+
     pub(crate) fn http(&self) -> Result<&reqwest::Client, ClientError> {
         self.shared.http.as_ref().map_err(|cause| ClientError::Unreachable {
             servers: self.servers().join(", "),
@@ -85,8 +106,9 @@ impl fmt::Debug for Cluster {
 
 /// Redirects are followed by [`crate::transport`], which keeps the token. A cluster is reached directly: a proxy in
 /// the environment is meant for the world outside.
-fn http_client() -> Result<reqwest::Client, String> {
+fn http_client(encryption: rustls::ClientConfig) -> Result<reqwest::Client, String> {
     reqwest::Client::builder()
+        .tls_backend_preconfigured(encryption)
         .http1_only()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

@@ -20,11 +20,20 @@ pub enum ClientError {
         cause: String,
     },
     /// The text is no server's address.
-    #[error("'{0}' is no server's address: write http://HOST:PORT, http://127.0.0.1:7400 for example")]
+    #[error(
+        "'{0}' is no server's address: write http://HOST:PORT or https://HOST:PORT, http://127.0.0.1:7400 for example"
+    )]
     Address(String),
-    /// The address is one of HTTP over TLS.
-    #[error("'{0}' cannot be asked: servers speak plain HTTP within a private network. Write http://HOST:PORT")]
-    Encrypted(String),
+    /// A server's certificate proves nothing to the caller.
+    #[error(
+        "the certificate of {server} is not to be believed: {cause}. Name the file with its authority with --ca or MICROTOME_CA          ('microtome ca' prints the cluster's own)"
+    )]
+    Untrusted {
+        /// The server.
+        server: String,
+        /// Why.
+        cause: String,
+    },
     /// A file on this machine could not be read or written.
     #[error("cannot {doing}: {source}")]
     Io {
@@ -124,6 +133,34 @@ pub(crate) fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'st
         inner = next;
     }
     inner
+}
+
+/// This machine has no certificates of authorities.
+#[derive(Debug, thiserror::Error)]
+#[error("this machine has no certificates of authorities")]
+pub(crate) struct NoAuthorities;
+
+/// What is wrong with a server's encryption, where that is what is wrong.
+pub(crate) fn of_encryption(server: &str, error: &reqwest::Error) -> Option<ClientError> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = next {
+        // What an I/O error was made of is not among its sources.
+        if let Some(made_of) = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            next = Some(made_of);
+            continue;
+        }
+        match inner.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                return Some(ClientError::Untrusted { server: server.to_owned(), cause: why.to_string() });
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                let cause = "no TLS is spoken there (http:// is asked plain)".to_owned();
+                return Some(ClientError::Unreachable { servers: server.to_owned(), cause });
+            }
+            _ => next = inner.source(),
+        }
+    }
+    None
 }
 
 /// Why a request or an answer broke off, in words.

@@ -71,20 +71,15 @@ fn with_scheme(text: &str) -> String {
 /// [`ClientError::Address`] where it is none.
 pub fn check_address(text: &str) -> Result<String, ClientError> {
     let base = with_scheme(text);
-    match parse(&base) {
-        Ok(_) => Ok(base),
-        Err(ClientError::Address(_)) => Err(ClientError::Address(shown(text))),
-        Err(error) => Err(error),
-    }
+    parse(&base).map(|_| base).map_err(|_| ClientError::Address(shown(text)))
 }
 
-/// A URL that can be asked: http, with a host, without a password in it.
+/// A URL that can be asked: http or https, with a host, without a password in it.
 pub(crate) fn parse(text: &str) -> Result<Url, ClientError> {
     let url = Url::parse(text).map_err(|_| ClientError::Address(shown(text)))?;
     let plain = url.username().is_empty() && url.password().is_none();
     match url.scheme() {
-        "http" if url.host().is_some() && plain => Ok(url),
-        "https" => Err(ClientError::Encrypted(shown(text))),
+        "http" | "https" if url.host().is_some() && plain => Ok(url),
         _ => Err(ClientError::Address(shown(text))),
     }
 }
@@ -100,7 +95,7 @@ mod tests {
     #[test]
     fn addresses_are_taken_as_people_write_them() {
         assert_eq!(check_address("localhost:7400/").unwrap(), "http://localhost:7400");
-        assert!(matches!(check_address("https://lab.example:7400"), Err(ClientError::Encrypted(_))));
+        assert_eq!(check_address("https://lab.example:7400/").unwrap(), "https://lab.example:7400");
         for text in ["", "http://", "ftp://x", "http://user:secret@x", "not an address"] {
             assert!(matches!(check_address(text), Err(ClientError::Address(_))), "{text}");
         }

@@ -6,8 +6,7 @@
 use crate::{
     ClientError, Cluster,
     backoff::Backoff,
-    error::{cause, innermost},
-    servers,
+    error::{cause, innermost, of_encryption},
 };
 use bytes::Bytes;
 use microtome_proto::{Code, Problem};
@@ -63,7 +62,7 @@ pub(crate) struct Answer {
 struct Failure {
     error: ClientError,
     again: bool,
-    /// Nothing listens at the address.
+    /// Nothing listens at the address, or nothing that is believed: it was not asked.
     refused: bool,
     /// What the server asked to wait.
     wait: Duration,
@@ -214,7 +213,7 @@ impl Cluster {
 
     /// One try at one server, and wherever that sends us.
     async fn attempt(&self, call: &Call, server: &str, within: Duration) -> Result<Answer, Failure> {
-        let mut url = servers::parse(&format!("{server}{}", call.path)).map_err(Failure::lasting)?;
+        let mut url = self.address(&format!("{server}{}", call.path)).map_err(Failure::lasting)?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
@@ -239,13 +238,25 @@ impl Cluster {
             if status.is_success() {
                 return read(call, origin, response, within).await;
             }
-            match redirect(&url, &response) {
+            match self.redirect(&url, &response) {
                 Some(target) => url = target.map_err(Failure::lasting)?,
                 None => return Err(refusal(&origin, status, response).await),
             }
         }
         let error = ClientError::protocol(server, format!("more than {REDIRECTS_MAX} redirects for {}", call.path));
         Err(Failure { again: true, ..Failure::lasting(error) })
+    }
+}
+
+impl Cluster {
+    /// Where the answer sends us; `None` where it is no redirect that keeps the method.
+    pub(crate) fn redirect(&self, from: &Url, response: &Response) -> Option<Result<Url, ClientError>> {
+        if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+            return None;
+        }
+        let location = response.headers().get(reqwest::header::LOCATION)?.to_str().ok()?;
+        let target = from.join(location).map_err(|_| ClientError::Address(location.chars().take(200).collect()));
+        Some(target.and_then(|target| self.address(target.as_str())))
     }
 }
 
@@ -273,16 +284,6 @@ async fn whole(server: &str, mut response: Response) -> Result<Bytes, Failure> {
             Err(error) => return Err(Failure::connection(server, &error, false)),
         }
     }
-}
-
-/// Where the answer sends us; `None` where it is no redirect that keeps the method.
-pub(crate) fn redirect(from: &Url, response: &Response) -> Option<Result<Url, ClientError>> {
-    if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
-        return None;
-    }
-    let location = response.headers().get(reqwest::header::LOCATION)?.to_str().ok()?;
-    let target = from.join(location).map_err(|_| ClientError::Address(location.chars().take(200).collect()));
-    Some(target.and_then(|target| servers::parse(target.as_str())))
 }
 
 /// What a status without success means.
@@ -352,6 +353,9 @@ impl Failure {
     }
 
     fn connection(server: &str, error: &reqwest::Error, first_hop: bool) -> Self {
+        if let Some(failure) = of_encryption(server, error) {
+            return Self { again: true, refused: first_hop, ..Self::lasting(failure) };
+        }
         let refused = innermost(error)
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);

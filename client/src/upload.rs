@@ -4,9 +4,8 @@ use crate::{
     ClientError, Cluster, Source,
     backoff::Backoff,
     error::cause,
-    servers,
     source::Reading,
-    transport::{Call, problem_in, redirect},
+    transport::{Call, problem_in},
 };
 use microtome_proto::{
     Code, MaterialId,
@@ -229,7 +228,7 @@ impl<'a> Upload<'a> {
 
     /// Sends everything from the offset on in one request; answers with the new offset.
     async fn patch(&mut self) -> Result<u64, Interrupted> {
-        let url = servers::parse(&self.url)?;
+        let url = self.cluster.address(&self.url)?;
         let left = self.size - self.durable;
         let (reading, body) = Reading::start(&self.source, self.durable);
         let mut request = self
@@ -249,7 +248,7 @@ impl<'a> Upload<'a> {
             return Err(Interrupted::ForGood(error));
         }
         let response = response?;
-        if let Some(target) = redirect(&url, &response) {
+        if let Some(target) = self.cluster.redirect(&url, &response) {
             self.url = target?.into();
             return Err(Interrupted::GoOn);
         }

@@ -4,7 +4,7 @@ use crate::CoordinatorError;
 use microtome_proto::{
     CoordinatorId,
     limits::{COORDINATORS_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    token::Settings,
+    tls, token,
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -26,7 +26,9 @@ pub struct Config {
     pub cluster_name: String,
     /// By what tokens are checked, the same on every server. With nothing set nothing is checked, and only loopback is
     /// listened on.
-    pub auth: Settings,
+    pub auth: token::Settings,
+    /// How connections are encrypted.
+    pub tls: tls::Settings,
     /// How often nodes are to heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// After this much silence nothing new is placed on a node, in milliseconds.
@@ -50,7 +52,8 @@ impl Default for Config {
             data_dir: PathBuf::from("microtome-data/coordinator-1"),
             coordinators: BTreeMap::new(),
             cluster_name: "microtome".to_owned(),
-            auth: Settings::default(),
+            auth: token::Settings::default(),
+            tls: tls::Settings::default(),
             heartbeat_ms: 1_000,
             unreachable_after_ms: 3_000,
             down_after_ms: 10_000,
@@ -95,6 +98,7 @@ impl Config {
             return refuse(format!("the cluster's name must have 1 to {NAME_LEN_MAX} bytes"));
         }
         self.auth.check().map_err(|error| CoordinatorError::Config(error.to_string()))?;
+        self.tls.check(self.auth.is_on()).map_err(|error| CoordinatorError::Config(error.to_owned()))?;
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.unreachable_after_ms {
             return refuse(format!(
                 "heartbeat_ms is {}, unreachable_after_ms is {}: the first must be smaller, and not 0",
@@ -138,13 +142,12 @@ impl Config {
     }
 }
 
-/// Whether a server can be asked under this URL: a host and nothing behind it, by plain HTTP, which is all that servers
-/// speak to each other.
+/// Whether a server can be asked under this URL: a host and nothing behind it.
 pub(crate) fn is_base_url(text: &str) -> bool {
     reqwest::Url::parse(text).is_ok_and(|url| {
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let anonymous = url.username().is_empty() && url.password().is_none();
-        url.scheme() == "http" && url.host().is_some() && bare && anonymous
+        matches!(url.scheme(), "http" | "https") && url.host().is_some() && bare && anonymous
     })
 }
 
@@ -174,7 +177,8 @@ mod tests {
         assert!(refusal(|config| config.population = 17).contains("population is 17"));
         assert!(refusal(|config| config.heartbeat_ms = 5_000).contains("heartbeat_ms is 5000"));
         assert!(refusal(|config| config.down_after_ms = 5).contains("down_after_ms is 5"));
-        assert!(refusal(|config| config.auth = Settings::of_secret("short")).contains("secret"));
+        assert!(refusal(|config| config.auth = token::Settings::of_secret("short")).contains("secret"));
+        assert!(refusal(|config| config.tls.between_servers = Some(tls::BetweenServers::On)).contains("secret"));
         let twice = BTreeMap::from([(1, "http://a:1".into()), (2, "http://a:1/".into())]);
         assert!(refusal(|config| config.coordinators = twice).contains("twice"));
     }

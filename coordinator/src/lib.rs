@@ -17,6 +17,7 @@ mod store;
 
 pub use config::Config;
 pub use error::CoordinatorError;
+pub use microtome_server::tls::authority_pem;
 #[doc(hidden)]
 pub use raft::{Tuning, seed};
 pub use run::run;

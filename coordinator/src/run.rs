@@ -8,7 +8,7 @@ use crate::{
     store::folder::Folder,
 };
 use axum::Router;
-use microtome_server::{Auth, Metrics};
+use microtome_server::{Auth, Metrics, Tls};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -43,24 +43,28 @@ pub async fn run_tuned(
     let bound = listener.local_addr().map_err(|error| CoordinatorError::Stopped(error.to_string()))?;
     auth.check_address(bound.ip()).map_err(CoordinatorError::Open)?;
     let members = config.members(bound)?;
+    let named = members.get(&config.id).into_iter().chain([&config.listen]).map(String::as_str);
+    let tls = Tls::open(&config.tls, &config.auth, named);
+    let tls = tls.map_err(|error| CoordinatorError::Config(error.to_string()))?;
 
     let (path, id, name) = (config.data_dir.clone(), config.id, config.cluster_name.clone());
     let opened = tokio::task::spawn_blocking(move || Folder::open(&path, id, &name)).await;
     let (folder, _lock) = opened.map_err(|error| CoordinatorError::Stopped(error.to_string()))??;
     let folder = Arc::new(folder);
-    let peers = Peers::new(id, members, folder.cluster(), tuning.protocol, auth.clone());
-    let peers = Arc::new(peers.map_err(|error| CoordinatorError::Stopped(error.to_string()))?);
+    let peers = Peers::new(id, members, folder.cluster(), tuning.protocol, (auth.clone(), tls.clone()));
+    let peers = Arc::new(peers.map_err(CoordinatorError::Stopped)?);
     let group = Arc::new(raft::open(Arc::clone(&folder), peers, tuning).await?);
     group.speaks_enough()?;
     let control = Arc::new(Control::new(Arc::clone(&group), folder, &config));
 
     let metrics = Metrics::default();
-    let app = App::new(Arc::clone(&group), Arc::clone(&control), auth.clone(), config);
+    let app = App::new(Arc::clone(&group), Arc::clone(&control), (auth.clone(), tls.clone()), config);
     let router = http::router(&Arc::new(app), &metrics, console);
     let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
-    let server = tokio::spawn(microtome_server::serve(listener, None, router, serving.clone()));
+    let server = tokio::spawn(microtome_server::serve(listener, tls.acceptor(), None, router, serving.clone()));
     let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
     let keys = tokio::spawn(auth.keep_up(serving.clone()));
+    let certificates = tokio::spawn(tls.keep_up(serving.clone()));
     let raising = tokio::spawn(protocol::raise(Arc::clone(&group), leading.clone()));
     tracing::info!(coordinator = id, address = %bound, "listening");
     let _ = ready.send(bound);
@@ -73,7 +77,7 @@ pub async fn run_tuned(
     group.stop().await;
     leading.cancel();
     serving.cancel();
-    let _ = tokio::join!(server, leader, raising, keys);
+    let _ = tokio::join!(server, leader, raising, keys, certificates);
     result
 }
 

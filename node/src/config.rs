@@ -3,7 +3,7 @@
 use crate::NodeError;
 use microtome_proto::{
     limits::{LABELS_MAX, NAME_LEN_MAX},
-    token::Settings,
+    tls, token,
 };
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -25,7 +25,9 @@ pub struct Config {
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// By what tokens are checked; with nothing set nothing is checked, and only loopback may be listened on.
-    pub auth: Settings,
+    pub auth: token::Settings,
+    /// How connections are encrypted.
+    pub tls: tls::Settings,
     /// Bytes kept back for deletes and repairs; a part of the file system if left out.
     pub reserve_bytes: Option<u64>,
     /// An upload that gets no bytes for so long ends and gives back its room; never, if left out.
@@ -63,6 +65,7 @@ impl Config {
             microtome_client::check_address(url).map_err(|error| NodeError::Config(error.to_string()))?;
         }
         self.auth.check().map_err(|error| NodeError::Config(error.to_string()))?;
+        self.tls.check(self.auth.is_on()).map_err(|error| NodeError::Config(error.to_owned()))?;
         let texts = self.name.iter().chain(&self.zone).chain(self.labels.iter().flat_map(|(key, value)| [key, value]));
         if texts.clone().any(|text| text.len() > NAME_LEN_MAX) || self.labels.len() > LABELS_MAX {
             return refuse(format!(
@@ -102,7 +105,8 @@ mod tests {
             name: None,
             zone: None,
             labels: BTreeMap::new(),
-            auth: Settings::of_secret("a secret of some length"),
+            auth: token::Settings::of_secret("a secret of some length"),
+            tls: tls::Settings::default(),
             reserve_bytes: None,
             uploads_expire_after: None,
             runs_max: 2,
@@ -117,7 +121,7 @@ mod tests {
         for (bad, word) in [
             (Config { coordinators: vec![], ..config() }, "--coordinator"),
             (Config { coordinators: vec!["not an address".to_owned()], ..config() }, "not an address"),
-            (Config { auth: Settings::of_secret("short"), ..config() }, "secret"),
+            (Config { auth: token::Settings::of_secret("short"), ..config() }, "secret"),
             (Config { name: Some("x".repeat(300)), ..config() }, "name"),
         ] {
             let text = bad.check().unwrap_err().to_string();

@@ -13,7 +13,7 @@ use crate::{
 };
 use microtome_client::Cluster;
 use microtome_proto::{MaterialId, NodeId};
-use microtome_server::{Auth, Metrics};
+use microtome_server::{Auth, Metrics, Tls};
 use parking_lot::Mutex;
 use std::{
     collections::HashSet,
@@ -63,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     /// Checks and makes tokens.
     pub(crate) auth: Auth,
+    /// What is encrypted, and by which certificate.
+    pub(crate) tls: Tls,
     /// The node's metrics.
     pub(crate) metrics: Metrics,
     /// Requests being answered just now.

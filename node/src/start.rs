@@ -15,8 +15,8 @@ use crate::{
     scrub::{self, Scrub},
     upload::Uploads,
 };
-use microtome_client::Cluster;
-use microtome_server::{Auth, Metrics, listen, raise_open_files_max, serve};
+use microtome_client::{Cluster, Encryption};
+use microtome_server::{Auth, Metrics, Tls, listen, raise_open_files_max, serve};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -53,17 +53,20 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     let address = listener.local_addr().map_err(folder_error)?;
     auth.check_address(address.ip()).map_err(NodeError::Exposed)?;
     let url = config.url_at(address)?;
+    let tls = Tls::open(&config.tls, &config.auth, [url.as_str(), config.listen.as_str()]);
+    let tls = tls.map_err(|error| NodeError::Config(error.to_string()))?;
     // Ends also where this future is dropped or the node fails.
     let stop = stop.child_token();
     let _stopped = stop.clone().drop_guard();
-    let (owned, token, own_auth) = (config.clone(), stop.clone(), auth.clone());
-    let opened = tokio::task::spawn_blocking(move || open(&owned, url, own_auth, token)).await;
+    let (owned, token, security) = (config.clone(), stop.clone(), (auth, tls));
+    let opened = tokio::task::spawn_blocking(move || open(&owned, url, security, token)).await;
     // The folder is this process's until this function ends.
     let (node, left_behind, _lock) = opened.map_err(|error| folder_error(io::Error::other(error)))??;
     Uploads::take_up(&node, left_behind);
     node.blobs.damage().supply(Others::of(&node, Handle::current()));
     let knobs = scrub::Knobs { bytes_per_s: config.scrub_bytes_per_s, every: config.scrub_every };
     node.tasks.spawn(node.auth.clone().keep_up(stop.clone()));
+    node.tasks.spawn(node.tls.clone().keep_up(stop.clone()));
     node.tasks.spawn(mending::run(Arc::clone(&node)));
     node.tasks.spawn(scrub::run(Arc::clone(&node), knobs));
     node.tasks.spawn(scrub::forget(Arc::clone(&node)));
@@ -80,7 +83,8 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     // Of those that it was told to ask none may run just now.
     let known = introduction.coordinators.iter().cloned().chain(node.identity.coordinators());
     node.cluster.set_servers(known.collect::<Vec<_>>());
-    let serving = serve(listener, Some(http::at_hand(&node)), http::router(&node), stop.clone());
+    let at_hand = Some(http::at_hand(&node));
+    let serving = serve(listener, node.tls.acceptor(), at_hand, http::router(&node), stop.clone());
     let agent = Box::pin(Agent::new(Arc::clone(&node), introduction).run());
     let ended = async {
         let ended = agent.await;
@@ -99,7 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
 pub(crate) fn open(
     config: &Config,
     url: String,
-    auth: Auth,
+    (auth, tls): (Auth, Tls),
     stop: CancellationToken,
 ) -> Result<(Arc<Node>, Vec<Incoming>, FolderLock), NodeError> {
     let folder = |cause: io::Error| NodeError::Folder { folder: config.data_dir.clone(), cause };
@@ -125,7 +129,10 @@ pub(crate) fn open(
     let pixels = Pixels::new(&PixelLimits::default());
     pixels.show_in(&metrics);
     let (tokens, name) = (auth.clone(), format!("node {}", config.name_or_host()));
-    let cluster = Cluster::with_token_source(config.coordinators.clone(), Arc::new(move || tokens.server_token(&name)));
+    let encryption = tls.client_config().map_err(|error| NodeError::Config(error.to_string()))?;
+    let encryption = Encryption::of_server(encryption, tls.encrypts());
+    let tokens = Arc::new(move || tokens.server_token(&name));
+    let cluster = Cluster::encrypted(config.coordinators.clone(), tokens, encryption);
     let node = Arc::new(Node {
         identity,
         url,
@@ -144,6 +151,7 @@ pub(crate) fn open(
         locator: Locator::new(&cluster),
         cluster,
         auth,
+        tls,
         metrics,
         requests_active: AtomicU32::new(0),
         tiles_served: AtomicU64::new(0),

@@ -20,6 +20,7 @@ pub mod run;
 pub mod slide;
 pub mod space;
 pub mod time;
+pub mod tls;
 pub mod token;
 pub mod tus;
 

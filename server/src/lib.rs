@@ -1,4 +1,4 @@
-//! What both servers share: listening and stopping, answers in problem+json, the token check, metrics, the crash-safe
+//! What both servers share: listening and stopping, encryption, answers in problem+json, the token check, metrics, the crash-safe
 //! write.
 //!
 //! It knows HTTP and files and nothing of materials: no route of the API is defined here.
@@ -17,8 +17,12 @@ pub mod metrics;
 mod open_files;
 mod refusals;
 pub mod routes;
+mod scheme;
+pub mod tls;
 
 pub use auth::Auth;
 pub use listen::{AtHand, ListenError, Peer, listen, serve};
 pub use metrics::{Metrics, RouteMetrics};
 pub use open_files::raise_open_files_max;
+pub use scheme::Scheme;
+pub use tls::Tls;

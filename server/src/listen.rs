@@ -6,6 +6,8 @@ use crate::{
     linger::Lingering,
     open_files::raise_open_files_max,
     refusals::{HEAD_LEN_MAX, Understood, Worded},
+    scheme::Scheme,
+    tls::{Acceptor, Opened},
 };
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -31,16 +33,19 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::Semaphore,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 /// Connections served at once, or half as many as the system lets files be open, so that there are always some for what
 /// else a server does; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 20_000;
-/// Time in which a request's headers must arrive: slow writers hold a socket, not the server.
+/// Time in which a request's headers must arrive, and before them the handshake of one that is encrypted: slow writers hold
+/// a socket, not the server.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// Longest time in ms that bytes may wait for a reader that takes none: the kernel then ends the connection, and with it
 /// what the answer keeps in memory.
@@ -89,7 +94,14 @@ pub async fn listen(address: &str) -> Result<TcpListener, ListenError> {
 
 /// Serves `router`, and what is at hand before it where anything ever is, until `stop` is cancelled; then lets requests
 /// under way end for a few seconds. Where something may be at hand, connections have threads of their own, which end with this.
-pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Router, stop: CancellationToken) {
+/// With `tls` the same is answered over TLS as well.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+    at_hand: Option<AtHand>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let lanes = if at_hand.is_some() { Lanes::start() } else { Lanes::none() };
     let router = TowerToHyperService::new(router);
     let half = usize::try_from(raise_open_files_max() / 2).unwrap_or(CONNECTIONS_MAX);
@@ -110,16 +122,17 @@ pub async fn serve(listener: TcpListener, at_hand: Option<AtHand>, router: Route
             }
         };
         let (at_hand, router, runtime) = (at_hand.clone(), router.clone(), Handle::current());
-        let answers = Answers { at_hand, router, runtime, peer, understood: Understood::default() };
-        let watcher = graceful.watcher();
+        let (scheme, understood) = (Scheme::Http, Understood::default());
+        let answers = Answers { at_hand, router, runtime, peer, scheme, understood };
+        let (watcher, tls, stop) = (graceful.watcher(), tls.clone(), stop.clone());
         lanes.spawn(async move {
-            if let Err(error) = connection(stream, answers, watcher).await {
+            if let Err(error) = connection(stream, tls, answers, watcher, stop).await {
                 tracing::debug!(error, "connection ended early");
             }
             drop(slot);
         });
     }
-    let _ = tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await;
+    let _ = timeout(STOP_WITHIN, graceful.shutdown()).await;
 }
 
 async fn accept(
@@ -137,10 +150,32 @@ async fn accept(
 /// Serves one connection to its end.
 async fn connection(
     stream: std::net::TcpStream,
+    tls: Option<Acceptor>,
+    mut answers: Answers,
+    watcher: Watcher,
+    stop: CancellationToken,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let stream = TcpStream::from_std(stream)?;
+    let Some(tls) = tls else { return speak(Lingering::new(stream), answers, watcher).await };
+    match stop.run_until_cancelled(timeout(HEADERS_WITHIN, tls.open(stream))).await {
+        None => Ok(()),
+        Some(opened) => match opened?? {
+            Opened::Plain(stream) => speak(stream, answers, watcher).await,
+            Opened::Encrypted(stream) => {
+                answers.scheme = Scheme::Https;
+                Box::pin(speak(stream, answers, watcher)).await
+            }
+        },
+    }
+}
+
+/// Answers the requests of one connection.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     answers: Answers,
     watcher: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = TokioIo::new(Worded::new(Lingering::new(TcpStream::from_std(stream)?), answers.understood.clone()));
+    let stream = TokioIo::new(Worded::new(stream, answers.understood.clone()));
     let service = service_fn(|request| answers.answer(request));
     let mut builder = http1::Builder::new();
     builder.timer(Deadlines::default()).header_read_timeout(HEADERS_WITHIN);
@@ -159,6 +194,7 @@ struct Answers {
     /// Where all runs that handlers start.
     runtime: Handle,
     peer: Peer,
+    scheme: Scheme,
     understood: Understood,
 }
 
@@ -170,6 +206,7 @@ impl Answers {
             Some(ready) => future::ready(Ok(ready.map(|bytes| Either::Left(Full::new(bytes))))).left_future(),
             None => {
                 request.extensions_mut().insert(self.peer);
+                request.extensions_mut().insert(self.scheme);
                 let is_large = is_large(request.body());
                 let (runtime, routed) = (self.runtime.clone(), self.router.call(request));
                 let routed = Within::new(self.runtime.clone(), Box::pin(routed));
@@ -262,7 +299,12 @@ mod tests {
             .route("/like_a_refusal", get(like_a_refusal));
         let listener = listen("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        Started { address, begun, stop: stop.clone(), serving: tokio::spawn(serve(listener, at_hand, router, stop)) }
+        Started {
+            address,
+            begun,
+            stop: stop.clone(),
+            serving: tokio::spawn(serve(listener, None, at_hand, router, stop)),
+        }
     }
 
     fn at_hand() -> Option<AtHand> {
@@ -317,6 +359,6 @@ mod tests {
         stop.cancel();
         assert_eq!(under_way.await.unwrap(), "done");
         assert_eq!(idle.read(&mut [0; 1024]).await.unwrap(), 0);
-        tokio::time::timeout(STOP_WITHIN / 2, serving).await.unwrap().unwrap();
+        timeout(STOP_WITHIN / 2, serving).await.unwrap().unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Routes and layers that every server has.
 
-use crate::{Auth, Metrics};
+use crate::{Auth, Metrics, Tls};
 use axum::{
     Router,
     http::{Method, Uri},
@@ -15,11 +15,19 @@ pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Puts a server together: `users` for what users call, `servers` for what servers say to each other, `open` for what
 /// needs no token (the console's page), and `/healthz`, `/readyz` and `/metrics`.
-pub fn assemble(auth: &Auth, metrics: &Metrics, ready: Ready, users: Router, servers: Router, open: Router) -> Router {
+pub fn assemble(
+    (auth, tls): (&Auth, &Tls),
+    metrics: &Metrics,
+    ready: Ready,
+    users: Router,
+    servers: Router,
+    open: Router,
+) -> Router {
     let own = Router::new().route("/metrics", get(Metrics::answer)).with_state(metrics.clone());
     let own = own.route_layer(middleware::from_fn(crate::auth::administrators));
     let users = users.merge(own).layer(middleware::from_fn_with_state(auth.clone(), crate::auth::user));
     let servers = servers.layer(middleware::from_fn_with_state(auth.clone(), crate::auth::server));
+    let servers = servers.layer(middleware::from_fn_with_state(tls.clone(), crate::tls::encrypted));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready().map(|()| "ready\n").map_err(not_ready) }))

@@ -1,5 +1,6 @@
 //! The commands, one file for each group of them, and what all of them take.
 
+mod ca;
 mod cluster;
 mod coordinators;
 mod copies;
@@ -16,12 +17,12 @@ mod token;
 
 use crate::terminal::Terminal;
 use clap::{Args, Parser, Subcommand};
-use microtome_client::{ClientError, Cluster, check_address};
+use microtome_client::{ClientError, Cluster, Encryption, check_address};
 use microtome_proto::{
     operation::Operation,
     page::{Page, PageQuery},
 };
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long a command waits for a cluster in trouble, a new leader for example.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -47,6 +48,10 @@ struct Global {
     /// Token, where the cluster wants one ('microtome token' makes it)
     #[arg(long, global = true, value_name = "TOKEN", env = "MICROTOME_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Authorities by which servers are believed that are asked by https:// ('microtome ca' prints the cluster's own); those
+    /// of this machine otherwise
+    #[arg(long, global = true, value_name = "FILE", env = "MICROTOME_CA")]
+    ca: Option<PathBuf>,
     /// Results as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -96,6 +101,8 @@ enum Command {
     Slide(slide::SlideCommand),
     /// Make a token with the cluster's secret or its key
     Token(token::Token),
+    /// Print the certificate of the cluster's authority, for --ca and for browsers
+    Ca(ca::Ca),
 }
 
 /// The arguments do not fit together, which the command sees only when it looks at all of them.
@@ -112,11 +119,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn new(global: Global) -> Self {
+    fn new(global: Global) -> Result<Self, ClientError> {
         let named_servers = global.server.join(",");
-        let cluster = Cluster::new(global.server, global.token);
+        let encryption = global.ca.as_deref().map_or_else(|| Ok(Encryption::by_machine()), Encryption::by_file)?;
+        let token = global.token;
+        let cluster = Cluster::encrypted(global.server, Arc::new(move || token.clone()), encryption);
         let cluster = cluster.with_deadline(DEADLINE).with_refused_max(REFUSED_MAX);
-        Self { terminal: Terminal { json: global.json }, cluster, named_servers }
+        Ok(Self { terminal: Terminal { json: global.json }, cluster, named_servers })
     }
 
     /// A page that people open in their browser.
@@ -128,29 +137,30 @@ impl Context {
 
 /// Runs the command.
 pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
-    let context = Context::new(program.global);
-    let terminal = context.terminal;
+    let terminal = Terminal { json: program.global.json };
+    let context = || Context::new(program.global);
     match program.command {
         Command::Demo(demo) => Box::pin(demo::run(terminal, demo)).await,
         Command::Coordinator(options) => Box::pin(serve::coordinator(terminal, options)).await,
         Command::Node(options) => Box::pin(serve::node(terminal, options)).await,
-        Command::Put(put) => Box::pin(put::run(&context, put)).await,
-        Command::Ls => materials::list(&context).await,
-        Command::Show(show) => materials::show(&context, show).await,
-        Command::Get(get) => Box::pin(materials::get(&context, get)).await,
-        Command::Rm(rm) => materials::remove(&context, rm).await,
-        Command::Nodes => cluster::nodes(&context).await,
-        Command::Cordon(act) => scaling::act(&context, Operation::Cordon, act).await,
-        Command::Uncordon(act) => scaling::act(&context, Operation::Uncordon, act).await,
-        Command::Drain(act) => scaling::act(&context, Operation::Drain, act).await,
-        Command::Remove(remove) => scaling::remove(&context, remove).await,
-        Command::Rebalance(options) => rebalance::run(&context, options).await,
-        Command::Coordinators(command) => coordinators::run(&context, command).await,
-        Command::Cluster => cluster::cluster(&context).await,
-        Command::Run(run) => runs::run(&context, run).await,
-        Command::Runs => runs::list(&context).await,
+        Command::Put(put) => Box::pin(put::run(&context()?, put)).await,
+        Command::Ls => materials::list(&context()?).await,
+        Command::Show(show) => materials::show(&context()?, show).await,
+        Command::Get(get) => Box::pin(materials::get(&context()?, get)).await,
+        Command::Rm(rm) => materials::remove(&context()?, rm).await,
+        Command::Nodes => cluster::nodes(&context()?).await,
+        Command::Cordon(act) => scaling::act(&context()?, Operation::Cordon, act).await,
+        Command::Uncordon(act) => scaling::act(&context()?, Operation::Uncordon, act).await,
+        Command::Drain(act) => scaling::act(&context()?, Operation::Drain, act).await,
+        Command::Remove(remove) => scaling::remove(&context()?, remove).await,
+        Command::Rebalance(options) => rebalance::run(&context()?, options).await,
+        Command::Coordinators(command) => coordinators::run(&context()?, command).await,
+        Command::Cluster => cluster::cluster(&context()?).await,
+        Command::Run(run) => runs::run(&context()?, run).await,
+        Command::Runs => runs::list(&context()?).await,
         Command::Slide(command) => slide::run(terminal, command),
         Command::Token(token) => token::run(terminal, &token),
+        Command::Ca(ca) => ca::run(terminal, &ca),
     }
 }
 

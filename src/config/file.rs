@@ -20,6 +20,7 @@ pub(crate) type Value<T> = Option<Spanned<T>>;
 pub(crate) struct File {
     pub(crate) cluster: Cluster,
     pub(crate) auth: Auth,
+    pub(crate) tls: Tls,
     pub(crate) coordinators: Vec<Coordinator>,
     pub(crate) node: Node,
     /// The file's name and text, for the lines in messages.
@@ -57,6 +58,16 @@ pub(crate) struct Auth {
     pub(crate) signing_key_file: Value<String>,
     pub(crate) verifying_keys_file: Value<String>,
     pub(crate) providers: Vec<Provider>,
+}
+
+/// `[tls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    pub(crate) certificate_file: Value<String>,
+    pub(crate) key_file: Value<String>,
+    pub(crate) ca_file: Value<String>,
+    pub(crate) between_servers: Value<String>,
 }
 
 /// One `[[auth.providers]]`.

@@ -7,6 +7,7 @@ mod checks;
 mod file;
 mod size;
 mod text;
+mod tls;
 
 pub(crate) use checks::only_here;
 use file::{File, Value};
@@ -92,7 +93,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 30] = [
+const VARIABLES: [&str; 34] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -106,6 +107,10 @@ const VARIABLES: [&str; 30] = [
     "AUTH_PREVIOUS_SECRET_FILE",
     "AUTH_SIGNING_KEY_FILE",
     "AUTH_VERIFYING_KEYS_FILE",
+    "TLS_CERTIFICATE_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CA_FILE",
+    "TLS_BETWEEN_SERVERS",
     "COORDINATORS",
     "COORDINATOR_ID",
     "COORDINATOR_LISTEN",
@@ -165,7 +170,7 @@ impl Layers {
     /// Variables that look like settings and are none: misspelt, perhaps, or put there by others.
     pub(crate) fn unknown_variables(&self) -> Vec<String> {
         // A coordinator's own keys are singular, though it stands below [[coordinators]]: who writes the plural is told.
-        let sections = ["CLUSTER_", "AUTH_", "COORDINATOR", "NODE_"];
+        let sections = ["CLUSTER_", "AUTH_", "TLS_", "COORDINATOR", "NODE_"];
         let unknown = self.variables.keys().filter(|name| {
             let name = name.strip_prefix("MICROTOME_").unwrap_or(name);
             sections.iter().any(|section| name.starts_with(section)) && !VARIABLES.contains(&name)
@@ -198,6 +203,7 @@ impl Layers {
         let unreachable = self.get_or(&cluster.unreachable_after_ms, None, "CLUSTER_UNREACHABLE_AFTER_MS", 3000)?;
         let down = self.get_or(&cluster.down_after_ms, None, "CLUSTER_DOWN_AFTER_MS", 10_000)?;
         checks::timing(&heartbeat, &unreachable, &down)?;
+        let auth = self.auth()?;
         Ok(CoordinatorConfig {
             id,
             listen: checks::listen(listen)?,
@@ -205,7 +211,8 @@ impl Layers {
             data_dir: PathBuf::from(data_dir.value),
             coordinators: all,
             cluster_name: checks::name(name)?,
-            auth: self.auth()?,
+            tls: self.tls(auth.is_on())?,
+            auth,
             heartbeat_ms: heartbeat.value,
             unreachable_after_ms: unreachable.value,
             down_after_ms: down.value,
@@ -230,6 +237,7 @@ impl Layers {
         let runs_max = self.get_or(&node.runs_max, None, "NODE_RUNS_MAX", 2)?;
         let scrub_rate = self.get_or(&node.scrub_rate, None, "NODE_SCRUB_RATE", Size(SCRUB_RATE))?;
         let scrub_every = self.get_or(&node.scrub_every, None, "NODE_SCRUB_EVERY", Span(SCRUB_EVERY))?;
+        let auth = self.auth()?;
         Ok(NodeConfig {
             listen: checks::listen(listen)?,
             url: url.as_ref().map(checks::url).transpose()?,
@@ -238,7 +246,8 @@ impl Layers {
             name: name.map(checks::name).transpose()?,
             zone: zone.map(checks::name).transpose()?,
             labels: self.labels(&flags.labels)?,
-            auth: self.auth()?,
+            tls: self.tls(auth.is_on())?,
+            auth,
             reserve_bytes: reserve.map(|size: Setting<Size>| size.value.0),
             uploads_expire_after: Some(expire_after.value.0).filter(|after| !after.is_zero()),
             runs_max: checks::runs_max(&runs_max)?,

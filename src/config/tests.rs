@@ -41,6 +41,11 @@ fn the_key_and_the_line_are_named() {
         ("[[auth.providers]]\nissuer = 'https://x'\n", "cluster.toml, line 1: missing key 'audience'"),
         ("[[auth.providers]]\nissuer = 'https://x'\naudience = 7\n", "cluster.toml, line 3: audience: a text or"),
         ("[[auth.providers]]\nissuer = 'https://x'\naudience = 'x'\n", "cluster.toml, line 2: where are its keys?"),
+        ("[tls]\ncertificate_file = 'Cargo.toml'\n", "cluster.toml, line 2: 'certificate_file' and 'key_file' belong"),
+        ("[tls]\nca_file = 'Cargo.toml'\n", "cluster.toml, line 2: Cargo.toml has no 'BEGIN CERTIFICATE'"),
+        ("[tls]\nca_file = '/nowhere/at/all'\n", "cluster.toml, line 2: cannot read /nowhere/at/all"),
+        ("[tls]\nbetween_servers = 'yes'\n", "cluster.toml, line 2: 'yes' is none of 'on', 'prefer' and 'off'"),
+        ("[tls]\n\nbetween_servers = 'on'\n", "cluster.toml, line 3: servers that encrypt"),
         ("[[coordinators]]\nid = 1\n", "cluster.toml, line 1: missing key 'url'"),
         (
             "[[coordinators]]\nid = 1\nurl = 'nonsense here'\n",
@@ -74,6 +79,9 @@ fn a_wrong_variable_is_named() {
         ("MICROTOME_AUTH_PREVIOUS_SECRET", "short"),
         ("MICROTOME_AUTH_SIGNING_KEY_FILE", "/nowhere/at/all"),
         ("MICROTOME_AUTH_VERIFYING_KEYS_FILE", "/nowhere/at/all"),
+        ("MICROTOME_TLS_CERTIFICATE_FILE", "/nowhere/at/all"),
+        ("MICROTOME_TLS_CA_FILE", "/nowhere/at/all"),
+        ("MICROTOME_TLS_BETWEEN_SERVERS", "yes"),
         ("MICROTOME_COORDINATORS", "http://a:1"),
         ("MICROTOME_COORDINATOR_URL", "nonsense here"),
     ];

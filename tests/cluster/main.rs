@@ -10,6 +10,7 @@ mod forge;
 #[allow(dead_code)]
 mod harness;
 mod provider;
+mod recorder;
 mod slides;
 #[path = "../../node/tests/it/support/small_disk.rs"]
 mod small_disk;
@@ -18,6 +19,7 @@ mod bad_input;
 mod command_line;
 mod concat;
 mod damage;
+mod encryption;
 mod failover;
 mod pixels;
 mod population;

@@ -272,12 +272,8 @@ impl Control {
             owner: record.owner,
             metadata: metadata.map(str::to_owned),
         };
-        let peers = self.group.peers();
-        let request = peers.http().post(format!("{}/internal/v1/uploads", assigned.url));
-        let request = match peers.token() {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let url = format!("{}/internal/v1/uploads", assigned.url);
+        let request = self.group.peers().call(reqwest::Method::POST, &url);
         let silent = |error: reqwest::Error| {
             let reason = if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() };
             let detail = format!("{} at {}: {reason}", assigned.node, assigned.url);

@@ -65,11 +65,7 @@ impl Prompts {
     async fn post(&self, url: &str) -> reqwest::Result<()> {
         // Never closed.
         let _turn = self.turns.acquire().await;
-        let request = self.peers.http().post(format!("{url}/internal/v1/orders/due"));
-        let request = match self.peers.token() {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = self.peers.call(reqwest::Method::POST, &format!("{url}/internal/v1/orders/due"));
         request.send().await?.error_for_status().map(|_| ())
     }
 }
@@ -79,7 +75,6 @@ mod tests {
     use super::*;
     use axum::{Router, routing::post};
     use microtome_proto::protocol::PROTOCOL;
-    use microtome_server::Auth;
     use std::{collections::BTreeMap, future::pending};
     use tokio::sync::mpsc;
 
@@ -96,7 +91,7 @@ mod tests {
         let router = Router::new().route("/internal/v1/orders/due", orders_due);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
 
-        let peers = Peers::new(1, BTreeMap::new(), None, PROTOCOL, Auth::default()).unwrap();
+        let peers = Peers::new(1, BTreeMap::new(), None, PROTOCOL, Default::default()).unwrap();
         let prompts = Prompts::new(Arc::new(peers));
         let node: NodeId = "n-1".parse().unwrap();
         for _ in 0..2 {

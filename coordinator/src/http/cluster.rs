@@ -1,6 +1,6 @@
 //! `/v1/cluster`.
 
-use super::{Shared, check};
+use super::{Shared, addresses::shown, check};
 use crate::core::command::Command;
 use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
@@ -8,15 +8,18 @@ use microtome_proto::{
     cluster::{AddCoordinator, Checks, Cluster, Coordinator},
     operation::{How, Rebalanced},
 };
-use microtome_server::extract::{Json, Path, Query};
+use microtome_server::{
+    Scheme,
+    extract::{Json, Path, Query},
+};
 
 /// `GET /v1/cluster`.
-pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Problem> {
+pub(super) async fn show(State(app): Shared, scheme: Scheme) -> Result<axum::Json<Cluster>, Problem> {
     let (overview, rebalance) = app.study(|scene| Ok((scene.overview()?, scene.rebalance()?))).await?;
     let id = overview.id.ok_or_else(|| Problem::new(Code::NotReady, "the cluster is being founded"))?;
     let healing = app.control.healing().await?;
     let (term, _) = app.group.position();
-    Ok(axum::Json(Cluster {
+    let cluster = Cluster {
         id,
         name: overview.name,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -31,12 +34,14 @@ pub(super) async fn show(State(app): Shared) -> Result<axum::Json<Cluster>, Prob
         bytes: overview.bytes,
         healing,
         rebalance,
-    }))
+    };
+    Ok(shown(scheme, cluster))
 }
 
 /// `POST /v1/coordinators`: all coordinators afterwards, or as they are now for a dry run.
 pub(super) async fn add_coordinator(
     State(app): Shared,
+    scheme: Scheme,
     Query(how): Query<How>,
     Json(new): Json<AddCoordinator>,
 ) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
@@ -46,18 +51,19 @@ pub(super) async fn add_coordinator(
     }
     app.group.linearize().await?;
     app.group.add(new.id, &new.url, how.dry_run).await?;
-    Ok(axum::Json(app.group.coordinators()))
+    Ok(shown(scheme, app.group.coordinators()))
 }
 
 /// `DELETE /v1/coordinators/{id}`: the others.
 pub(super) async fn remove_coordinator(
     State(app): Shared,
+    scheme: Scheme,
     Path(id): Path<CoordinatorId>,
     Query(how): Query<How>,
 ) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
     app.group.linearize().await?;
     app.group.remove(id, how.dry_run).await?;
-    Ok(axum::Json(app.group.coordinators()))
+    Ok(shown(scheme, app.group.coordinators()))
 }
 
 /// `POST /v1/cluster/rebalance`. It ends by itself.

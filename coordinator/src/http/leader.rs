@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use microtome_proto::{Code, Problem};
-use microtome_server::{Peer, extract};
+use microtome_server::{Peer, Scheme, extract};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ use tokio::time::Instant;
 const FORWARDED: HeaderName = HeaderName::from_static("microtome-forwarded");
 /// Where a request that was passed on came from.
 const PEER: HeaderName = HeaderName::from_static("microtome-peer");
+/// Whether it came there encrypted.
+const SCHEME: HeaderName = HeaderName::from_static("microtome-scheme");
 /// How long a request waits for a leader to be found.
 const LEADER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How long the leader may take to answer.
@@ -45,7 +47,7 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
         leader = app.group.leader_after(&Leader::Unknown, deadline).await;
     }
     if leader == Leader::Own {
-        return next.run(request).await;
+        return lead_on(request, next).await;
     }
     if request.headers().contains_key(FORWARDED) {
         return Problem::new(Code::NoLeader, "this coordinator does not lead any more").into_response();
@@ -57,7 +59,7 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
     };
     loop {
         match &leader {
-            Leader::Own => return next.run(Request::from_parts(parts, Body::from(body))).await,
+            Leader::Own => return lead_on(Request::from_parts(parts, Body::from(body)), next).await,
             Leader::Unknown => return nobody().into_response(),
             Leader::Other(_, url) => {
                 let failure = match forward(&app, url, &parts, body.clone()).await {
@@ -80,6 +82,17 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
     }
 }
 
+/// The answer is for whoever asked first, and for the way that it came.
+async fn lead_on(mut request: Request, next: Next) -> Response {
+    let told = request.headers().get(SCHEME).filter(|_| request.headers().contains_key(FORWARDED));
+    if let Some(told) = told {
+        let scheme = if told == Scheme::Https.as_str() { Scheme::Https } else { Scheme::Http };
+        request.extensions_mut().insert(scheme);
+    }
+    let scheme = Scheme::of(request.extensions());
+    scheme.lead_on(next.run(request).await)
+}
+
 /// The same for what is answered with a redirect: the body is meant for the server that is redirected to.
 pub(super) async fn lead_unread(state: Shared, request: Request, next: Next) -> Response {
     let (parts, _unread) = request.into_parts();
@@ -92,7 +105,8 @@ async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> 
     headers.insert(FORWARDED, HeaderValue::from_static("1"));
     headers.remove(PEER);
     headers.extend(HeaderValue::try_from(peer(parts)).map(|peer| (PEER, peer)));
-    let request = app.group.peers().http().request(parts.method.clone(), format!("{leader}{path}"));
+    headers.insert(SCHEME, HeaderValue::from_static(Scheme::of(&parts.extensions).as_str()));
+    let request = app.group.peers().pass_on(parts.method.clone(), &format!("{leader}{path}"));
     // The error goes to the log, and the address may carry a token.
     let sent = request.headers(headers).body(body).timeout(ANSWER_WITHIN).send().await;
     let mut answer = sent.map_err(reqwest::Error::without_url)?;

@@ -1,6 +1,6 @@
 //! `/v1/materials`.
 
-use super::{App, Shared, check, turns::Turn};
+use super::{App, Shared, addresses::shown, check, turns::Turn};
 use crate::{
     control::{Created, NewJoin, NewMaterial},
     core::command::Command,
@@ -17,6 +17,7 @@ use microtome_proto::{
     page::{Page, PageQuery},
 };
 use microtome_server::{
+    Scheme,
     auth::Asker,
     extract::{Json, Path, Query},
 };
@@ -51,22 +52,28 @@ struct Described {
 /// `GET /v1/materials`.
 pub(super) async fn list(
     State(app): Shared,
+    scheme: Scheme,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<Page<Material>>, Problem> {
-    app.show(|scene| scene.materials(&query)).await.map(axum::Json)
+    app.show(|scene| scene.materials(&query)).await.map(|page| shown(scheme, page))
 }
 
 /// `GET /v1/materials/{id}`.
-pub(super) async fn show(State(app): Shared, Path(id): Path<MaterialId>) -> Result<axum::Json<Material>, Problem> {
+pub(super) async fn show(
+    State(app): Shared,
+    scheme: Scheme,
+    Path(id): Path<MaterialId>,
+) -> Result<axum::Json<Material>, Problem> {
     let material = app.material(&id).await?;
     app.must_be_shown(&id)?;
-    Ok(axum::Json(material))
+    Ok(shown(scheme, material))
 }
 
 /// `POST /v1/materials`.
 pub(super) async fn create(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
+    scheme: Scheme,
     headers: HeaderMap,
     Json(wanted): Json<CreateMaterial>,
 ) -> Result<Response, Problem> {
@@ -81,12 +88,13 @@ pub(super) async fn create(
     let (material, created) = app.create(&headers, wanted, sending).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
-    Ok((status, location, axum::Json(material)).into_response())
+    Ok((status, location, shown(scheme, material)).into_response())
 }
 
 /// `PATCH /v1/materials/{id}`.
 pub(super) async fn update(
     State(app): Shared,
+    scheme: Scheme,
     Path(id): Path<MaterialId>,
     Json(patch): Json<PatchMaterial>,
 ) -> Result<axum::Json<Material>, Problem> {
@@ -94,7 +102,7 @@ pub(super) async fn update(
     patch.population.map_or(Ok(()), check::population)?;
     let command = Command::UpdateMaterial { material: id.clone(), name: patch.name, population: patch.population };
     app.group.propose(command).await?.accepted()?;
-    app.material_as_written(&id).map(axum::Json)
+    app.material_as_written(&id).map(|material| shown(scheme, material))
 }
 
 /// `DELETE /v1/materials/{id}`.

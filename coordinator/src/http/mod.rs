@@ -6,6 +6,7 @@
 //! Whatever needs the leader goes to the leader, by whomever it was asked (see [`leader`]).
 
 mod access;
+mod addresses;
 mod check;
 mod cluster;
 mod data;
@@ -39,7 +40,7 @@ use axum::{
     routing::{any, get, post},
 };
 use microtome_proto::Problem;
-use microtome_server::{Auth, Metrics, routes::assemble};
+use microtome_server::{Auth, Metrics, Tls, routes::assemble};
 use std::sync::Arc;
 
 /// What all handlers share.
@@ -47,6 +48,7 @@ pub(crate) struct App {
     group: Arc<Group>,
     control: Arc<Control>,
     auth: Auth,
+    tls: Tls,
     config: Config,
     turns: turns::Turns,
 }
@@ -55,8 +57,8 @@ pub(crate) struct App {
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
-    pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, auth: Auth, config: Config) -> Self {
-        Self { group, control, auth, config, turns: turns::Turns::default() }
+    pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, (auth, tls): (Auth, Tls), config: Config) -> Self {
+        Self { group, control, auth, tls, config, turns: turns::Turns::default() }
     }
 
     /// Shows what was acknowledged before this call, or says that it cannot.
@@ -157,7 +159,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     metrics::register(metrics, app);
     let asked = Arc::clone(app);
-    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, console)
+    assemble((&app.auth, &app.tls), metrics, Arc::new(move || asked.ready()), users, servers, console)
 }
 
 /// Answers of the API are true for the moment only.

@@ -1,6 +1,6 @@
 //! `/v1/nodes`.
 
-use super::Shared;
+use super::{Shared, addresses::shown};
 use crate::core::{operate, placement};
 use axum::extract::State;
 use microtome_proto::{
@@ -9,21 +9,29 @@ use microtome_proto::{
     operation::{How, Operated, Operation},
     page::{Page, PageQuery},
 };
-use microtome_server::extract::{Path, Query};
+use microtome_server::{
+    Scheme,
+    extract::{Path, Query},
+};
 use serde::Deserialize;
 
 /// `GET /v1/nodes`.
 pub(super) async fn list(
     State(app): Shared,
+    scheme: Scheme,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<Page<Node>>, Problem> {
-    app.show(|scene| scene.nodes(&query)).await.map(axum::Json)
+    app.show(|scene| scene.nodes(&query)).await.map(|page| shown(scheme, page))
 }
 
 /// `GET /v1/nodes/{id}`.
-pub(super) async fn show(State(app): Shared, Path(id): Path<NodeId>) -> Result<axum::Json<Node>, Problem> {
+pub(super) async fn show(
+    State(app): Shared,
+    scheme: Scheme,
+    Path(id): Path<NodeId>,
+) -> Result<axum::Json<Node>, Problem> {
     let found = app.show(|scene| scene.node(&id)).await?;
-    found.map(axum::Json).ok_or_else(|| unknown(&id))
+    found.map(|node| shown(scheme, node)).ok_or_else(|| unknown(&id))
 }
 
 /// `POST /v1/nodes/{id}/{cordon|uncordon|drain|remove}`.
@@ -68,9 +76,10 @@ pub(super) struct Wanted {
 /// `GET /v1/nodes/candidates?size=N`.
 pub(super) async fn candidates(
     State(app): Shared,
+    scheme: Scheme,
     Query(wanted): Query<Wanted>,
 ) -> Result<axum::Json<Page<Candidate>>, Problem> {
     let find =
         app.show(|scene| placement::candidates(scene.view, scene.observed, wanted.size, scene.now_ms, scene.timing));
-    Ok(axum::Json(Page { items: find.await?.unwrap_or_default(), next_cursor: None }))
+    Ok(shown(scheme, Page { items: find.await?.unwrap_or_default(), next_cursor: None }))
 }

@@ -91,9 +91,9 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
         return created;
     }
     let url = format!("{}{query}", location.to_str().unwrap_or_default());
-    let http = app.group.peers().http();
+    let peers = app.group.peers();
     let body = reqwest::Body::wrap_stream(body.into_data_stream());
-    let told = match http.patch(&url).headers(sending).body(body).send().await {
+    let told = match peers.pass_on(Method::PATCH, &url).headers(sending).body(body).send().await {
         Ok(answer) if !answer.status().is_success() => {
             return match answer.json::<Problem>().await {
                 Ok(problem) => (AppendHeaders([(header::LOCATION, location)]), problem).into_response(),
@@ -105,7 +105,7 @@ async fn create_with_bytes(app: &App, request: Request, next: Next) -> Response 
             // Its address may carry a token.
             let error = error.without_url();
             tracing::debug!(%error, "the bytes of a creation did not all reach their node");
-            http.head(&url).headers(asking).timeout(ANSWER_WITHIN).send().await
+            peers.pass_on(Method::HEAD, &url).headers(asking).timeout(ANSWER_WITHIN).send().await
         }
     };
     for name in [tus::OFFSET, tus::EXPIRES] {

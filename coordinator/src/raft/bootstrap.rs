@@ -154,7 +154,6 @@ mod tests {
         store::folder::Folder,
     };
     use axum::{Json, Router, http::StatusCode, routing::post};
-    use microtome_server::Auth;
     use openraft::{
         RaftMetrics,
         raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
@@ -198,7 +197,7 @@ mod tests {
         let members = BTreeMap::from([(1, "http://127.0.0.1:1".to_owned()), (2, voter(&agrees).await)]);
         let root = tempfile::tempdir().unwrap();
         let (folder, _lock) = Folder::open(root.path(), 1, "lab").unwrap();
-        let peers = Peers::new(1, members.clone(), None, protocol::PROTOCOL, Auth::default()).unwrap();
+        let peers = Peers::new(1, members.clone(), None, protocol::PROTOCOL, Default::default()).unwrap();
         let group = open(Arc::new(folder), Arc::new(peers), Tuning::default()).await.unwrap();
         let nodes: BTreeMap<_, _> = members.into_iter().map(|(id, url)| (id, BasicNode { addr: url })).collect();
         group.raft().initialize(nodes).await.unwrap();

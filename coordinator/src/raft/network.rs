@@ -1,4 +1,4 @@
-//! Messages to the other coordinators: JSON over HTTP/1.1, one connection per message under way, so that a snapshot or a
+//! Messages to the other coordinators: JSON over HTTP/1.1, encrypted where there is a secret, one connection per message under way, so that a snapshot or a
 //! large batch never holds up a heartbeat.
 
 use super::types::{TypeConfig, Vote};
@@ -6,7 +6,7 @@ use crate::store::snapshot::Snapshot;
 use bytes::Bytes;
 use futures_util::Stream;
 use microtome_proto::{ClusterId, CoordinatorId};
-use microtome_server::Auth;
+use microtome_server::{Auth, Tls};
 use openraft::{
     BasicNode, OptionalSend,
     alias::SnapshotOf,
@@ -53,6 +53,7 @@ pub(crate) struct Peers {
     /// The protocol that this coordinator speaks.
     pub(crate) protocol: u32,
     auth: Auth,
+    tls: Tls,
     http: reqwest::Client,
 }
 
@@ -62,16 +63,19 @@ impl Peers {
         urls: BTreeMap<CoordinatorId, String>,
         cluster: Option<ClusterId>,
         protocol: u32,
-        auth: Auth,
-    ) -> reqwest::Result<Self> {
+        (auth, tls): (Auth, Tls),
+    ) -> Result<Self, String> {
+        let encryption = tls.client_config().map_err(|error| error.to_string())?;
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(encryption)
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
             .tcp_nodelay(true)
-            .build()?;
-        Ok(Self { id, urls, cluster: Mutex::new(cluster), protocol, auth, http })
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { id, urls, cluster: Mutex::new(cluster), protocol, auth, tls, http })
     }
 
     /// Coordinators of the configuration, this one among them.
@@ -92,24 +96,25 @@ impl Peers {
         self.cluster.lock().get_or_insert_with(|| cluster.clone());
     }
 
-    /// The client for calls to other servers.
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
+    /// A call to another server in somebody else's name: over TLS, unless the cluster's servers do without.
+    pub(crate) fn pass_on(&self, method: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, &*self.tls.call(url))
     }
 
-    /// A token that says who calls, where tokens are checked.
-    pub(crate) fn token(&self) -> Option<String> {
-        self.auth.server_token(&format!("coordinator {}", self.id))
+    /// A call to another server, with a token that says who calls, where tokens are checked.
+    pub(crate) fn call(&self, method: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
+        let request = self.pass_on(method, url);
+        match self.auth.server_token(&format!("coordinator {}", self.id)) {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// A call to another coordinator.
     pub(crate) fn request(&self, method: reqwest::Method, url: &str, target: CoordinatorId) -> reqwest::RequestBuilder {
-        let mut request = self.http.request(method, url).header(TO, target).header(PROTOCOL, self.protocol);
-        if let Some(cluster) = self.cluster() {
-            request = request.header(CLUSTER, cluster.as_str());
-        }
-        match self.token() {
-            Some(token) => request.bearer_auth(token),
+        let request = self.call(method, url).header(TO, target).header(PROTOCOL, self.protocol);
+        match self.cluster() {
+            Some(cluster) => request.header(CLUSTER, cluster.as_str()),
             None => request,
         }
     }

@@ -315,7 +315,6 @@ mod tests {
     use super::*;
     use crate::{Config, blobs::tests::publish, start};
     use microtome_proto::token::Settings;
-    use microtome_server::Auth;
     use tokio_util::sync::CancellationToken;
 
     /// Its end may be told before a list on which it still stands, and would be undone by that.
@@ -331,6 +330,7 @@ mod tests {
             zone: None,
             labels: BTreeMap::new(),
             auth: Settings::default(),
+            tls: Default::default(),
             reserve_bytes: Some(0),
             uploads_expire_after: None,
             runs_max: 1,
@@ -338,7 +338,7 @@ mod tests {
             scrub_every: Duration::from_secs(86_400),
         };
         let url = "http://127.0.0.1:2".to_owned();
-        let (node, _, _lock) = start::open(&config, url, Auth::default(), CancellationToken::new()).unwrap();
+        let (node, _, _lock) = start::open(&config, url, Default::default(), CancellationToken::new()).unwrap();
         let copies = [1, 2].map(|number| publish(&node.blobs, number).manifest().held());
         let introduction = Introduction {
             name: "test".to_owned(),

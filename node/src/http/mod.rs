@@ -24,7 +24,10 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use microtome_server::routes::{Ready, assemble};
+use microtome_server::{
+    Scheme,
+    routes::{Ready, assemble},
+};
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -40,6 +43,7 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
         .merge(pixels::routes())
         .layer(middleware::from_fn_with_state(Arc::clone(node), elsewhere::ask_the_books))
         .layer(middleware::from_fn_with_state(Arc::clone(node), count_active))
+        .layer(middleware::from_fn(stay_encrypted))
         .with_state(Arc::clone(node));
     let servers = Router::new()
         .route("/internal/v1/uploads", post(blobs::reserve))
@@ -51,6 +55,7 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
     let open = Router::new()
         .route("/", get(elsewhere::to_coordinator))
         .route("/view/{id}", get(elsewhere::to_coordinator))
+        .layer(middleware::from_fn(stay_encrypted))
         .with_state(Arc::clone(node));
     let owner = Arc::clone(node);
     let ready: Ready = Arc::new(move || match owner.id() {
@@ -58,13 +63,18 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
         None => Err("the node has not reached a coordinator yet".to_owned()),
         Some(_) => Ok(()),
     });
-    assemble(&node.auth, &node.metrics, ready, users, servers, open)
+    assemble((&node.auth, &node.tls), &node.metrics, ready, users, servers, open)
 }
 
 /// There is something to do: the next heartbeat, which brings it, need not wait for its time.
 async fn orders_due(State(node): State<Arc<Node>>) -> StatusCode {
     node.orders_due.notify_one();
     StatusCode::NO_CONTENT
+}
+
+/// Whoever came encrypted is led on so.
+async fn stay_encrypted(scheme: Scheme, request: Request, next: Next) -> Response {
+    scheme.lead_on(next.run(request).await)
 }
 
 /// Counts the requests being answered: the coordinators send readers to the nodes that have less to do.

@@ -4,6 +4,7 @@ use crate::support::{FakeCoordinator, TestNode, bytes, code, config, flip, hash,
 use microtome_proto::{
     Generation, MaterialId,
     internal::{Located, Order, ReplicaReport, Reserve},
+    tls::BetweenServers,
     token::{Claims, Role, Settings, Signer, now_s},
 };
 use reqwest::StatusCode;
@@ -224,6 +225,8 @@ async fn what_has_no_place_yet_is_ended_by_administrators_alone() {
     let (folder, coordinator) = (Arc::new(tempfile::tempdir().unwrap()), FakeCoordinator::start().await);
     let mut config = config(folder.path(), coordinator.url());
     config.auth = Settings::of_secret(SECRET);
+    // The coordinator of these tests speaks no TLS.
+    config.tls.between_servers = Some(BetweenServers::Off);
     let node = TestNode::start_with(config, folder, coordinator).await;
     let whole = material(1);
     let nowhere = Located { holders: Vec::new(), receiving: None, joining: true };

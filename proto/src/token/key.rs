@@ -28,6 +28,8 @@ pub struct Key {
     /// Its id, which tokens name it by.
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,
+    /// Itself, of an Ed25519 key.
+    ed25519: Option<Vec<u8>>,
     decoding: DecodingKey,
 }
 
@@ -51,7 +53,8 @@ impl Key {
         if public.len() != POINT_LEN {
             return Err(InvalidKey(format!("an Ed25519 key has {POINT_LEN} bytes, not {}", public.len())));
         }
-        Ok(Self::new(checked(id)?, Algorithm::EdDSA, DecodingKey::from_ed_der(public)))
+        let key = Self::new(checked(id)?, Algorithm::EdDSA, DecodingKey::from_ed_der(public));
+        Ok(Self { ed25519: Some(public.to_vec()), ..key })
     }
 
     /// A P-256 key (ES256).
@@ -79,7 +82,12 @@ impl Key {
 
     fn new(id: Option<String>, algorithm: Algorithm, decoding: DecodingKey) -> Self {
         install();
-        Self { id, algorithm, decoding }
+        Self { id, algorithm, ed25519: None, decoding }
+    }
+
+    /// The public key itself, of an Ed25519 key.
+    pub fn ed25519(&self) -> Option<&[u8]> {
+        self.ed25519.as_deref()
     }
 
     /// Whether `signature`, as it stands in the token, is this key's under `message`.

@@ -56,8 +56,6 @@ pub struct Signer {
     encoding: EncodingKey,
     header: Header,
     key: Key,
-    /// The public half, of a key that has one.
-    public: Option<Vec<u8>>,
 }
 
 impl Signer {
@@ -68,7 +66,7 @@ impl Signer {
     pub fn from_secret(secret: &str) -> Result<Self, InvalidKey> {
         let key = Key::from_secret(secret)?;
         let encoding = EncodingKey::from_secret(secret.as_bytes());
-        Ok(Self { encoding, header: Header::new(Algorithm::HS256), key, public: None })
+        Ok(Self { encoding, header: Header::new(Algorithm::HS256), key })
     }
 
     /// By an Ed25519 key (EdDSA): PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` writes it. Its id is its thumbprint
@@ -91,7 +89,7 @@ impl Signer {
         let id = thumbprint(&public).ok_or_else(wrong)?;
         let header = Header { kid: Some(id.clone()), ..Header::new(Algorithm::EdDSA) };
         let key = Key::from_ed25519(Some(id), &public)?;
-        Ok(Self { encoding: EncodingKey::from_ed_der(&der), header, key, public: Some(public) })
+        Ok(Self { encoding: EncodingKey::from_ed_der(&der), header, key })
     }
 
     /// Signs.
@@ -110,7 +108,7 @@ impl Signer {
 
     /// The public key for others, as a JWKS; none of a secret.
     pub fn jwks(&self) -> Option<Value> {
-        let x = URL_SAFE_NO_PAD.encode(self.public.as_ref()?);
+        let x = URL_SAFE_NO_PAD.encode(self.key.ed25519()?);
         let kid = &self.key.id;
         Some(json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x }] }))
     }

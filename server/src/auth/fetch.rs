@@ -1,12 +1,13 @@
 //! Fetching a provider's keys: one GET, bounded in time and size, without redirects, over TLS or from this very machine.
 
+use crate::tls::files::machine_roots;
 use axum::http::{Request, StatusCode, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use microtome_proto::token::{JWKS_LEN_MAX, KeysAt};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
+use rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::ServerName};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -39,17 +40,8 @@ async fn ask(uri: &Uri) -> Result<Vec<u8>, String> {
 
 /// The machine's certificates are read anew each time: seldom enough, and those that were added count.
 async fn connector() -> Result<TlsConnector, String> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        if roots.add_parsable_certificates(found.certs).0 == 0 {
-            return Err(
-                "this machine has no certificates of authorities (SSL_CERT_FILE names a file of them)".to_owned()
-            );
-        }
-        Ok(roots)
-    });
-    let roots = read.await.map_err(|error| error.to_string())??;
+    let read = tokio::task::spawn_blocking(machine_roots).await.map_err(|error| error.to_string())?;
+    let roots = read.map_err(|error| error.to_string())?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -1,8 +1,8 @@
 //! Writers that take their time.
 
 use super::wire::{Answer, connect, read, request};
-use crate::harness::{Cluster, eventually, noise};
-use std::time::Duration;
+use crate::harness::{Cluster, eventually, loopback, noise, token};
+use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncWriteExt as _, split},
     net::TcpStream,
@@ -47,6 +47,34 @@ async fn heads_and_bodies_that_come_a_byte_a_second_are_given_up() {
     for refused in bodies {
         assert_eq!((refused.status(), refused.code().as_str()), (408, "too_slow"));
     }
+}
+
+/// A handshake has 20 s, however it comes, and so has a connection's first byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_come_a_byte_a_second_are_given_up() {
+    let secret = "a secret for stories about the slow";
+    let places = loopback(2);
+    let cluster = Cluster::start_at(&places[..1], &places[1..], Some(secret)).await;
+    let servers = [&cluster.coordinators[0], &cluster.nodes[0]];
+    // It claims to be a ClientHello of 512 bytes.
+    let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc];
+    let begun = Instant::now();
+    let slow = servers.map(|server| slowly(&server.url, hello.to_vec()));
+    let silent = servers.map(|server| async {
+        let mut stream = connect(&server.url).await;
+        read(&mut stream).await
+    });
+    let slow = async { tokio::join!(futures_util::future::join_all(slow), futures_util::future::join_all(silent)) };
+    let others = async {
+        for server in servers {
+            let asked = cluster.http.get(format!("{}/metrics", server.url)).bearer_auth(token(secret));
+            assert_eq!(cluster.send(&asked).await.status(), 200);
+        }
+    };
+    let ((slow, silent), ()) = tokio::join!(slow, others);
+    assert!(slow.iter().chain(&silent).all(|closed| closed.body.is_empty() && !closed.head.starts_with("HTTP")));
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(15), "{took:?}: who is a little slow is waited for");
 }
 
 /// What came of it is kept, and whoever comes back is not kept waiting.

@@ -1,6 +1,7 @@
 //! The address under which an asker sees this server, for answers that name themselves.
 
 use axum::http::{HeaderMap, header, uri::Authority};
+use microtome_server::Scheme;
 
 /// What a proxy in front says of the asker's connection.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -9,12 +10,15 @@ const HOST_LEN_MAX: usize = 260;
 
 /// The server's base URL as the asker wrote it, or `own` where the asker says nothing that could stand in an answer. What
 /// is repeated is a plain host with a port or without, and one of two schemes.
-pub(super) fn base(headers: &HeaderMap, own: &str) -> String {
+pub(super) fn base(headers: &HeaderMap, scheme: Scheme, own: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let Some(host) = text(header::HOST.as_str()).filter(|host| is_plain(host)) else { return own.to_owned() };
+    let Some(host) = text(header::HOST.as_str()).filter(|host| is_plain(host)) else {
+        return scheme.address(own).into_owned();
+    };
     let scheme = match text(FORWARDED_PROTO) {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
-        _ => "http",
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
+        _ => scheme.as_str(),
     };
     format!("{scheme}://{host}")
 }
@@ -34,7 +38,7 @@ mod tests {
 
     fn seen(headers: &[(&'static str, &str)]) -> String {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        base(&headers.collect(), "http://own:7500")
+        base(&headers.collect(), Scheme::Http, "http://own:7500")
     }
 
     #[test]
@@ -54,5 +58,6 @@ mod tests {
             assert_eq!(seen(&[("host", host)]), "http://own:7500", "{host}");
         }
         assert_eq!(seen(&[]), "http://own:7500");
+        assert_eq!(base(&HeaderMap::new(), Scheme::Https, "http://own:7500"), "https://own:7500");
     }
 }

@@ -16,6 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use microtome_proto::{Code, MaterialId, Problem};
+use microtome_server::Scheme;
 use microtome_server::extract::{Path, Query};
 use microtome_slide::iiif::{Format, Plan, Refused, Request, Version, info as info_json};
 use std::sync::{Arc, atomic::Ordering};
@@ -33,7 +34,7 @@ struct Service {
 }
 
 impl Service {
-    fn find(node: &Node, version: &str, id: &str, headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn find(node: &Node, (version, id): (&str, &str), scheme: Scheme, headers: &HeaderMap) -> Result<Self, Refusal> {
         let (version, name) = match version {
             "2" => (Version::V2, '2'),
             "3" => (Version::V3, '3'),
@@ -42,7 +43,7 @@ impl Service {
         // An identifier that is none is one of nothing: 404, as the API wants it.
         let id: MaterialId = id.parse().map_err(|_| not_found(format!("'{id}' is no material's id")))?;
         let blob = held(node, id.as_str())?;
-        let uri = format!("{}/iiif/{name}/{id}", address::base(headers, &node.url));
+        let uri = format!("{}/iiif/{name}/{id}", address::base(headers, scheme, &node.url));
         Ok(Self { version, blob, uri })
     }
 }
@@ -51,9 +52,10 @@ pub(super) async fn base(
     State(node): State<Arc<Node>>,
     Path((version, id)): Path<(String, String)>,
     OriginalUri(uri): OriginalUri,
+    scheme: Scheme,
     headers: HeaderMap,
 ) -> Response {
-    let answer = Service::find(&node, &version, &id, &headers).and_then(|service| to_info(&service, &uri));
+    let answer = Service::find(&node, (&version, &id), scheme, &headers).and_then(|service| to_info(&service, &uri));
     reply(&node, &uri, answer).await
 }
 
@@ -72,13 +74,22 @@ pub(super) async fn info(
     State(node): State<Arc<Node>>,
     Path((version, id)): Path<(String, String)>,
     OriginalUri(uri): OriginalUri,
+    scheme: Scheme,
     headers: HeaderMap,
 ) -> Response {
-    reply(&node, &uri, describe(&node, &version, &id, &headers).await).await
+    let service = Service::find(&node, (&version, &id), scheme, &headers);
+    let answer = match service {
+        Ok(service) => describe(&node, service, &headers).await,
+        Err(refusal) => Err(refusal),
+    };
+    reply(&node, &uri, answer).await
 }
 
-async fn describe(node: &Node, version: &str, id: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let Service { version, blob, uri } = Service::find(node, version, id, headers)?;
+async fn describe(
+    node: &Node,
+    Service { version, blob, uri }: Service,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let media_type = media_type(version, headers);
     let form = if media_type == JSON { "json" } else { "ld" };
     let tagged = Tagged::new(&blob.manifest().blake3, format_args!("iiif-{uri}-{form}"), headers)?;
@@ -123,10 +134,11 @@ pub(super) async fn picture(
     Path((version, id, region, size, rotation, last)): Path<(String, String, String, String, String, String)>,
     Query(colours): Query<Colours>,
     OriginalUri(uri): OriginalUri,
+    scheme: Scheme,
     headers: HeaderMap,
 ) -> Response {
     let parts = [&region, &size, &rotation, &last].map(String::as_str);
-    let answer = match Service::find(&node, &version, &id, &headers) {
+    let answer = match Service::find(&node, (&version, &id), scheme, &headers) {
         Ok(service) => draw(&node, &service, parts, colours.icc, &headers).await,
         Err(refusal) => Err(refusal),
     };

@@ -46,6 +46,7 @@ pub fn config(folder: &Path, coordinator: &str) -> Config {
         zone: None,
         labels: BTreeMap::new(),
         auth: Settings::default(),
+        tls: Default::default(),
         reserve_bytes: Some(0),
         uploads_expire_after: None,
         runs_max: 1,

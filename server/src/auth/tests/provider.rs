@@ -45,7 +45,7 @@ impl Fake {
         let listener = crate::listen("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         let router = Router::new().route("/keys", get(keys)).route("/good", get(good));
-        tokio::spawn(crate::serve(listener, None, router, stop.clone()));
+        tokio::spawn(crate::serve(listener, None, None, router, stop.clone()));
         Self { url, does, asked, stop }
     }
 
