@@ -85,7 +85,8 @@ impl Node {
 
 /// Whether a refusal stays one. What hangs on the clock, on the secret or on how much there is to do may pass.
 pub(crate) fn is_final(code: Code) -> bool {
-    (400..500).contains(&code.status()) && !matches!(code.status(), 401 | 403 | 423 | 429)
+    code == Code::QuotaExceeded
+        || (400..500).contains(&code.status()) && !matches!(code.status(), 401 | 403 | 423 | 429)
 }
 
 async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) -> Heard {
