@@ -20,6 +20,8 @@ enum For {
     Administrator,
     /// Sends files to one space (--space), and reads nothing back
     Uploader,
+    /// Reads and writes in one space (--space)
+    Member,
     /// Reads one material (--material)
     Viewer,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Token {
     /// Who it is for: an uploader where --space is given, a viewer where --material is, an administrator otherwise
     #[arg(long, value_enum)]
     role: Option<For>,
-    /// The space that an uploader sends to
+    /// The space that an uploader or a member has to do with
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
     /// The material that a viewer reads
@@ -65,6 +67,7 @@ pub(crate) fn run(terminal: Terminal, options: &Token) -> anyhow::Result<()> {
     }
     let name = options.name.as_deref().unwrap_or(match role {
         Role::Uploader => "uploader",
+        Role::Member => "member",
         Role::Viewer => "viewer",
         _ => "administrator",
     });
@@ -91,6 +94,8 @@ impl Token {
         }
         match (self.role.unwrap_or(fitting), fitting) {
             (For::Uploader, For::Uploader) => Ok(Role::Uploader),
+            (For::Member, For::Uploader) => Ok(Role::Member),
+            (For::Member, _) => Err(WrongUsage("a member reads and writes in one space: name it with --space")),
             (For::Viewer, For::Viewer) => Ok(Role::Viewer),
             (For::Administrator, For::Administrator) => Ok(Role::Administrator),
             (For::Uploader, _) => Err(WrongUsage("an uploader sends to one space: name it with --space")),
