@@ -88,6 +88,7 @@ fn of_provider(options: &Tokens, kind: Kind) -> anyhow::Result<Cost> {
         administrators: vec!["ada".to_owned()],
         role_claim: None,
         administrator_role: None,
+        member_role: None,
     };
     let keys = Jwks::read(forge.jwks().to_string().as_bytes())?.keys;
     let ring = KeyRing::new(Vec::new(), [policy]).with_provider(0, keys);

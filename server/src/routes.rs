@@ -17,6 +17,7 @@ pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// needs no token (the console's page), and `/healthz`, `/readyz` and `/metrics`.
 pub fn assemble(auth: &Auth, metrics: &Metrics, ready: Ready, users: Router, servers: Router, open: Router) -> Router {
     let own = Router::new().route("/metrics", get(Metrics::answer)).with_state(metrics.clone());
+    let own = own.route_layer(middleware::from_fn(crate::auth::administrators));
     let users = users.merge(own).layer(middleware::from_fn_with_state(auth.clone(), crate::auth::user));
     let servers = servers.layer(middleware::from_fn_with_state(auth.clone(), crate::auth::server));
     Router::new()

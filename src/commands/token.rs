@@ -20,7 +20,7 @@ enum For {
     Administrator,
     /// Sends files to one space (--space), and reads nothing back
     Uploader,
-    /// Reads and writes in one space (--space)
+    /// Sends files to one space (--space), and reads what lies there
     Member,
     /// Reads one material (--material)
     Viewer,
@@ -32,7 +32,7 @@ pub(crate) struct Token {
     /// Who it is for: an uploader where --space is given, a viewer where --material is, an administrator otherwise
     #[arg(long, value_enum)]
     role: Option<For>,
-    /// The space that an uploader or a member has to do with
+    /// The space that an uploader or a member sends to
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
     /// The material that a viewer reads
@@ -95,10 +95,11 @@ impl Token {
         match (self.role.unwrap_or(fitting), fitting) {
             (For::Uploader, For::Uploader) => Ok(Role::Uploader),
             (For::Member, For::Uploader) => Ok(Role::Member),
-            (For::Member, _) => Err(WrongUsage("a member reads and writes in one space: name it with --space")),
             (For::Viewer, For::Viewer) => Ok(Role::Viewer),
             (For::Administrator, For::Administrator) => Ok(Role::Administrator),
-            (For::Uploader, _) => Err(WrongUsage("an uploader sends to one space: name it with --space")),
+            (For::Uploader | For::Member, _) => {
+                Err(WrongUsage("an uploader or a member sends to one space: name it with --space"))
+            }
             (For::Viewer, _) => Err(WrongUsage("a viewer reads one material: name it with --material")),
             (For::Administrator, _) => Err(WrongUsage("an administrator is bound to no space and no material")),
         }

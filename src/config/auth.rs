@@ -104,21 +104,24 @@ impl Layers {
                 "an audience is needed: tokens of this issuer that are for others count for nothing",
             ));
         }
-        let (role_claim, administrator_role) = match (&written.role_claim, &written.administrator_role) {
-            (Some(claim), Some(role)) => {
-                (Some(required(claim, "role_claim")?), Some(required(role, "administrator_role")?))
+        let role = |value: &Value<String>, what| value.as_ref().map(|text| required(text, what)).transpose();
+        let role_claim = role(&written.role_claim, "role_claim")?;
+        let administrator_role = role(&written.administrator_role, "administrator_role")?;
+        let member_role = role(&written.member_role, "member_role")?;
+        match (&written.role_claim, written.administrator_role.as_ref().or(written.member_role.as_ref())) {
+            (Some(_), Some(_)) | (None, None) => {}
+            (Some(claim), None) => {
+                return Err(self.at(claim, "what does it say? Set 'administrator_role', or 'member_role', too"));
             }
-            (None, None) => (None, None),
-            (Some(one), None) | (None, Some(one)) => {
-                return Err(self.at(one, "'role_claim' and 'administrator_role' belong together: set both"));
-            }
-        };
+            (None, Some(role)) => return Err(self.at(role, "which claim has it? Set 'role_claim', too")),
+        }
         let policy = Policy {
             issuer: required(&written.issuer, "issuer")?,
             audiences,
             administrators: written.administrators.as_ref().map(|all| all.get_ref().clone()).unwrap_or_default(),
             role_claim,
             administrator_role,
+            member_role,
         };
         Ok(Provider { policy, keys })
     }

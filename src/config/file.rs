@@ -70,6 +70,7 @@ pub(crate) struct Provider {
     pub(crate) administrators: Value<Vec<String>>,
     pub(crate) role_claim: Value<String>,
     pub(crate) administrator_role: Value<String>,
+    pub(crate) member_role: Value<String>,
 }
 
 /// A text, or a list of them.

@@ -210,8 +210,8 @@ const PROVIDER: &str = "[auth]\nsecret = 'a secret of some length'\n[[auth.provi
 fn what_is_wrong_with_a_provider_is_told_with_its_line() {
     let wrong = [
         ("jwks_file = 'x'\n", "cluster.toml, line 7: 'jwks_url' is set too"),
-        ("role_claim = 'roles'\n", "cluster.toml, line 7: 'role_claim' and 'administrator_role' belong together"),
-        ("administrator_role = 'x'\n", "cluster.toml, line 7: 'role_claim' and 'administrator_role' belong together"),
+        ("role_claim = 'roles'\n", "cluster.toml, line 7: what does it say? Set 'administrator_role'"),
+        ("administrator_role = 'x'\n", "cluster.toml, line 7: which claim has it? Set 'role_claim'"),
         ("secret = 'x'\n", "cluster.toml, line 7: unknown key 'secret'"),
         (
             "[[auth.providers]]\nissuer = 'https://login.lab.example'\naudience = 'x'\njwks_url = 'https://x/y'\n",

@@ -39,7 +39,7 @@ const WRITE_GO: Duration = Duration::from_secs(10);
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(600);
 const CONNECTIONS: usize = 8;
 const ANSWER_WITHIN: Duration = Duration::from_secs(300);
-const NAME: &str = "coordinator";
+pub(super) const NAME: &str = "coordinator";
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -127,7 +127,7 @@ pub(super) async fn measure(program: &Path, folder: &Path, size: Size) -> anyhow
 }
 
 /// Fills the data folder; answers with the nodes, and some materials to write about.
-fn seed(data_dir: PathBuf, size: Size) -> anyhow::Result<(Vec<NodeId>, Vec<MaterialId>)> {
+pub(super) fn seed(data_dir: PathBuf, size: Size) -> anyhow::Result<(Vec<NodeId>, Vec<MaterialId>)> {
     let (books, nodes) = books::found(size, &mut StdRng::seed_from_u64(SEED))?;
     microtome_coordinator::seed(&Config { data_dir, ..Config::default() }, &books)?;
     // Far apart from one another.
@@ -138,7 +138,7 @@ fn seed(data_dir: PathBuf, size: Size) -> anyhow::Result<(Vec<NodeId>, Vec<Mater
 }
 
 /// Starts the coordinator and waits until it tells how many materials it has.
-async fn start(program: &Path, folder: &Path, size: Size) -> anyhow::Result<(Server, Started)> {
+pub(super) async fn start(program: &Path, folder: &Path, size: Size) -> anyhow::Result<(Server, Started)> {
     let started = Instant::now();
     // It ends with the thread that starts it, so that has to be one which stays.
     let server = fleet::start(program, NAME, ANYWHERE, folder, |command| command.arg("coordinator"))?;

@@ -5,6 +5,7 @@ mod beats;
 mod etcd;
 mod group;
 mod large;
+mod lists;
 mod ours;
 mod show;
 mod silence;
@@ -20,6 +21,7 @@ use crate::books::Size;
 use crate::report::note;
 use group::Group;
 use large::Large;
+use lists::Listed;
 use silence::Silence;
 use writes::Written;
 
@@ -57,6 +59,8 @@ enum What {
     Leader,
     /// A coordinator with large books
     Large,
+    /// Lists of materials, of small and of large books
+    Lists,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -64,6 +68,7 @@ struct Report {
     writes: Vec<Written>,
     leader: Vec<Silence>,
     large: Option<Large>,
+    lists: Vec<Listed>,
 }
 
 pub(crate) async fn run(options: &Coordinators) -> anyhow::Result<()> {
@@ -92,6 +97,11 @@ pub(crate) async fn run(options: &Coordinators) -> anyhow::Result<()> {
     if is_wanted(What::Large) {
         let size = Size { nodes: options.nodes, materials: options.materials };
         report.large = Some(large::measure(&program, &temporary.path().join("large"), size).await?);
+    }
+    if is_wanted(What::Lists) {
+        let size = Size { nodes: options.nodes, materials: options.materials };
+        let folder = temporary.path().join("lists");
+        report.lists = lists::measure(&program, &folder, size, options.common.rounds).await?;
     }
     show::show(&report, options.common.json)
 }

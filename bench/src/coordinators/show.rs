@@ -3,6 +3,7 @@
 use super::Report;
 use super::group::Kind;
 use super::large::{Large, Started};
+use super::lists::Listed;
 use super::silence::Silence;
 use super::writes::Written;
 use crate::load::Seen;
@@ -15,7 +16,8 @@ pub(super) fn show(report: &Report, is_json: bool) -> anyhow::Result<()> {
     }
     writes(&report.writes)?;
     leader(&report.leader)?;
-    report.large.as_ref().map_or(Ok(()), large)
+    report.large.as_ref().map_or(Ok(()), large)?;
+    lists(&report.lists)
 }
 
 const KINDS: [Kind; 2] = [Kind::Microtome, Kind::Etcd];
@@ -115,4 +117,31 @@ fn large(large: &Large) -> anyhow::Result<()> {
     ];
     let header = format!("{} nodes, {} materials", large.nodes, large.materials);
     report::table(&[&header, ""], rows)
+}
+
+fn lists(all: &[Listed]) -> anyhow::Result<()> {
+    let mut sizes: Vec<u32> = all.iter().map(|listed| listed.materials).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut rows = Vec::new();
+    for is_anywhere in [false, true] {
+        let of = |materials| {
+            all.iter().filter(move |listed| listed.materials == materials && listed.is_anywhere == is_anywhere)
+        };
+        let name = if is_anywhere { "pages from anywhere" } else { "the first page" };
+        for &materials in &sizes {
+            let figures = [
+                spread(of(materials).map(|listed| listed.pages_per_s), 0),
+                spread(of(materials).map(|listed| listed.seen.p50_ms), 2),
+                spread(of(materials).map(|listed| listed.seen.p99_ms), 2),
+            ];
+            rows.push(row([name.to_owned(), materials.to_string()], figures));
+        }
+        if let [small, .., large] = sizes[..] {
+            let pairs = of(large).zip(of(small)).map(|(large, small)| (large.pages_per_s, small.pages_per_s));
+            let ratio = Spread::of_ratios(pairs).map_or_else(|| "–".to_owned(), |ratio| ratio.show(2));
+            rows.push(row([name.to_owned(), "large : small".to_owned()], [ratio, String::new(), String::new()]));
+        }
+    }
+    if all.is_empty() { Ok(()) } else { report::table(&["lists", "materials", "pages/s", "p50 ms", "p99 ms"], rows) }
 }

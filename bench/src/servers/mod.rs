@@ -5,7 +5,7 @@ mod iipsrv;
 mod nginx;
 mod openslide;
 mod ours;
-mod rustus;
+mod tus;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -23,7 +23,7 @@ use crate::slides::{Asked, Which};
 pub(crate) use nginx::Dav;
 pub(crate) use openslide::python;
 pub(crate) use ours::{Ours, put};
-pub(crate) use rustus::Rustus;
+pub(crate) use tus::TusServer;
 
 /// Quality of the JPEGs that peers make, on libjpeg's scale: the one that the node has.
 const JPEG_QUALITY: u8 = 85;

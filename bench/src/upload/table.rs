@@ -11,15 +11,23 @@ pub(super) const COLD_COPY: &str = "copy of a cold file";
 /// Of the same file, reading while it is written: the most that a clone could do.
 pub(super) const PAST_CACHE: &str = "the same, past the cache";
 pub(super) const PUT: &str = "nginx, PUT with fsync";
-pub(super) const TUS: &str = "rustus, tus with fsync";
+pub(super) const RUSTUS: &str = "rustus, tus with fsync";
+pub(super) const TUS_NODE: &str = "@tus/server, with fsync";
 pub(super) const UPLOAD: &str = "upload";
 pub(super) const CLONE: &str = "clone";
 
 /// All that is measured, in the order of the table.
-const ROWS: [&str; 7] = [COPY, COLD_COPY, PAST_CACHE, PUT, TUS, UPLOAD, CLONE];
+const ROWS: [&str; 8] = [COPY, COLD_COPY, PAST_CACHE, PUT, RUSTUS, TUS_NODE, UPLOAD, CLONE];
 /// What is told as a multiple of what.
-const RATIOS: [(&str, &str); 7] =
-    [(PUT, COPY), (TUS, COPY), (UPLOAD, COPY), (UPLOAD, PUT), (UPLOAD, TUS), (CLONE, COLD_COPY), (CLONE, PAST_CACHE)];
+const RATIOS: [(&str, &str); 7] = [
+    (PUT, COPY),
+    (UPLOAD, COPY),
+    (UPLOAD, PUT),
+    (UPLOAD, RUSTUS),
+    (UPLOAD, TUS_NODE),
+    (CLONE, COLD_COPY),
+    (CLONE, PAST_CACHE),
+];
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
@@ -44,13 +52,15 @@ struct Ratio {
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     size_bytes: u64,
+    at_once: u32,
     measurements: Vec<Measurement>,
     ratios: Vec<Ratio>,
 }
 
 impl Report {
-    pub(super) fn new(size_bytes: u64, measurements: Vec<Measurement>) -> Self {
-        let mut report = Report { size_bytes, measurements, ratios: Vec::new() };
+    /// Of `at_once` files of so many bytes each.
+    pub(super) fn new(size_bytes: u64, at_once: u32, measurements: Vec<Measurement>) -> Self {
+        let mut report = Report { size_bytes, at_once, measurements, ratios: Vec::new() };
         report.ratios = RATIOS.into_iter().filter_map(|(of, to)| report.ratio(of, to)).collect();
         report
     }
@@ -70,7 +80,8 @@ impl Report {
             return report::json(self);
         }
         report::line(&format!(
-            "A file of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
+            "{} of {:.1} MB on one disk. Median (least–most) of the rounds; CPU of all servers, without the sender's.\n",
+            if self.at_once == 1 { "A file".to_owned() } else { format!("{} files at once, each", self.at_once) },
             self.size_bytes as f64 / 1e6
         ))?;
         let rows = ROWS.into_iter().map(|what| {

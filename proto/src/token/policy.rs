@@ -13,11 +13,13 @@ pub struct Policy {
     pub audiences: Vec<String>,
     /// Subjects (`sub`) that are administrators.
     pub administrators: Vec<String>,
-    /// The claim that makes an administrator where it is, or has in its list, [`Policy::administrator_role`]. Points lead into
+    /// The claim that tells what somebody is, by being, or having in its list, one of the roles below. Points lead into
     /// objects: `realm_access.roles`.
     pub role_claim: Option<String>,
-    /// See [`Policy::role_claim`].
+    /// What that claim says of administrators.
     pub administrator_role: Option<String>,
+    /// What it says of those who read in their space, and do not only send files there.
+    pub member_role: Option<String>,
 }
 
 impl Policy {
@@ -35,18 +37,18 @@ impl Policy {
         let name = name(claims);
         let space = space(claims)?;
         let role = match &space {
-            _ if self.is_administrator(&name, claims) => Role::Administrator,
+            _ if self.administrators.contains(&name) && !name.is_empty() => Role::Administrator,
+            _ if self.has(&self.administrator_role, claims) => Role::Administrator,
+            Some(_) if self.has(&self.member_role, claims) => Role::Member,
             Some(_) => Role::Uploader,
             None => return Err(Refused::NoRights("it names no space (goup_path, space), and no administrator")),
         };
         Ok(Bearer { name, role, material: None, space, session: None, validity })
     }
 
-    fn is_administrator(&self, name: &str, claims: &Map<String, Value>) -> bool {
-        if !name.is_empty() && self.administrators.iter().any(|administrator| administrator == name) {
-            return true;
-        }
-        let (Some(claim), Some(role)) = (&self.role_claim, &self.administrator_role) else { return false };
+    /// Whether the claims give a role.
+    fn has(&self, role: &Option<String>, claims: &Map<String, Value>) -> bool {
+        let (Some(claim), Some(role)) = (&self.role_claim, role) else { return false };
         match found(claims, claim) {
             Some(Value::Array(all)) => all.iter().any(|one| one == role),
             Some(one) => one == role,

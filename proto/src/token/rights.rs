@@ -40,6 +40,9 @@ pub enum Denied {
     /// The token only reads a material.
     #[error("the token reads one material and does nothing else")]
     ReadsOnly,
+    /// It is for those who administer the cluster.
+    #[error("only administrators of the cluster may do this")]
+    AdministratorsOnly,
     /// The token only uploads.
     #[error("the token sends files and does nothing else")]
     UploadsOnly,

@@ -87,6 +87,15 @@ pub async fn server(State(auth): State<Auth>, request: Request, next: Next) -> R
     guarded(&auth, Role::Server, request, next).await
 }
 
+/// Middleware, behind [`user`], for what needs no look at the books: administrators', or nobody's.
+pub async fn administrators(request: Request, next: Next) -> Response {
+    match Asker::of(request.extensions()) {
+        Ok(asker) if asker.is_by_books() => Problem::from(Denied::AdministratorsOnly).into_response(),
+        Ok(_) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 async fn guarded(auth: &Auth, role: Role, mut request: Request, next: Next) -> Response {
     // A browser asks before it sends a token: preflight requests carry none.
     if request.method() == Method::OPTIONS {

@@ -12,7 +12,7 @@ mod middleware;
 #[cfg(test)]
 mod tests;
 
-pub use middleware::{Asker, server, user};
+pub use middleware::{Asker, administrators, server, user};
 
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use carried::{in_query, stands_for, token};

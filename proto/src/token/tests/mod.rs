@@ -22,6 +22,7 @@ fn policy(issuer: &str) -> Policy {
         administrators: vec!["ada".to_owned()],
         role_claim: None,
         administrator_role: None,
+        member_role: None,
     }
 }
 

@@ -45,14 +45,19 @@ fn whoever_is_nobody_here_is_told_so() {
     }
 }
 
-#[test]
-fn administrators_are_those_whom_the_configuration_names() {
-    let by_claim = |claim: &str| Policy {
+/// A policy by which a claim tells what somebody is.
+fn by_claim(claim: &str) -> Policy {
+    Policy {
         administrators: Vec::new(),
         role_claim: Some(claim.to_owned()),
         administrator_role: Some("microtome-admin".to_owned()),
+        member_role: Some("microtome-member".to_owned()),
         ..policy(ISSUER)
-    };
+    }
+}
+
+#[test]
+fn administrators_are_those_whom_the_configuration_names() {
     let role = |policy: Policy, changes: &Value| of(policy, changes).map(|bearer| bearer.role).ok();
     let administrator = Some(Role::Administrator);
     for (claim, value) in [
@@ -73,17 +78,36 @@ fn administrators_are_those_whom_the_configuration_names() {
 }
 
 #[test]
+fn who_reads_in_a_space_is_told_by_the_providers_role() {
+    let role = |value: &Value| of(by_claim("groups"), value).map(|bearer| bearer.role);
+    assert_eq!(role(&json!({ "goup_path": "lab", "groups": ["microtome-member"] })), Ok(Role::Member));
+    assert_eq!(role(&json!({ "goup_path": "lab", "groups": ["other"] })), Ok(Role::Uploader));
+    assert_eq!(
+        role(&json!({ "goup_path": "lab", "groups": ["microtome-member", "microtome-admin"] })),
+        Ok(Role::Administrator)
+    );
+    // Of which space it is has to be said.
+    assert!(matches!(role(&json!({ "groups": ["microtome-member"] })), Err(Refused::NoRights(_))));
+}
+
+#[test]
 fn the_clusters_own_tokens_are_what_they_say() {
     let role = |changes: &Value| own(changes).map(|bearer| bearer.role);
     assert_eq!(role(&json!({ "role": "server" })), Ok(Role::Server));
     assert_eq!(role(&json!({ "role": "administrator" })), Ok(Role::Administrator));
     assert_eq!(role(&json!({ "role": "uploader", "space": "lab" })), Ok(Role::Uploader));
+    assert_eq!(role(&json!({ "role": "member", "space": "lab" })), Ok(Role::Member));
+    let user = own(&json!({ "role": "user", "sub": "u-7", "sid": "s-1" })).unwrap();
+    assert_eq!((user.role, user.session), (Role::User, Some("s-1".parse().unwrap())));
     let viewer = own(&json!({ "role": "viewer", "material": "m-1" })).unwrap();
     assert_eq!(viewer.material, Some("m-1".parse().unwrap()));
     for wrong in [
         json!({ "role": "king" }),
         json!({ "role": ["administrator"] }),
         json!({ "role": "uploader" }),
+        json!({ "role": "member" }),
+        json!({ "role": "user", "sub": "u-7" }),
+        json!({ "role": "user", "sub": "ada", "sid": "s-1" }),
         json!({ "role": "viewer" }),
         json!({ "role": "viewer", "material": "../x" }),
     ] {

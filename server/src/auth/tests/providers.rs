@@ -28,6 +28,7 @@ fn settings(keys: KeysAt) -> Settings {
         administrators: vec!["ada".to_owned()],
         role_claim: None,
         administrator_role: None,
+        member_role: None,
     };
     Settings { providers: vec![Provider { policy, keys }], ..Settings::of_secret(SECRET) }
 }
