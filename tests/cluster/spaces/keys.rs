@@ -62,7 +62,7 @@ async fn a_file_is_written_read_listed_and_deleted_under_its_key_by_any_coordina
 
     let all = files(&cluster, "", None).await;
     let listed: Vec<_> = all.items.iter().map(|file| (file.key.as_str(), file.size)).collect();
-    let sizes = [("P/6/0.pdf", 0), ("P/6/300001.pdf", 300_001), ("P/6/3000000.pdf", 3_000_000), ("P/6/5.pdf", 5)];
+    let sizes = [("P/6/0.pdf", 0), ("P/6/3000000.pdf", 3_000_000), ("P/6/300001.pdf", 300_001), ("P/6/5.pdf", 5)];
     assert_eq!(listed, [&sizes[..], &[("P/7/pieces", 450_000)]].concat());
     assert_eq!(files(&cluster, "P/", Some("/")).await.prefixes, ["P/6/", "P/7/"]);
     assert_eq!(cluster.command_json(&["ls", "--space", "lab", "--prefix", "P/7"])[0]["etag"], blake3(&bytes));

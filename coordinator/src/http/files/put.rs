@@ -5,6 +5,7 @@ use crate::http::{
     App, Shared,
     access::forbidden,
     check::{bad, digits},
+    leader::was_forwarded,
     materials::Sending,
     uploads::place,
 };
@@ -102,7 +103,8 @@ fn name_of(key: &str) -> String {
 
 /// Middleware: makes the upload, and sends its bytes after it.
 pub(in crate::http) async fn with_bytes(State(app): Shared, request: Request, next: Next) -> Response {
-    if request.method() != Method::PUT {
+    // What another coordinator passes on is the upload alone: the bytes are its to send.
+    if request.method() != Method::PUT || was_forwarded(request.headers()) {
         return next.run(request).await;
     }
     receive(&app, request, next).await.unwrap_or_else(|problem| problem.into_response())
