@@ -18,6 +18,7 @@ mod journal;
 mod part;
 mod servers;
 mod source;
+mod spaces;
 mod transport;
 mod upload;
 

@@ -39,6 +39,7 @@ pub async fn run_tuned(
 ) -> Result<(), CoordinatorError> {
     config.check()?;
     let auth = Auth::new(&config.auth).map_err(|error| CoordinatorError::Config(error.to_string()))?;
+    let auth = auth.asking_the_books();
     let listener = microtome_server::listen(&config.listen).await?;
     let bound = listener.local_addr().map_err(|error| CoordinatorError::Stopped(error.to_string()))?;
     auth.check_address(bound.ip()).map_err(CoordinatorError::Open)?;

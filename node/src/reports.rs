@@ -85,7 +85,8 @@ impl Node {
 
 /// Whether a refusal stays one. What hangs on the clock, on the secret or on how much there is to do may pass.
 pub(crate) fn is_final(code: Code) -> bool {
-    (400..500).contains(&code.status()) && !matches!(code.status(), 401 | 403 | 423 | 429)
+    code == Code::QuotaExceeded
+        || (400..500).contains(&code.status()) && !matches!(code.status(), 401 | 403 | 423 | 429)
 }
 
 async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) -> Heard {
@@ -98,7 +99,9 @@ async fn tell(node: &Node, material: &MaterialId, report: &ReplicaReport) -> Hea
                 // It is out of date. Where the books do not know of the copy any more no order will name it: both sides
                 // settle the difference.
                 tracing::info!(%material, ?report, %problem, "a report was refused");
-                if matches!(report, ReplicaReport::Verified { .. }) {
+                // One whose material was refused they know, and have it dropped.
+                let is_known = matches!(problem.code, Code::PreconditionFailed | Code::QuotaExceeded);
+                if matches!(report, ReplicaReport::Verified { .. }) && !is_known {
                     node.differs.store(true, Ordering::Relaxed);
                 }
                 return Heard::Refused(problem.code);

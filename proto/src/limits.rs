@@ -4,6 +4,10 @@
 pub const NAME_LEN_MAX: usize = 255;
 /// Longest key under which a space serves a file, in bytes of UTF-8.
 pub const FILE_KEY_LEN_MAX: usize = 1024;
+/// Most members of a space.
+pub const SPACE_MEMBERS_MAX: usize = 1_000;
+/// Most ETags in a condition under which a key is overwritten.
+pub const CONDITION_TAGS_MAX: usize = 16;
 /// Longest life that can be asked for, in seconds: a hundred years.
 pub const LIFE_S_MAX: u64 = 100 * 365 * 86_400;
 /// Largest material, in bytes: 1 TiB.

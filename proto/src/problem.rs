@@ -106,6 +106,9 @@ codes! {
     /// The tus client speaks another version.
     TusVersion = "tus_version", 412, "This tus version is not spoken",
         "Send 'Tus-Resumable: 1.0.0'.";
+    /// What the request says must stand there does not.
+    PreconditionFailed = "precondition_failed", 412, "What was to stand there does not",
+        "Look at what stands there now, then send the request with its ETag in 'If-Match', or without a condition.";
     /// The body or the announced size is over a limit.
     TooLarge = "too_large", 413, "It is larger than the limit",
         "Send less; the detail names the limit.";
@@ -166,6 +169,9 @@ codes! {
     /// No node has room for it.
     NoSpace = "no_space", 507, "No node has room for it",
         "Delete materials, add a node, or lower the population.";
+    /// The space, or its owner in it, has as much as it may have.
+    QuotaExceeded = "quota_exceeded", 507, "The space's quota does not allow it",
+        "Delete files in the space, or ask its administrator for a larger quota ('microtome spaces set').";
 }
 
 impl fmt::Display for Code {

@@ -1,8 +1,8 @@
 //! Spaces: where files of those who have to do with one another lie, and who may read and write there.
 
-use crate::{TeamId, UserId};
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use crate::{MaterialId, TeamId, Timestamp, UserId, material::Condition};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// The space of uploads that name one only by their token and are not private.
 pub const PUBLIC: &str = "public";
@@ -84,9 +84,193 @@ impl fmt::Display for Member {
     }
 }
 
+/// A space as the API shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Space {
+    /// Its name.
+    pub name: String,
+    /// Who it is for, and how much it holds.
+    #[serde(flatten)]
+    pub description: DescribeSpace,
+    /// When it was described first; absent where only tokens name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// Materials that lie in it, also those whose bytes are still arriving.
+    pub materials: u64,
+    /// Their bytes, each counted once.
+    pub bytes: u64,
+}
+
+/// `PUT /v1/spaces/{space}`: what is left out is as it is in a new space.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DescribeSpace {
+    /// Who may read what lies in it, beside its members.
+    pub visibility: Visibility,
+    /// Who may do what in it. Shown to those who say so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<Member, SpaceRole>,
+    /// Most bytes that lie in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Most of one owner's bytes that lie in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_bytes_per_owner: Option<u64>,
+    /// After how many seconds its materials are deleted, used or not, unless they say it themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// After how many seconds without a reader they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_expires_in_s: Option<u64>,
+}
+
+/// `PATCH /v1/spaces/{space}`: what is left out stays, and `null` takes away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PatchSpace {
+    /// See [`DescribeSpace::visibility`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+    /// Members and their new roles; without one they are members no longer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<Member, Option<SpaceRole>>,
+    /// See [`DescribeSpace::quota_bytes`].
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<Option<u64>>,
+    /// See [`DescribeSpace::quota_bytes_per_owner`].
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub quota_bytes_per_owner: Option<Option<u64>>,
+    /// See [`DescribeSpace::expires_in_s`].
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<Option<u64>>,
+    /// See [`DescribeSpace::idle_expires_in_s`].
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub idle_expires_in_s: Option<Option<u64>>,
+}
+
+/// What is there, be it `null`: unlike what is left out.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl PatchSpace {
+    /// Whether it changes members alone: that is their managers' to do, all else the administrators'.
+    pub fn is_of_members(&self) -> bool {
+        *self == Self { members: self.members.clone(), ..Self::default() }
+    }
+
+    /// The description with the changes made.
+    #[must_use]
+    pub fn applied_to(&self, mut description: DescribeSpace) -> DescribeSpace {
+        description.visibility = self.visibility.unwrap_or(description.visibility);
+        for (member, role) in &self.members {
+            match role {
+                Some(role) => description.members.insert(member.clone(), *role),
+                None => description.members.remove(member),
+            };
+        }
+        let set = |place: &mut Option<u64>, given: Option<Option<u64>>| *place = given.unwrap_or(*place);
+        set(&mut description.quota_bytes, self.quota_bytes);
+        set(&mut description.quota_bytes_per_owner, self.quota_bytes_per_owner);
+        set(&mut description.expires_in_s, self.expires_in_s);
+        set(&mut description.idle_expires_in_s, self.idle_expires_in_s);
+        description
+    }
+}
+
+/// A file that a space serves under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceFile {
+    /// Its key: names with slashes between them.
+    pub key: String,
+    /// The material.
+    pub material: MaterialId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes: what stands between the quotes of its `ETag`.
+    pub etag: String,
+    /// Its media type.
+    pub media_type: String,
+    /// When this version was created.
+    pub created_at: Timestamp,
+}
+
+/// A page of the files of a space, in the order of their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceFiles {
+    /// The files.
+    pub items: Vec<SpaceFile>,
+    /// Where a delimiter was given: the beginnings up to one that further keys on this page have in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
+    /// Where the next page starts; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Which files are wanted: the query of `GET /v1/spaces/{space}/files`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FilesQuery {
+    /// How their keys begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// `/`: keys that have one behind the prefix are told as their beginning up to there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// Most entries wanted, 1 to [`crate::limits::PAGE_ITEMS_MAX`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+impl Condition {
+    /// Whether it holds where a file with this hash stands under the key, or none.
+    pub fn holds(&self, present: Option<&str>) -> bool {
+        match self {
+            Self::Nothing => present.is_none(),
+            Self::Something => present.is_some(),
+            Self::AnyOf(hashes) => present.is_some_and(|present| hashes.iter().any(|hash| hash == present)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_patch_leaves_out_stays_and_null_takes_away() {
+        let before: DescribeSpace = serde_json::from_str(
+            r#"{"visibility":"public","members":{"user:u-1":"reader","team:t-1":"writer"},"quota_bytes":5,"expires_in_s":7}"#,
+        )
+        .unwrap();
+        let patch = |text: &str| serde_json::from_str::<PatchSpace>(text).unwrap();
+        assert_eq!(patch("{}").applied_to(before.clone()), before);
+        let changed = patch(r#"{"members":{"user:u-1":null,"user:u-2":"manager"},"quota_bytes":null}"#);
+        assert!(!changed.is_of_members());
+        assert_eq!(serde_json::from_value::<PatchSpace>(serde_json::to_value(&changed).unwrap()).unwrap(), changed);
+        let after = changed.applied_to(before);
+        assert_eq!((after.quota_bytes, after.expires_in_s, after.visibility), (None, Some(7), Visibility::Public));
+        assert_eq!(after.members.keys().map(Member::to_string).collect::<Vec<_>>(), ["user:u-2", "team:t-1"]);
+        assert!(patch(r#"{"members":{"user:u-1":null}}"#).is_of_members());
+        assert!(serde_json::from_str::<PatchSpace>(r#"{"quota":5}"#).is_err());
+    }
+
+    #[test]
+    fn conditions_hold_or_not() {
+        let tags = Condition::AnyOf(vec!["a".to_owned(), "b".to_owned()]);
+        for (condition, nothing, a, c) in [
+            (Condition::Nothing, true, false, false),
+            (Condition::Something, false, true, true),
+            (tags, false, true, false),
+        ] {
+            assert_eq!([None, Some("a"), Some("c")].map(|present| condition.holds(present)), [nothing, a, c]);
+        }
+    }
 
     #[test]
     fn members_are_written_and_read() {

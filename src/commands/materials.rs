@@ -1,6 +1,6 @@
 //! `ls`, `show`, `get`, `rm`: the stored files.
 
-use super::{Context, every};
+use super::{Context, WrongUsage, every};
 use crate::{
     progress::Progress,
     terminal::{name_of, note, output_failed, size, state, time},
@@ -11,14 +11,27 @@ use comfy_table::Cell;
 use microtome_client::ClientError;
 use microtome_proto::{
     Code, MaterialId,
+    limits::PAGE_ITEMS_MAX,
     material::{Material, MaterialState},
     slide::SlideInfo,
+    space::{FilesQuery, SpaceFile},
 };
 use std::{
     io,
     os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
+
+/// Lists materials, or a space's files.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Only what lies in this space
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
+    /// Its files whose keys begin so, in their order; '' lists all that have a key
+    #[arg(long, value_name = "PREFIX", requires = "space")]
+    prefix: Option<String>,
+}
 
 /// Shows a material.
 #[derive(Debug, Args)]
@@ -30,8 +43,12 @@ pub(crate) struct Show {
 /// Downloads a material.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// The material, as 'microtome ls' lists it
-    id: MaterialId,
+    /// The material, as 'microtome ls' lists it; with --space the key of a file
+    #[arg(value_name = "ID|KEY")]
+    what: String,
+    /// The space whose file under a key is meant
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
     /// Where to write it, '-' for standard output; a file of the material's own name otherwise
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -46,8 +63,12 @@ pub(crate) struct Rm {
 }
 
 /// Lists the materials.
-pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
-    let materials = every(async |query| context.cluster.materials(&query).await).await?;
+pub(crate) async fn list(context: &Context, options: Ls) -> anyhow::Result<()> {
+    let materials = match (&options.space, &options.prefix) {
+        (Some(space), Some(prefix)) => return files(context, space, prefix).await,
+        (Some(space), None) => every(async |query| context.cluster.materials_in(space, &query).await).await?,
+        (None, _) => every(async |query| context.cluster.materials(&query).await).await?,
+    };
     if context.terminal.json {
         return context.terminal.document(&materials);
     }
@@ -67,6 +88,34 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
     };
     let rows = materials.iter().map(row).collect();
     context.terminal.table(&["ID", "NAME", "SIZE", "STATE", "COPIES", "CREATED"], rows, &[2, 4])
+}
+
+/// All files of a space whose keys begin so.
+async fn files(context: &Context, space: &str, prefix: &str) -> anyhow::Result<()> {
+    let files = every_file(context, space, prefix).await?;
+    if context.terminal.json {
+        return context.terminal.document(&files);
+    }
+    let row = |file: &SpaceFile| {
+        let cells = [Cell::new(&file.key), Cell::new(size(file.size)), Cell::new(time(file.created_at))];
+        cells.into_iter().chain([Cell::new(&file.material)]).collect()
+    };
+    context.terminal.table(&["KEY", "SIZE", "CREATED", "ID"], files.iter().map(row).collect(), &[1])
+}
+
+/// The files of a space whose keys begin so, page after page.
+pub(super) async fn every_file(context: &Context, space: &str, prefix: &str) -> Result<Vec<SpaceFile>, ClientError> {
+    let mut query =
+        FilesQuery { prefix: Some(prefix.to_owned()), limit: Some(PAGE_ITEMS_MAX), ..FilesQuery::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = context.cluster.files(space, &query).await?;
+        all.extend(page.items);
+        if page.next_cursor.is_none() {
+            return Ok(all);
+        }
+        query.cursor = page.next_cursor;
+    }
 }
 
 fn shown_size(material: &Material) -> String {
@@ -95,6 +144,8 @@ pub(crate) async fn show(context: &Context, options: Show) -> anyhow::Result<()>
         ("created", time(material.created_at)),
     ];
     pairs.extend(material.blake3.clone().map(|hash| ("blake3", hash)));
+    pairs.extend(material.terms.space.clone().map(|space| ("space", space)));
+    pairs.extend(material.terms.key.clone().map(|key| ("key", key)));
     pairs.extend(material.origin.as_ref().map(|origin| ("made by", origin.run.to_string())));
     pairs.extend(material.upload_url.clone().map(|url| ("upload", url)));
     match slide_of(context, &material).await? {
@@ -142,7 +193,16 @@ fn copies(material: &Material) -> String {
 
 /// Downloads a material.
 pub(crate) async fn get(context: &Context, options: Get) -> anyhow::Result<()> {
-    let material = context.cluster.material(&options.id).await?;
+    let id = match &options.space {
+        Some(space) => match context.cluster.file_under(space, &options.what).await? {
+            Some(file) => file.material,
+            None => bail!("there is no file '{}' in the space '{space}'", options.what),
+        },
+        None => options.what.parse().map_err(|_| {
+            WrongUsage("this is no material's id: 'microtome ls' lists them, and --space names a space for a key")
+        })?,
+    };
+    let material = context.cluster.material(&id).await?;
     if material.state == MaterialState::Deleting {
         bail!("{} was deleted: its copies are being freed", material.id);
     }

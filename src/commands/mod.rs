@@ -13,6 +13,7 @@ mod runs;
 mod scaling;
 mod serve;
 mod slide;
+mod spaces;
 mod token;
 
 use crate::terminal::Terminal;
@@ -67,8 +68,8 @@ enum Command {
     Node(serve::Node),
     /// Upload files; goes on where it was interrupted
     Put(put::Put),
-    /// List the materials
-    Ls,
+    /// List the materials, or the files of a space
+    Ls(materials::Ls),
     /// Show a material, its copies and its slide
     Show(materials::Show),
     /// Download a material
@@ -77,6 +78,9 @@ enum Command {
     Rm(materials::Rm),
     /// List the storage nodes
     Nodes,
+    /// Who may read and write where, and how much
+    #[command(subcommand)]
+    Spaces(spaces::Spaces),
     /// Give a node nothing new; what is there stays
     Cordon(scaling::Act),
     /// Give a node work again; cancels a drain
@@ -144,10 +148,11 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
         Command::Coordinator(options) => Box::pin(serve::coordinator(terminal, options)).await,
         Command::Node(options) => Box::pin(serve::node(terminal, options)).await,
         Command::Put(put) => Box::pin(put::run(&context()?, put)).await,
-        Command::Ls => materials::list(&context()?).await,
+        Command::Ls(ls) => materials::list(&context()?, ls).await,
         Command::Show(show) => materials::show(&context()?, show).await,
         Command::Get(get) => Box::pin(materials::get(&context()?, get)).await,
         Command::Rm(rm) => materials::remove(&context()?, rm).await,
+        Command::Spaces(command) => spaces::run(&context()?, command).await,
         Command::Nodes => cluster::nodes(&context()?).await,
         Command::Cordon(act) => scaling::act(&context()?, Operation::Cordon, act).await,
         Command::Uncordon(act) => scaling::act(&context()?, Operation::Uncordon, act).await,

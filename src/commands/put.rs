@@ -1,6 +1,6 @@
 //! `put`: uploads files straight to a node and goes on where an earlier `put` of the same file was stopped.
 
-use super::{Context, copies};
+use super::{Context, WrongUsage, copies};
 use crate::{progress::Progress, terminal::note};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -28,6 +28,18 @@ pub(crate) struct Put {
     /// The files' media type, told from their names otherwise
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
+    /// The space that they are to lie in
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
+    /// The key under which the space serves the file; what stands there is overwritten when the new one is whole
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// To be seen in your own space only, and not in 'public'
+    #[arg(long)]
+    private: bool,
+    /// Hash the files first, and send none that is there already
+    #[arg(long)]
+    once: bool,
     /// Wait until all wanted copies are verified, not only the first
     #[arg(long)]
     wait: bool,
@@ -35,6 +47,9 @@ pub(crate) struct Put {
 
 /// Uploads the files, one after the other.
 pub(crate) async fn run(context: &Context, options: Put) -> anyhow::Result<()> {
+    if options.key.is_some() && options.files.len() > 1 {
+        return Err(WrongUsage("one file stands under a key").into());
+    }
     // From here on SIGINT no longer ends the process by itself: whatever takes long must listen for it.
     let mut interrupt = signal(SignalKind::interrupt())?;
     for path in &options.files {
@@ -66,7 +81,11 @@ async fn put_or_interrupt(
     let source = Arc::new(FileSource::open(path)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let progress = Progress::of_bytes(&name, source.size());
-    let file = FileKey::new(path, &context.named_servers)?;
+    // What was begun for another place is another upload.
+    let place = [&options.space, &options.key].map(|part| part.as_deref().unwrap_or_default());
+    let place = if place.concat().is_empty() { String::new() } else { format!(" {}", place.join("/")) };
+    let private = if options.private { " private" } else { "" };
+    let file = FileKey::new(path, &format!("{}{place}{private}", context.named_servers))?;
     let upload = Upload { context, options, name, source, file, journal: Journal::of_user(), progress: &progress };
     tokio::select! {
         material = upload.run(path) => material.with_context(|| path.display().to_string()),
@@ -99,15 +118,29 @@ impl Upload<'_> {
             name: self.name.clone(),
             size: self.source.size(),
             media_type: self.options.media_type.clone().or_else(|| media_type(path).map(str::to_owned)),
-            blake3: None,
+            blake3: if self.options.once { Some(self.hash().await?) } else { None },
             population: self.options.population,
+            space: self.options.space.clone(),
+            key: self.options.key.clone(),
+            private: self.options.private.then_some(true),
             ..CreateMaterial::default()
         };
         let material = self.context.cluster.create_material(&wanted).await?;
+        if material.upload_url.is_none() && material.size > 0 {
+            note(&format!("{} is there already, as {}: nothing was sent", self.name, material.id));
+            return Ok(material);
+        }
         if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.remember(&self.file, &material.id)) {
             note(&format!("{error}. An interrupted upload will begin anew"));
         }
         self.send(&material).await
+    }
+
+    async fn hash(&self) -> Result<String, ClientError> {
+        let source = Arc::clone(&self.source);
+        let hashing = tokio::task::spawn_blocking(move || hash(&*source));
+        let hashed = hashing.await.map_err(std::io::Error::other).and_then(|hashed| hashed);
+        hashed.map_err(|source| ClientError::Io { doing: format!("read {}", self.name), source })
     }
 
     async fn send(&self, material: &Material) -> Result<Material, ClientError> {
@@ -121,7 +154,11 @@ impl Upload<'_> {
             note(&error.to_string());
         }
         sent?;
-        self.context.cluster.material(&material.id).await
+        match self.context.cluster.material(&material.id).await {
+            // Who only drops files off does not see them again.
+            Err(error) if error.code() == Some(Code::Forbidden) => Ok(material.clone()),
+            shown => shown,
+        }
     }
 
     /// The material of an upload of the same file that was interrupted.
@@ -141,6 +178,20 @@ impl Upload<'_> {
             Ok(_) => Ok(None),
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Gone)) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// A file's BLAKE3.
+fn hash(source: &dyn Source) -> std::io::Result<String> {
+    let (mut hasher, mut piece, mut offset) = (blake3::Hasher::new(), vec![0; 1 << 20], 0);
+    loop {
+        match source.read_at(&mut piece, offset)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            read => {
+                hasher.update(&piece[..read]);
+                offset += read as u64;
+            }
         }
     }
 }

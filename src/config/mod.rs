@@ -14,8 +14,8 @@ use file::{File, Value};
 use microtome_coordinator::Config as CoordinatorConfig;
 use microtome_node::Config as NodeConfig;
 use microtome_proto::CoordinatorId;
-pub(crate) use size::parse_duration;
-use size::{Size, Span};
+use size::Span;
+pub(crate) use size::{Size, parse_duration};
 use std::{
     collections::BTreeMap,
     env, fmt,

@@ -25,6 +25,7 @@ mod pixels;
 mod population;
 mod runs;
 mod scaling;
+mod spaces;
 mod tokens;
 mod upgrade;
 mod upload;

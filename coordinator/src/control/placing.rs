@@ -120,6 +120,10 @@ impl Control {
                 Ok(upload_expires) => return Ok(Created { id: material, existed: false, upload_expires }),
                 Err(refusal) => refusal.into_problem(),
             };
+            // What is empty arrives when it is made, and it is the books that refused it: no other node takes it.
+            if matches!(refusal.code, Code::PreconditionFailed | Code::QuotaExceeded) {
+                return Err(refusal);
+            }
             tracing::warn!(%material, node = %assigned.node, %refusal, "a node did not take an upload");
             let now_ms = self.now_ms();
             self.hear(|observed| observed.replica_failed(&material, &assigned.node, now_ms));

@@ -85,8 +85,13 @@ impl SpaceRights {
 /// Where the state cannot be read.
 pub fn space(view: &dyn View, name: &str) -> Result<SpaceRecord, ViewError> {
     let described = view.get_record::<Spaces>(&name.to_owned())?;
+    Ok(described.unwrap_or_else(|| undescribed(name)))
+}
+
+/// A space that nobody has described.
+pub fn undescribed(name: &str) -> SpaceRecord {
     let visibility = if name == PUBLIC { Visibility::Public } else { Visibility::Private };
-    Ok(described.unwrap_or(SpaceRecord { visibility, ..SpaceRecord::default() }))
+    SpaceRecord { visibility, ..SpaceRecord::default() }
 }
 
 impl Principal {

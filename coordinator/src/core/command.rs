@@ -3,6 +3,10 @@
 //! A command carries the time and the random numbers that its proposer chose: applying it reads no clock and rolls no
 //! dice, so that every coordinator comes to the same state.
 
+mod spaces;
+
+pub use spaces::SpaceCommand;
+
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::Held,
@@ -207,7 +211,9 @@ pub enum Command {
     },
     /// A copy is whole, durable and verified. The first one of a material gives it its hash. One that is not what was
     /// announced or what the others are is refused with `hash_mismatch`, and taken out of the books unless it was whole
-    /// before, or its material deleted where it is put together: the only refusal that changes anything.
+    /// before, or its material deleted where it is put together. So is the first one where its key's condition does not hold
+    /// (`precondition_failed`) or its length is too much for its space (`quota_exceeded`), and its material deleted. No other
+    /// refusal changes anything.
     ReplicaVerified {
         /// The material.
         material: MaterialId,
@@ -311,6 +317,8 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// Changes a space.
+    Space(SpaceCommand),
 }
 
 fn is_default(terms: &Terms) -> bool {
@@ -325,6 +333,7 @@ impl Command {
             Self::CreateMaterial { terms, .. } | Self::JoinParts { terms, .. } if *terms != Terms::default() => {
                 protocol::BELONGING
             }
+            Self::Space(_) => protocol::BELONGING,
             Self::CreateMaterial { partial: true, .. }
             | Self::CreateMaterial { owner: Some(_), .. }
             | Self::JoinParts { .. }

@@ -24,6 +24,7 @@ pub mod placement;
 pub mod plan;
 pub mod present;
 pub mod roster;
+pub mod same;
 pub mod settle;
 mod standing;
 pub mod tables;

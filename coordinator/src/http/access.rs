@@ -48,6 +48,8 @@ impl Need {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match (method.as_str(), route) {
             ("POST", "/v1/materials" | "/v1/uploads") => Self::Handler,
+            (_, "/v1/materials" | "/v1/spaces") if reads => Self::Handler,
+            (_, "/v1/spaces/{space}" | "/v1/spaces/{space}/files" | "/v1/spaces/{space}/files/{*key}") => Self::Handler,
             ("PATCH", "/v1/materials/{id}") => Self::Change,
             ("DELETE", "/v1/materials/{id}") => Self::Delete,
             ("POST", "/v1/materials/{id}/tokens") => Self::Read,
@@ -100,7 +102,7 @@ impl App {
         self.group.linearize_by_lease().await?;
         let principal = self.principal(asker)?;
         if principal == Principal::Nobody && need != Need::Read && need != Need::Handler {
-            return Err(Problem::new(Code::Unauthorized, "the request carries no token"));
+            return Err(denied(&principal, ""));
         }
         let allows: fn(Rights) -> bool = match need {
             Need::Token | Need::Handler => return Ok(None),
@@ -119,7 +121,11 @@ impl App {
         // What names no material its handler refuses.
         let Some(id) = id else { return Ok(None) };
         match self.rights_on(&principal, &id)? {
-            Some(rights) if !allows(rights) => Err(forbidden(&format!("this is not among your rights on {id}"))),
+            // Nor does who has no token learn what is not there.
+            None if principal == Principal::Nobody => Err(denied(&principal, "")),
+            Some(rights) if !allows(rights) => {
+                Err(denied(&principal, &format!("this is not among your rights on {id}")))
+            }
             _ => Ok(Some(id)),
         }
     }
@@ -165,13 +171,17 @@ impl App {
     }
 
     /// The node that a reader is sent to knows nothing of rights: a token for the material tells it that they are there.
-    fn hand_token(&self, asker: &Asker, id: &MaterialId, response: &mut Response) -> Result<(), Problem> {
+    /// It stands in place of a token that came in the query, which would be found first.
+    pub(super) fn hand_token(&self, asker: &Asker, id: &MaterialId, response: &mut Response) -> Result<(), Problem> {
         let Some(location) = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
             return Ok(());
         };
         let made = self.auth.material_token(asker, id, MATERIAL_TOKEN_S)?;
-        let joint = if location.contains('?') { '&' } else { '?' };
-        let location = HeaderValue::try_from(format!("{location}{joint}token={}", made.token));
+        let (path, query) = location.split_once('?').unwrap_or((location, ""));
+        let others = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("token="));
+        let own = format!("token={}", made.token);
+        let query = others.chain([own.as_str()]).collect::<Vec<_>>().join("&");
+        let location = HeaderValue::try_from(format!("{path}?{query}"));
         let location = location.map_err(|_| Problem::new(Code::BadRequest, "the path cannot be sent on"))?;
         response.headers_mut().insert(header::LOCATION, location);
         Ok(())
@@ -185,6 +195,14 @@ fn material_in(params: &RawPathParams) -> Option<MaterialId> {
         (Some(id), _) => id.parse().ok(),
         (None, Some(name)) => name.strip_suffix(".dzi").or(name.strip_suffix("_files"))?.parse().ok(),
         (None, None) => None,
+    }
+}
+
+/// Why somebody may not: who has no token may get one first.
+pub(super) fn denied(principal: &Principal, detail: &str) -> Problem {
+    match principal {
+        Principal::Nobody => Problem::new(Code::Unauthorized, "the request carries no token"),
+        _ => forbidden(detail),
     }
 }
 
@@ -225,6 +243,8 @@ mod tests {
             ("PATCH /v1/materials/{id}", Need::Change),
             ("DELETE /v1/materials/{id}", Need::Delete),
             ("POST /v1/uploads", Need::Handler),
+            ("GET /v1/materials", Need::Handler),
+            ("PUT /v1/spaces/{space}/files/{*key}", Need::Handler),
             ("GET /v1/cluster", Need::Token),
         ] {
             assert_eq!(need(request), wanted, "{request}");

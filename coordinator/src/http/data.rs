@@ -91,7 +91,7 @@ impl App {
         located.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no material {id}")))
     }
 
-    async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
+    pub(super) async fn to_holder(&self, id: &MaterialId, uri: &Uri) -> Result<Response, Problem> {
         let located = self.located(id).await?;
         self.must_be_shown(id)?;
         // The node that receives it may have all of it already, and nobody has heard of that yet.

@@ -49,7 +49,7 @@ pub(super) async fn lead(State(app): Shared, request: Request, next: Next) -> Re
     if leader == Leader::Own {
         return lead_on(request, next).await;
     }
-    if request.headers().contains_key(FORWARDED) {
+    if was_forwarded(request.headers()) {
         return Problem::new(Code::NoLeader, "this coordinator does not lead any more").into_response();
     }
     let (parts, body) = request.into_parts();
@@ -99,6 +99,11 @@ pub(super) async fn lead_unread(state: Shared, request: Request, next: Next) -> 
     lead(state, Request::from_parts(parts, Body::empty()), next).await
 }
 
+/// Whether another coordinator has passed a request on.
+pub(super) fn was_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+}
+
 async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> Result<Response, reqwest::Error> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut headers = end_to_end(&parts.headers);
@@ -119,7 +124,7 @@ async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> 
 
 /// The address that a request comes from, or came from before it was passed on; empty where it is not known.
 pub(super) fn peer(parts: &Parts) -> String {
-    match parts.headers.get(PEER).filter(|_| parts.headers.contains_key(FORWARDED)) {
+    match parts.headers.get(PEER).filter(|_| was_forwarded(&parts.headers)) {
         Some(told) => told.to_str().unwrap_or_default().to_owned(),
         None => parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default(),
     }

@@ -21,6 +21,7 @@ use microtome_server::{
     auth::Asker,
     extract::{Json, Path, Query},
 };
+use serde::Deserialize;
 
 /// What a sender that names no media type sends.
 const MEDIA_TYPE_DEFAULT: &str = "application/octet-stream";
@@ -40,6 +41,14 @@ pub(super) struct Sending {
     pub(super) metadata: Option<String>,
 }
 
+/// Which materials are listed: those of a space, or all that the asker may read.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    space: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
 /// What a material is said to be, checked.
 struct Described {
     request: Option<String>,
@@ -53,9 +62,21 @@ struct Described {
 pub(super) async fn list(
     State(app): Shared,
     scheme: Scheme,
-    Query(query): Query<PageQuery>,
+    Extension(asker): Extension<Asker>,
+    Query(ListQuery { space, limit, cursor }): Query<ListQuery>,
 ) -> Result<axum::Json<Page<Material>>, Problem> {
-    app.show(|scene| scene.materials(&query)).await.map(|page| shown(scheme, page))
+    let query = PageQuery { limit, cursor };
+    app.group.linearize().await?;
+    let principal = app.principal(&asker)?;
+    let page = match space {
+        Some(space) => {
+            app.must_read_in(&asker, &space)?;
+            app.glance(|scene| scene.materials_in(&space, &query))
+        }
+        None if app.books(|view| principal.is_administrator(view))? => app.glance(|scene| scene.materials(&query)),
+        None => app.glance(|scene| scene.materials_for(&principal, &query)),
+    };
+    page.map(|page| shown(scheme, page))
 }
 
 /// `GET /v1/materials/{id}`.
@@ -82,8 +103,12 @@ pub(super) async fn create(
             asker.must_be_server()?;
             app.terms_of_output(origin)?
         }
-        None => (asker.owner(), app.terms(&asker, &wanted)?),
+        None => (asker.owner(), app.terms(&asker, &wanted, &headers)?),
     };
+    if let Some(id) = app.same_file(&asker, &wanted, &terms).await? {
+        let location = [(header::LOCATION, format!("/v1/materials/{id}"))];
+        return Ok((StatusCode::OK, location, axum::Json(app.material_as_written(&id)?)).into_response());
+    }
     let sending = Sending { owner, terms, ..Sending::default() };
     let (material, created) = app.create(&headers, wanted, sending).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };

@@ -9,14 +9,18 @@ mod access;
 mod addresses;
 mod check;
 mod cluster;
+mod condition;
 mod data;
+mod files;
 mod internal;
 mod leader;
 mod materials;
 mod metrics;
 mod nodes;
+mod once;
 mod raft;
 mod runs;
+mod spaces;
 mod terms;
 mod tokens;
 mod turns;
@@ -106,6 +110,9 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/materials", get(materials::list).post(materials::create))
         .route("/v1/materials/{id}", get(materials::show).patch(materials::update).delete(materials::delete))
         .route("/v1/materials/{id}/tokens", post(tokens::create))
+        .route("/v1/spaces", get(spaces::list))
+        .route("/v1/spaces/{space}", get(spaces::show).put(spaces::put).patch(spaces::patch).delete(spaces::delete))
+        .route("/v1/spaces/{space}/files", get(files::list))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/candidates", get(nodes::candidates))
         .route("/v1/nodes/{id}", get(nodes::show))
@@ -134,6 +141,10 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
     let tus = middleware::from_fn_with_state(Arc::clone(app), uploads::speak_tus);
     let created = Router::new().route("/v1/uploads", post(uploads::create));
     let created = created.route_layer(guard.clone()).route_layer(lead.clone()).route_layer(tus);
+    let with_bytes = middleware::from_fn_with_state(Arc::clone(app), files::with_bytes);
+    let files = get(files::read).put(files::create).delete(files::delete);
+    let files = Router::new().route("/v1/spaces/{space}/files/{*key}", files);
+    let files = files.route_layer(guard.clone()).route_layer(lead.clone()).route_layer(with_bytes);
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
     let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
     let users = Router::new()
@@ -143,6 +154,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route_layer(guard)
         .merge(led)
         .merge(created)
+        .merge(files)
         .merge(sent_on)
         .layer(middleware::from_fn(never_kept))
         .with_state(Arc::clone(app));

@@ -4,15 +4,17 @@ use super::{
     App,
     access::forbidden,
     check::{bad, file_key, life, space_name},
+    condition::condition,
 };
 use crate::core::{
     access::{self, Principal},
     tables::{Materials, Runs},
     view::Typed as _,
 };
+use axum::http::HeaderMap;
 use microtome_proto::{
     Code, Problem, Timestamp,
-    material::{CreateMaterial, Origin, Owner, Terms},
+    material::{Condition, CreateMaterial, Origin, Owner, Terms},
     space::PUBLIC,
 };
 use microtome_server::auth::Asker;
@@ -25,7 +27,7 @@ impl App {
     ///
     /// # Errors
     /// Where they may not, or what they want does not fit together.
-    pub(super) fn terms(&self, asker: &Asker, wanted: &CreateMaterial) -> Result<Terms, Problem> {
+    pub(super) fn terms(&self, asker: &Asker, wanted: &CreateMaterial, headers: &HeaderMap) -> Result<Terms, Problem> {
         let principal = self.principal(asker)?;
         life("expires_in_s", wanted.expires_in_s)?;
         life("idle_expires_in_s", wanted.idle_expires_in_s)?;
@@ -36,10 +38,10 @@ impl App {
             Some(_) => None,
             None => space(&principal, wanted),
         };
-        let (expires_in_s, idle_s) = match (&wanted.case, &space) {
-            (Some(_), _) => self.must_be_of_case(&principal, wanted)?,
+        let ((expires_in_s, idle_s), only_drops) = match (&wanted.case, &space) {
+            (Some(_), _) => (self.must_be_of_case(&principal, wanted)?, false),
             (None, Some(space)) => self.must_write_in(&principal, space)?,
-            (None, None) => (None, None),
+            (None, None) => ((None, None), false),
         };
         if let Some(key) = &wanted.key {
             file_key(key)?;
@@ -47,11 +49,15 @@ impl App {
                 return Err(bad("'key' is there, and no space: a file is served under a key of a space"));
             }
         }
+        let condition = match &wanted.key {
+            Some(_) => overwriting(condition(headers)?, only_drops)?,
+            None => None,
+        };
         let ends = |seconds: u64| Timestamp::now().plus_millis(seconds.saturating_mul(1000));
         Ok(Terms {
             space,
             key: wanted.key.clone(),
-            condition: None,
+            condition,
             case: wanted.case.clone(),
             expires_at: wanted.expires_in_s.or(expires_in_s).map(ends),
             idle_s: wanted.idle_expires_in_s.or(idle_s),
@@ -79,13 +85,26 @@ impl App {
         }
     }
 
-    fn must_write_in(&self, principal: &Principal, name: &str) -> Result<Lives, Problem> {
+    /// How long things live there, and whether the asker reads nothing back.
+    fn must_write_in(&self, principal: &Principal, name: &str) -> Result<(Lives, bool), Problem> {
         space_name(name)?;
         let (rights, space) = self.books(|view| Ok((principal.rights_in(view, name)?, access::space(view, name)?)))?;
         match rights.write {
-            true => Ok((space.expires_in_s, space.idle_expires_in_s)),
+            true => Ok(((space.expires_in_s, space.idle_expires_in_s), !rights.read)),
             false => Err(forbidden(&format!("you may not send files to the space '{name}'"))),
         }
+    }
+}
+
+/// Who does not see what stands under a key overwrites only what they name: otherwise whoever drops files off could take
+/// others' away.
+fn overwriting(condition: Option<Condition>, only_drops: bool) -> Result<Option<Condition>, Problem> {
+    match condition {
+        None if only_drops => Ok(Some(Condition::Nothing)),
+        Some(Condition::Something) if only_drops => {
+            Err(forbidden("who only drops files off says which file is overwritten: 'If-Match' with its ETag"))
+        }
+        condition => Ok(condition),
     }
 }
 
@@ -103,6 +122,15 @@ fn space(principal: &Principal, wanted: &CreateMaterial) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_only_drops_off_overwrites_what_they_name() {
+        let named = Some(Condition::AnyOf(vec!["ab".to_owned()]));
+        assert_eq!(overwriting(None, false).unwrap(), None);
+        assert_eq!(overwriting(None, true).unwrap(), Some(Condition::Nothing));
+        assert_eq!(overwriting(named.clone(), true).unwrap(), named);
+        assert_eq!(overwriting(Some(Condition::Something), true).unwrap_err().code, Code::Forbidden);
+    }
 
     #[test]
     fn what_a_token_says_comes_before_what_its_bearer_says() {

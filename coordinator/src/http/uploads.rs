@@ -142,7 +142,7 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
         None => {
             let wanted = wanted(headers)?;
-            let sending = Sending { terms: app.terms(asker, &wanted)?, ..sending(&request, asker) };
+            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, ..sending(&request, asker) };
             app.create(headers, wanted, sending).await?
         }
         Some((_, Ok(Concat::Partial))) => {
@@ -151,7 +151,7 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
         }
         Some((given, Ok(Concat::Final(parts)))) => {
             let wanted = wanted_of_parts(headers)?;
-            let sending = Sending { terms: app.terms(asker, &wanted)?, ..sending(&request, asker) };
+            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, ..sending(&request, asker) };
             let material = app.join(headers, wanted, (parts, given.to_owned()), sending).await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));
@@ -165,7 +165,7 @@ pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Respons
 }
 
 /// Where its bytes go, or are told of.
-fn place(material: &Material) -> Result<String, Problem> {
+pub(super) fn place(material: &Material) -> Result<String, Problem> {
     // An empty file has arrived when it is made; whoever asks there is told that it is whole.
     let whole = || material.replicas.first().map(|replica| format!("{}/v1/uploads/{}", replica.url, material.id));
     let url = material.upload_url.clone().or_else(whole);

@@ -207,7 +207,9 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     let announced = announced(headers)?;
     let Some(upload) = node.uploads.get(id) else {
         return match node.blobs.get(id) {
-            Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => Ok(appended(offset, None)),
+            Some(blob) if offset == blob.len() && length.unwrap_or(0) == 0 => {
+                Ok(tagged(node, id, appended(offset, None)))
+            }
             Some(blob) => {
                 let stands = format!("the upload of {id} is complete, at {}", blob.len());
                 Err(Problem::new(Code::OffsetMismatch, stands))
@@ -226,7 +228,16 @@ async fn patch(node: &Arc<Node>, id: &MaterialId, request: Request) -> Result<Re
     let appending = in_task(&node.tasks, async move { upload.append(&owner, said, buffers).await });
     let ((), offset) = tokio::join!(filling.run(), appending);
     let offset = offset?;
-    Ok(appended(offset, appended_to.expires_at(node).filter(|_| offset < appended_to.size())))
+    Ok(tagged(node, id, appended(offset, appended_to.expires_at(node).filter(|_| offset < appended_to.size()))))
+}
+
+/// Of what has become a copy its tag is told.
+fn tagged(node: &Node, id: &MaterialId, mut response: Response) -> Response {
+    let tag = node.blobs.get(id).map(|blob| HeaderValue::try_from(format!("\"{}\"", blob.manifest().blake3)));
+    if let Some(Ok(tag)) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// What the sender says of the request's bytes.

@@ -49,6 +49,13 @@ impl Upload {
                 tracing::info!(material = %id, size, %blake3, "an upload is whole and durable");
                 let told = node.report(id, ReplicaReport::Verified { generation, size, blake3 });
                 match tokio::time::timeout(REPORT_WITHIN, told).await {
+                    Ok(Ok(Heard::Refused(code @ (Code::PreconditionFailed | Code::QuotaExceeded)))) => {
+                        let what = match code {
+                            Code::QuotaExceeded => "it is too much for the quota of its space",
+                            _ => "something else stands under its key than was to be overwritten",
+                        };
+                        Err(Problem::new(code, format!("{} has arrived, and is deleted: {what}", expected.material)))
+                    }
                     Ok(Ok(Heard::Refused(why))) => {
                         let detail = format!("the cluster does not count the copy of {}: {why}", expected.material);
                         Err(Problem::new(Code::Gone, detail))

@@ -15,8 +15,17 @@ enum Place<'a> {
     Upload,
     /// One material's pixels, what is known of it, or its file.
     Material(&'a str),
+    /// What lies in a space, and what is said of it.
+    Space,
     /// All else.
     Other,
+}
+
+/// Whether this may be carried out for somebody without a token where the books say so: reading what a space may show to
+/// everybody.
+pub fn may_be_for_all(method: &Method, path: &str) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    reads && matches!(Place::of(path), Place::Material(_) | Place::Space)
 }
 
 /// Why a request is not its bearer's.
@@ -76,6 +85,8 @@ impl Bearer {
             {
                 Ok(Allowed::Whatever)
             }
+            // To where it drops them off; whether it may there stands in the books.
+            (Role::Uploader, Place::Space) if *method == Method::PUT => Ok(Allowed::ByBooks),
             (Role::Uploader, _) => Err(Denied::UploadsOnly),
             (Role::Viewer, Place::Material(_)) if !reads => Err(Denied::ReadsOnly),
             (Role::Viewer, Place::Material(id)) => match &self.material {
@@ -108,6 +119,7 @@ impl<'a> Place<'a> {
                 (id, "" | "file" | "slide" | "icc" | "associated") => Self::material(id),
                 _ => Self::Other,
             },
+            ("v1", "spaces") if !next().is_empty() => Self::Space,
             _ => Self::Other,
         }
     }
@@ -205,6 +217,50 @@ mod tests {
         }
         for request in ["GET /v1/materials", "DELETE /v1/materials/m-1", "POST /v1/runs", "GET /v1/nodes/candidates"] {
             assert_eq!(may(Role::Uploader, request), Err(Denied::UploadsOnly), "{request}");
+        }
+    }
+
+    #[test]
+    fn an_uploader_drops_files_off_under_keys_and_asks_nothing_of_them() {
+        let may = |request: &str| {
+            let (method, path) = request.split_once(' ').unwrap();
+            bearer(Role::Uploader).may(&method.parse().unwrap(), path)
+        };
+        assert_eq!(may("PUT /v1/spaces/lab/files/a/b.pdf"), Ok(Allowed::ByBooks));
+        for request in [
+            "GET /v1/spaces/lab/files/a/b.pdf",
+            "HEAD /v1/spaces/lab/files/a/b.pdf",
+            "DELETE /v1/spaces/lab/files/a/b.pdf",
+            "GET /v1/spaces/lab/files",
+            "GET /v1/spaces",
+            "PUT /v1/spaces",
+            "PATCH /v1/spaces/lab",
+        ] {
+            assert_eq!(may(request), Err(Denied::UploadsOnly), "{request}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_space_may_show_to_everybody_is_read_without_a_token() {
+        let may = |request: &str| {
+            let (method, path) = request.split_once(' ').unwrap();
+            may_be_for_all(&method.parse().unwrap(), path)
+        };
+        for request in PIXELS.into_iter().chain(["GET /v1/spaces/lab/files", "HEAD /v1/spaces/lab/files/a/b.pdf"]) {
+            assert!(may(request), "{request}");
+        }
+        for request in [
+            "GET /metrics",
+            "GET /v1/materials",
+            "GET /v1/spaces",
+            "GET /v1/spaces/",
+            "GET /v1/cluster",
+            "HEAD /v1/uploads/m-1",
+            "PUT /v1/spaces/lab/files/a",
+            "DELETE /v1/materials/m-1",
+            "GET /internal/v1/materials/m-1",
+        ] {
+            assert!(!may(request), "{request}");
         }
     }
 

@@ -35,6 +35,11 @@ impl Asker {
         Self { bearer: None, by_books: false }
     }
 
+    /// Somebody without a token, who may what the books allow to everybody.
+    pub(super) const fn nobody() -> Self {
+        Self { bearer: None, by_books: true }
+    }
+
     /// Who it is, where tokens are checked.
     pub fn bearer(&self) -> Option<&Bearer> {
         self.bearer.as_deref()

@@ -19,7 +19,7 @@ use carried::{in_query, stands_for, token};
 use keys::{Keys, Pace};
 use microtome_proto::{
     Code, MaterialId, Problem, Timestamp,
-    token::{Allowed, Bearer, Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, now_s},
+    token::{Allowed, Bearer, Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, may_be_for_all, now_s},
 };
 use std::{
     net::IpAddr,
@@ -34,7 +34,17 @@ const SERVER_TOKEN_USED_S: u64 = 60;
 
 /// Checks tokens, or nothing where the cluster has no secret and no key. Clones share all.
 #[derive(Clone, Default)]
-pub struct Auth(Option<Arc<Checked>>);
+pub struct Auth(Option<Arc<Checked>>, Tokenless);
+
+/// What becomes of requests without a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Tokenless {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// Those that the books may allow to everybody are asked about there.
+    Asked,
+}
 
 struct Checked {
     keys: Arc<Keys>,
@@ -54,9 +64,17 @@ impl Auth {
 
     fn paced(settings: &Settings, pace: Pace) -> Result<Self, InvalidKey> {
         settings.check()?;
-        let Some(signer) = settings.signer()? else { return Ok(Self(None)) };
+        let Some(signer) = settings.signer()? else { return Ok(Self(None, Tokenless::default())) };
         let keys = Arc::new(Keys::open(settings, pace)?);
-        Ok(Self(Some(Arc::new(Checked { keys, signer, own: Mutex::default() }))))
+        let checked = Checked { keys, signer, own: Mutex::default() };
+        Ok(Self(Some(Arc::new(checked)), Tokenless::default()))
+    }
+
+    /// The same for a server that has the books: what they may allow to everybody needs no token, see
+    /// [`may_be_for_all`].
+    #[must_use]
+    pub fn asking_the_books(self) -> Self {
+        Self(self.0, Tokenless::Asked)
     }
 
     /// Whether tokens are checked.
@@ -109,8 +127,13 @@ impl Auth {
         let Some(checked) = &self.0 else {
             return check_origin(role, method, headers).map(|()| Asker::everybody());
         };
-        let token = token(method, uri, headers)
-            .ok_or_else(|| Problem::new(Code::Unauthorized, "the request carries no token"))?;
+        let Some(token) = token(method, uri, headers) else {
+            let is_asked = self.1 == Tokenless::Asked && role == Role::Administrator;
+            return match is_asked && may_be_for_all(method, uri.path()) {
+                true => Ok(Asker::nobody()),
+                false => Err(Problem::new(Code::Unauthorized, "the request carries no token")),
+            };
+        };
         let asker = Self::judge(role, checked.keys.prove(token).await?, method, uri, headers)?;
         // Whoever was sent on by a coordinator has got a token for the material in the query, and some send theirs, too.
         if asker.is_by_books()

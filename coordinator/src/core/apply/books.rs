@@ -1,15 +1,16 @@
 //! How a material's or a run's record is written: its indexes and sums follow from its form before and after.
 
-use super::{Stop, concat, meta};
+use super::{Stop, concat, meta, spaces};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
-        OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, ByHash, Concat, Damaged, InSpace, Joining, Leaving, MaterialRecord, Materials,
+        MaterialsByAge, Meta, OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord,
+        Unsettled, WaitingRuns,
     },
     view::{Table, Typed, ViewError, stored_key, stored_record},
 };
-use microtome_proto::{MaterialId, NodeId, RunId, Timestamp, material::ReplicaState, run::RunState};
+use microtome_proto::{MaterialId, NodeId, RunId, Timestamp, material::ReplicaState, protocol, run::RunState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes a material. An upload that lost its only place is deleted with it; of a deleted material every copy is to be
@@ -57,8 +58,14 @@ pub(super) fn store_material(
         (Some(request), None) => draft.remove::<Requests>(request),
         _ => {}
     }
-    reindex(draft, &material_index(id, before)?, material_index(id, after.as_ref())?);
+    if let Some(before) = before.filter(|_| after.as_ref().is_none_or(MaterialRecord::is_deleted)) {
+        spaces::depart(draft, id, before)?;
+    }
+    // Those that speak an older protocol keep no such index: all come to the same state.
+    let belongs = meta(draft)?.protocol() >= protocol::BELONGING;
+    reindex(draft, &material_index(id, before, belongs)?, material_index(id, after.as_ref(), belongs)?);
     sum(draft, before, after.as_ref())?;
+    spaces::sum(draft, before, after.as_ref())?;
     concat::end_parts(draft, at, id, ended.unwrap_or_default())
 }
 
@@ -106,11 +113,17 @@ fn reindex(draft: &mut Draft<'_>, before: &Index, after: Index) {
     }
 }
 
-fn material_index(id: &MaterialId, record: Option<&MaterialRecord>) -> Result<Index, ViewError> {
+fn material_index(id: &MaterialId, record: Option<&MaterialRecord>, belongs: bool) -> Result<Index, ViewError> {
     let mut index = Index::default();
     let Some(record) = record else { return Ok(index) };
     if !record.is_partial() {
         index.add::<MaterialsByAge>(&record.sequence, id)?;
+        if let Some(space) = &record.terms.space {
+            index.add::<InSpace>(&(space.clone(), record.sequence), id)?;
+        }
+    }
+    if let Some(place) = spaces::by_hash(id, record).filter(|_| belongs) {
+        index.add::<ByHash>(&place, &())?;
     }
     if record.joining().is_some() {
         index.add::<Joining>(id, &())?;

@@ -5,7 +5,7 @@ use super::{
     books::store_material,
     earlier, key_reused,
     materials::{check_name, check_population, is_same_place, living},
-    meta, next, next_generation, nodes, refuse,
+    meta, next, next_generation, nodes, refuse, spaces,
 };
 use crate::core::{
     command::Outcome,
@@ -73,6 +73,7 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
     if size > MATERIAL_SIZE_MAX {
         return refuse(Code::TooLarge, format!("{size} bytes in all: a material has at most {MATERIAL_SIZE_MAX}"));
     }
+    spaces::must_admit(draft, wanted.terms, wanted.owner, size)?;
     nodes::member(draft, node)?;
     let Some(cluster) = meta(draft)?.cluster else {
         return refuse(Code::NotReady, "the cluster is not founded yet");

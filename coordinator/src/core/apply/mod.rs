@@ -11,6 +11,7 @@ mod materials;
 mod nodes;
 mod replicas;
 mod runs;
+mod spaces;
 
 pub(super) use replicas::with_held;
 
@@ -141,6 +142,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
         }
         Command::RunFailed { run, attempt, reason } => runs::failed(draft, at, run, *attempt, reason),
         Command::CancelRun { run } => runs::cancel(draft, at, run),
+        Command::Space(command) => spaces::apply(draft, at, command),
     }
 }
 

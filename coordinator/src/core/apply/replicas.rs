@@ -1,6 +1,6 @@
 //! Copies: assigned, proven, freed, lost, and found again.
 
-use super::{Applied, Stop, books::store_material, materials::living, meta, next_generation, nodes, refuse};
+use super::{Applied, Stop, books::store_material, materials::living, meta, next_generation, nodes, refuse, spaces};
 use crate::core::{
     command::Outcome,
     draft::Draft,
@@ -83,6 +83,10 @@ pub(super) fn verified(
         after.blake3 = Some(blake3.to_owned());
         after.size = size;
         set_state(&mut after, node, ReplicaState::Verified);
+        if let Some((code, detail)) = spaces::arrive(draft, at, material, &before, &mut after)? {
+            store_material(draft, at, material, Some(&before), after)?;
+            return Ok(Outcome::Refused { code, detail });
+        }
     } else if before.joining().is_some() {
         // The parts never make what was announced.
         after.deleted_at = Some(at);
@@ -174,7 +178,9 @@ pub(super) fn settle(
     let generation_last = Generation(meta(draft)?.generation_last);
     for held in held.iter().filter(|held| held.generation <= generation_last) {
         let Some(before) = draft.get_record::<Materials>(&held.material)? else { continue };
-        if let Some(after) = with_held(&before, node, held) {
+        if let Some(mut after) = with_held(&before, node, held) {
+            // Where it is refused its sender asks in vain, and nobody is told: the node told of all that it holds.
+            spaces::arrive(draft, at, &held.material, &before, &mut after)?;
             store_material(draft, at, &held.material, Some(&before), after)?;
         }
     }

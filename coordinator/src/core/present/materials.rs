@@ -1,9 +1,14 @@
 //! Materials as the API shows them, and where their bytes are.
 
-use super::{PresentError, Scene, page::page};
+use super::{
+    PresentError, Scene,
+    page::{self, page, page_within},
+};
 use crate::core::{
+    access::Principal,
+    keys,
     roster::{Peer, Roster},
-    tables::{MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
+    tables::{InSpace, MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
@@ -12,6 +17,9 @@ use microtome_proto::{
     material::{Material, MaterialState, Replica, ReplicaState},
     page::{Page, PageQuery},
 };
+
+/// Materials that are looked at for a page of what somebody may read.
+pub(in crate::core) const LOOKS_MAX: usize = 2_000;
 
 impl Scene<'_> {
     /// Whether a material is shown to nobody: a part of a file that is put together.
@@ -38,15 +46,51 @@ impl Scene<'_> {
     /// Where the state cannot be read or the query is not understood.
     pub fn materials(&self, query: &PageQuery) -> Result<Page<Material>, PresentError> {
         let (entries, next_cursor) = page::<MaterialsByAge>(self.view, query)?;
-        let mut records = Vec::with_capacity(entries.len());
-        for (_, id) in entries {
+        Ok(Page { items: self.all_of(entries.into_iter().map(|(_, id)| id))?, next_cursor })
+    }
+
+    /// Those of them that lie in a space.
+    ///
+    /// # Errors
+    /// Where the state cannot be read or the query is not understood.
+    pub fn materials_in(&self, space: &str, query: &PageQuery) -> Result<Page<Material>, PresentError> {
+        let (entries, next_cursor) = page_within::<InSpace>(self.view, &keys::text(space), query)?;
+        Ok(Page { items: self.all_of(entries.into_iter().map(|(_, id)| id))?, next_cursor })
+    }
+
+    /// Those of them that somebody may read. A page may have fewer than there are, also none, and yet not be the last:
+    /// it costs so many looks at most.
+    ///
+    /// # Errors
+    /// Where the state cannot be read or the query is not understood.
+    pub fn materials_for(&self, asker: &Principal, query: &PageQuery) -> Result<Page<Material>, PresentError> {
+        let (limit, after) = (page::limit(query.limit)?, page::after::<MaterialsByAge>(query)?);
+        let (mut items, mut looks, mut last) = (Vec::new(), 0, None);
+        for entry in self.view.scan_records::<MaterialsByAge>(&[], after.as_ref()) {
+            if items.len() == limit || looks == LOOKS_MAX {
+                let next_cursor = last.as_ref().map(page::cursor_at::<MaterialsByAge>);
+                return Ok(Page { items: self.all_of(items)?, next_cursor });
+            }
+            let (sequence, id) = entry?;
+            (last, looks) = (Some(sequence), looks + 1);
+            if let Some(record) = self.view.get_record::<Materials>(&id)?
+                && asker.rights_on(self.view, &id, &record)?.read
+            {
+                items.push(id);
+            }
+        }
+        Ok(Page { items: self.all_of(items)?, next_cursor: None })
+    }
+
+    fn all_of(&self, ids: impl IntoIterator<Item = MaterialId>) -> Result<Vec<Material>, ViewError> {
+        let mut records = Vec::new();
+        for id in ids {
             if let Some(record) = self.view.get_record::<Materials>(&id)? {
                 records.push((id, record));
             }
         }
         let roster = self.roster_of(records.iter().map(|(_, record)| record))?;
-        let items = records.into_iter().map(|(id, record)| present(id, record, &roster)).collect();
-        Ok(Page { items, next_cursor })
+        Ok(records.into_iter().map(|(id, record)| present(id, record, &roster)).collect())
     }
 
     /// Where a material's bytes can be read just now: on nodes that answer, the least busy first. Where none of them

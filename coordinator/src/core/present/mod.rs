@@ -9,6 +9,7 @@ mod materials;
 mod nodes;
 mod page;
 mod runs;
+mod spaces;
 
 pub use cluster::Overview;
 pub use page::PresentError;

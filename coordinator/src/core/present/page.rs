@@ -24,22 +24,21 @@ pub(super) type Entries<T> = (Vec<(<T as Table>::Key, <T as Table>::Record)>, Op
 
 /// A page of a table, in the order of its keys.
 pub(super) fn page<T: Table>(view: &dyn View, query: &PageQuery) -> Result<Entries<T>, PresentError> {
-    let limit = query.limit.unwrap_or(PAGE_ITEMS_DEFAULT);
-    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(refused(format!("limit {limit}: a page has 1 to {PAGE_ITEMS_MAX} entries")));
-    }
-    let after = match &query.cursor {
-        Some(cursor) => Some(
-            from_hex(cursor)
-                .and_then(|bytes| T::decode(&bytes))
-                .ok_or_else(|| refused("the cursor is not one that this list gave out".to_owned()))?,
-        ),
-        None => None,
-    };
+    page_within::<T>(view, &[], query)
+}
+
+/// The same of those entries whose encoded keys start with `prefix`.
+pub(super) fn page_within<T: Table>(
+    view: &dyn View,
+    prefix: &[u8],
+    query: &PageQuery,
+) -> Result<Entries<T>, PresentError> {
+    let limit = limit(query.limit)?;
+    let after = after::<T>(query)?;
     let mut entries = Vec::new();
-    for entry in view.scan_records::<T>(&[], after.as_ref()) {
-        if entries.len() == limit as usize {
-            let cursor = entries.last().map(|(key, _)| to_hex(&T::encode(key)));
+    for entry in view.scan_records::<T>(prefix, after.as_ref()) {
+        if entries.len() == limit {
+            let cursor = entries.last().map(|(key, _)| cursor_at::<T>(key));
             return Ok((entries, cursor));
         }
         entries.push(entry?);
@@ -47,18 +46,42 @@ pub(super) fn page<T: Table>(view: &dyn View, query: &PageQuery) -> Result<Entri
     Ok((entries, None))
 }
 
-fn refused(detail: String) -> PresentError {
+/// How many entries a page has.
+pub(super) fn limit(asked: Option<u32>) -> Result<usize, PresentError> {
+    let limit = asked.unwrap_or(PAGE_ITEMS_DEFAULT);
+    match (1..=PAGE_ITEMS_MAX).contains(&limit) {
+        true => Ok(limit as usize),
+        false => Err(refused(format!("limit {limit}: a page has 1 to {PAGE_ITEMS_MAX} entries"))),
+    }
+}
+
+/// The key behind which the page starts.
+pub(super) fn after<T: Table>(query: &PageQuery) -> Result<Option<T::Key>, PresentError> {
+    let Some(cursor) = &query.cursor else { return Ok(None) };
+    from_hex(cursor).and_then(|bytes| T::decode(&bytes)).map(Some).ok_or_else(foreign)
+}
+
+/// The cursor of a page that ends with this key.
+pub(super) fn cursor_at<T: Table>(key: &T::Key) -> String {
+    to_hex(&T::encode(key))
+}
+
+pub(super) fn foreign() -> PresentError {
+    refused("the cursor is not one that this list gave out".to_owned())
+}
+
+pub(super) fn refused(detail: String) -> PresentError {
     PresentError::Query(Box::new(Problem::new(Code::BadRequest, detail)))
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
     digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())

@@ -4,10 +4,17 @@ use super::TotalsRecord;
 use crate::core::{keys, view::Table};
 use microtome_proto::{
     MaterialId, Timestamp,
+    material::Owner,
     space::{Member, SpaceRole, Visibility},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Who an owner is in a key: told apart from all others, whatever tokens call their bearers.
+pub fn owner_text(owner: &Owner) -> String {
+    // JSON escapes the zero at which a key's text would end.
+    serde_json::Value::from(vec![owner.space.as_str(), owner.name.as_str()]).to_string()
+}
 
 /// A space that was described. One that only tokens name is as [`SpaceRecord::default`] has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

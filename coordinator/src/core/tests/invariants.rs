@@ -2,8 +2,9 @@
 
 use crate::core::{
     tables::{
-        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
-        Nodes, OnNode, RequestRecord, Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, ByHash, Concat, Damaged, InSpace, Joining, Keys, Leaving, MaterialRecord, Materials,
+        MaterialsByAge, Meta, Nodes, OnNode, OwnerTotals, RequestRecord, Requests, Runs, RunsOnNode, SpaceTotals,
+        Totals, TotalsRecord, Unsettled, WaitingRuns, owner_text,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
@@ -29,6 +30,8 @@ pub(super) fn check(view: &Memory) {
     let mut generations = HashSet::new();
     let (mut materials, mut bytes) = (0, 0);
     let mut totals = BTreeMap::<_, TotalsRecord>::new();
+    let mut spaces = BTreeMap::<String, TotalsRecord>::new();
+    let mut owners = BTreeMap::<(String, String), TotalsRecord>::new();
     for entry in view.scan_records::<Materials>(&[], None) {
         let (id, material) = entry.unwrap();
         assert!(material.sequence <= meta.material_last, "{id} is not from the counter");
@@ -50,6 +53,20 @@ pub(super) fn check(view: &Memory) {
         } else if !material.is_partial() {
             materials += 1;
             bytes += material.size;
+        }
+        if let Some(space) = &material.terms.space {
+            expected.add::<InSpace>(&(space.clone(), material.sequence), &id);
+            if !deleted {
+                let owner = material.owner.as_ref().map(|owner| (space.clone(), owner_text(owner)));
+                let sums = owner.map(|owner| owners.entry(owner).or_default());
+                for sum in sums.into_iter().chain([spaces.entry(space.clone()).or_default()]) {
+                    sum.replicas += 1;
+                    sum.bytes += material.size;
+                }
+            }
+        }
+        if let Some(hash) = material.blake3.clone().filter(|_| !deleted && !material.is_partial()) {
+            expected.add::<ByHash>(&(material.terms.space.clone().unwrap_or_default(), hash, id.clone()), &());
         }
         let count = |state| material.replicas.iter().filter(|replica| replica.state == state).count();
         let receiving = count(ReplicaState::Receiving);
@@ -88,6 +105,9 @@ pub(super) fn check(view: &Memory) {
     for (node, totals) in totals {
         expected.add::<Totals>(&node, &totals);
     }
+    spaces.iter().for_each(|(space, sum)| expected.add::<SpaceTotals>(space, sum));
+    owners.iter().for_each(|(owner, sum)| expected.add::<OwnerTotals>(owner, sum));
+    keys_lead_to_what_is_there(view);
     for entry in view.scan_records::<Runs>(&[], None) {
         let (id, run) = entry.unwrap();
         if let Some(request) = &run.request {
@@ -119,10 +139,32 @@ pub(super) fn check(view: &Memory) {
         WaitingRuns::TAG,
         RunsOnNode::TAG,
         Requests::TAG,
+        InSpace::TAG,
+        ByHash::TAG,
+        SpaceTotals::TAG,
+        OwnerTotals::TAG,
     ];
     let kept: Memory =
         view.iter().filter(|(key, _)| derived.contains(&key[0])).map(|(k, r)| (k.clone(), r.clone())).collect();
     assert!(kept == expected.0, "indexes or sums differ from the facts:\nkept {kept:?}\nfrom facts {:?}", expected.0);
+}
+
+/// Under a key stands a material that has arrived and is not deleted, and that was made for it; and where one that was made
+/// for a key has arrived, the key leads to it or to a later one.
+fn keys_lead_to_what_is_there(view: &Memory) {
+    for entry in view.scan_records::<Keys>(&[], None) {
+        let ((space, key), id) = entry.unwrap();
+        let material = view.get_record::<Materials>(&id).unwrap().unwrap_or_else(|| panic!("{key} leads to no {id}"));
+        assert_eq!((material.terms.space.as_ref(), material.terms.key.as_ref()), (Some(&space), Some(&key)), "{id}");
+        assert!(material.blake3.is_some() && !material.is_deleted(), "{key}: {material:?}");
+    }
+    for entry in view.scan_records::<Materials>(&[], None) {
+        let (id, material) = entry.unwrap();
+        let (Some(space), Some(key)) = (material.terms.space.clone(), material.terms.key.clone()) else { continue };
+        if material.blake3.is_some() && !material.is_deleted() && material.terms.expires_at.is_none() {
+            assert_eq!(view.get_record::<Keys>(&(space, key)).unwrap(), Some(id.clone()), "{id}: {material:?}");
+        }
+    }
 }
 
 /// What is to be put together has all its parts, and they are whole and its alone; what has taken up a part is to be put
@@ -148,7 +190,7 @@ fn parts_belong_to_one(view: &Memory, id: &MaterialId, material: &MaterialRecord
 
 #[test]
 fn no_two_tables_share_a_tag() {
-    use crate::core::tables::Instances;
+    use crate::core::tables::{Instances, Spaces};
     let tags = [
         Meta::TAG,
         Nodes::TAG,
@@ -166,6 +208,12 @@ fn no_two_tables_share_a_tag() {
         WaitingRuns::TAG,
         RunsOnNode::TAG,
         Requests::TAG,
+        Spaces::TAG,
+        SpaceTotals::TAG,
+        OwnerTotals::TAG,
+        InSpace::TAG,
+        Keys::TAG,
+        ByHash::TAG,
     ];
     assert_eq!(tags.iter().collect::<HashSet<_>>().len(), tags.len());
 }

@@ -20,6 +20,7 @@ mod stories_orders;
 mod stories_present;
 mod stories_runs;
 mod stories_silence;
+mod stories_spaces;
 mod stories_upgrade;
 mod support;
 mod virtual_node;

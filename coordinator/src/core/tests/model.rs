@@ -3,18 +3,32 @@
 use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
-    command::{Command, Outcome, Proposal},
-    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs},
+    command::{Command, Outcome, Proposal, SpaceCommand},
+    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs, SpaceTotals, Spaces},
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, RunId, Timestamp,
-    material::{Origin, ReplicaState, Terms},
+    material::{Condition, Origin, ReplicaState, Terms},
     node::{Lifecycle, Scheduling},
     run::Output,
+    space::PatchSpace,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashSet};
+
+/// Mostly nowhere, often in one of two spaces, sometimes under one of three keys, and then sometimes on a condition.
+fn terms(b: u8, c: u8) -> Terms {
+    let space = c.is_multiple_of(2).then(|| format!("space {}", b % 2));
+    let key = space.as_ref().filter(|_| c.is_multiple_of(4)).map(|_| format!("a/{}", b % 3));
+    let condition = key.as_ref().and_then(|_| match b / 8 % 6 {
+        0 => Some(Condition::Nothing),
+        1 => Some(Condition::Something),
+        2 => Some(Condition::AnyOf(vec!["announced".to_owned()])),
+        _ => None,
+    });
+    Terms { space, key, condition, ..Terms::default() }
+}
 
 /// What to do, and three numbers that choose with what, a byte each.
 type Step = u32;
@@ -31,6 +45,8 @@ struct Model {
     /// The assignments that each node has had: what it may hold was made under one of them.
     assigned: BTreeMap<(MaterialId, NodeId), Vec<Generation>>,
     steps: i64,
+    /// Bytes in each space before the last step.
+    held: BTreeMap<String, u64>,
 }
 
 impl Model {
@@ -47,6 +63,7 @@ impl Model {
             generations: HashSet::new(),
             assigned: BTreeMap::new(),
             steps: 0,
+            held: BTreeMap::new(),
         };
         for name in ["a", "b", "c", "d"] {
             model.step(register(name, None));
@@ -83,7 +100,7 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 53 {
+        match kind % 57 {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -94,8 +111,8 @@ impl Model {
                 population: u32::from(c % 4),
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
                 partial: false,
-                owner: None,
-                terms: Terms::default(),
+                owner: (c % 5 == 0).then(lab),
+                terms: terms(b, c),
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -177,15 +194,41 @@ impl Model {
                 parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
                 given: format!("final;{}", c % 3),
                 owner: (c % 8 == 0).then(lab),
-                terms: Terms::default(),
+                terms: terms(b, c),
                 node,
             },
             46 if c % 4 == 0 => Command::ReleaseParts { material, generation },
             47..=49 => self.arrives(c, true).unwrap_or_else(|| add(&material, &node)),
             50 => self.arrives(c, false).unwrap_or_else(|| add(&material, &node)),
             51..=52 => self.meets_a_taken_part(c, node.clone()).unwrap_or_else(|| add(&material, &node)),
+            53 => Command::Space(SpaceCommand::Describe {
+                space: format!("space {}", b % 2),
+                patch: PatchSpace {
+                    quota_bytes: Some((c % 3 != 0).then(|| u64::from(a % 16))),
+                    quota_bytes_per_owner: (c % 2 == 0).then(|| Some(u64::from(a % 8))),
+                    ..PatchSpace::default()
+                },
+                anew: c % 8 < 6,
+            }),
+            54 => Command::Space(SpaceCommand::Forget { space: format!("space {}", b % 2) }),
+            55 => self.file_removed(c).unwrap_or(Command::AddReplica { material, node }),
+            56 => self.arrives_under_a_key(c).unwrap_or(Command::AddReplica { material, node }),
             _ => Command::AddReplica { material, node },
         }
+    }
+
+    /// A file is removed from its key; sometimes one that stands there no more.
+    fn file_removed(&self, c: u8) -> Option<Command> {
+        let (material, record) = self.one_of(c, |record| record.terms.key.is_some())?;
+        let (space, key) = (record.terms.space?, record.terms.key?);
+        Some(Command::Space(SpaceCommand::RemoveFile { space, key, material }))
+    }
+
+    fn arrives_under_a_key(&self, c: u8) -> Option<Command> {
+        let is_wanted = |record: &MaterialRecord| record.terms.key.is_some() && record.receiving().is_some();
+        let (material, record) = self.one_of(c, is_wanted)?;
+        let place = record.receiving()?;
+        Some(verified(&material, &place.node, place.generation, record.size))
     }
 
     /// So many parts that could be put together, the latest first, and another material besides.
@@ -241,8 +284,16 @@ impl Model {
             assert_eq!(again, (changes.clone(), outcome.clone()), "not deterministic");
         }
         if let Outcome::Refused { code, .. } = &outcome {
-            assert!(changes.is_empty() || *code == Code::HashMismatch, "refused, and changed: {proposal:?}");
+            let may_change = matches!(code, Code::HashMismatch | Code::PreconditionFailed | Code::QuotaExceeded);
+            let is_report = matches!(proposal.command, Command::ReplicaVerified { .. });
+            assert!(changes.is_empty() || may_change && is_report, "refused, and changed: {proposal:?}");
         }
+        self.held = self
+            .view
+            .scan_records::<SpaceTotals>(&[], None)
+            .map(|entry| entry.unwrap())
+            .map(|(space, sum)| (space, sum.bytes))
+            .collect();
         let (before, parts) = (self.touched(&changes), self.parts_taken_up(&changes));
         for (key, record) in changes {
             match record {
@@ -255,6 +306,7 @@ impl Model {
         self.no_bytes_are_given_away(&proposal.command, before);
         self.no_node_takes_bytes_along(&proposal.command, &outcome);
         self.no_part_is_taken_away(&proposal.command, &parts);
+        self.quotas_are_kept(&proposal.command);
         if self.steps % 4 == 0 {
             self.repeating_changes_nothing(&proposal);
         }
@@ -355,11 +407,25 @@ impl Model {
             }
             if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
                 let is_meant = matches!(command, Command::DeleteMaterial { .. })
+                    || matches!(command, Command::Space(SpaceCommand::RemoveFile { .. }))
                     || before.origin.is_some()
                     || before.taken_by().is_some();
                 assert!(is_meant, "{command:?} deleted {before:?}");
             }
         }
+    }
+
+    /// What is made, or tells its length, fits into its space. A quota that is lowered below what is there takes nothing away.
+    fn quotas_are_kept(&self, command: &Command) {
+        let space = match command {
+            Command::CreateMaterial { terms, .. } | Command::JoinParts { terms, .. } => terms.space.clone(),
+            _ => None,
+        };
+        let Some(space) = space else { return };
+        let quota = self.view.get_record::<Spaces>(&space).unwrap().and_then(|space| space.quota_bytes);
+        let held = self.view.get_record::<SpaceTotals>(&space).unwrap().unwrap_or_default().bytes;
+        let before = self.held.get(&space).copied().unwrap_or_default();
+        assert!(quota.is_none_or(|quota| held <= quota) || held <= before, "{command:?}: {held} of {quota:?}");
     }
 
     /// Unless it is meant, no node goes with the only copy of anything.

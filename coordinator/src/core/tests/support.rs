@@ -4,7 +4,7 @@ use crate::core::command::Command;
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
     internal::{Held, Inventory, RunBeat},
-    material::{Origin, Owner, Terms},
+    material::{Condition, Origin, Owner, Terms},
     node::{NodeReport, Scheduling},
     protocol::PROTOCOL,
     run::Progress,
@@ -109,6 +109,15 @@ pub(super) fn lab() -> Owner {
 pub(super) fn owned(whose: &Owner, mut command: Command) -> Command {
     if let Command::CreateMaterial { owner, .. } | Command::JoinParts { owner, .. } = &mut command {
         *owner = Some(whose.clone());
+    }
+    command
+}
+
+/// The same in a space, under a key of it.
+pub(super) fn under(space: &str, key: &str, condition: Option<Condition>, mut command: Command) -> Command {
+    if let Command::CreateMaterial { terms, .. } | Command::JoinParts { terms, .. } = &mut command {
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        *terms = Terms { space: Some(space.to_owned()), key, condition, ..Terms::default() };
     }
     command
 }
