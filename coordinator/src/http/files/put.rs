@@ -216,8 +216,8 @@ impl Transfer {
         headers.insert(tus::OFFSET, HeaderValue::from(offset));
         headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
         headers.extend(told.map(|told| (HeaderName::from_static(tus::LENGTH), HeaderValue::from(told))));
-        let http = self.app.group.peers().http();
-        match http.patch(&self.url).headers(headers).body(body).send().await {
+        let peers = self.app.group.peers();
+        match peers.pass_on(Method::PATCH, &self.url).headers(headers).body(body).send().await {
             Ok(answer) if answer.status().is_success() => Ok(answer.headers().get(header::ETAG).cloned()),
             Ok(answer) => {
                 let status = answer.status();
@@ -234,8 +234,9 @@ impl Transfer {
     }
 
     async fn end(&self) {
-        let http = self.app.group.peers().http();
-        if let Err(error) = http.delete(&self.url).headers(self.asking()).timeout(ANSWER_WITHIN).send().await {
+        let peers = self.app.group.peers();
+        let end = peers.pass_on(Method::DELETE, &self.url).headers(self.asking()).timeout(ANSWER_WITHIN);
+        if let Err(error) = end.send().await {
             let error = error.without_url();
             tracing::debug!(%error, material = %self.id, "an upload that broke off ends by itself later");
         }
@@ -265,11 +266,7 @@ impl App {
     async fn located_anywhere(&self, id: &MaterialId) -> Result<Located, Problem> {
         let crate::raft::Leader::Other(_, url) = self.group.leader() else { return self.located(id).await };
         let peers = self.group.peers();
-        let request = peers.http().get(format!("{url}/internal/v1/materials/{id}"));
-        let request = match peers.token() {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = peers.call(Method::GET, &format!("{url}/internal/v1/materials/{id}"));
         let silent = |error: reqwest::Error| Problem::new(Code::NoLeader, error.without_url().to_string());
         let answer = request.timeout(ANSWER_WITHIN).send().await.map_err(silent)?;
         match answer.status().is_success() {
