@@ -2,6 +2,12 @@
 
 /// Longest name of a material, a node or a run, in bytes of UTF-8.
 pub const NAME_LEN_MAX: usize = 255;
+/// The form of a name as JSON Schema has it; its length is in bytes, which JSON Schema cannot say.
+pub const NAME_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+/// Longest media type, in bytes.
+pub const MEDIA_TYPE_LEN_MAX: usize = 127;
+/// The form of a media type: `type/subtype`, with parameters.
+pub const MEDIA_TYPE_PATTERN: &str = "^[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+(;[ -~]*)?$";
 /// Largest material, in bytes: 1 TiB.
 pub const MATERIAL_SIZE_MAX: u64 = 1 << 40;
 /// Most copies of a material that may be wanted.
