@@ -13,6 +13,7 @@ mod leader;
 mod materials;
 mod metrics;
 mod nodes;
+mod openapi;
 mod raft;
 mod runs;
 mod tokens;
@@ -34,7 +35,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use microtome_proto::Problem;
 use microtome_server::{Auth, Metrics, routes::assemble};
@@ -128,7 +129,8 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
     let tus = middleware::from_fn_with_state(Arc::clone(app), uploads::speak_tus);
     let created = Router::new().route("/v1/uploads", post(uploads::create)).route_layer(lead.clone()).route_layer(tus);
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
-    let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
+    let of_tus = get(data::upload).post(data::upload).patch(data::upload).delete(data::upload).options(data::upload);
+    let sent_on = Router::new().route("/v1/uploads/{id}", of_tus).route_layer(unread);
     let users = Router::new()
         .route("/v1/uploads", axum::routing::options(uploads::options))
         .route("/v1/pipelines", get(runs::pipelines))
@@ -151,7 +153,8 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     metrics::register(metrics, app);
     let asked = Arc::clone(app);
-    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, console)
+    let open = console.merge(openapi::routes(app.auth.is_on()));
+    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, open)
 }
 
 /// Answers of the API are true for the moment only.

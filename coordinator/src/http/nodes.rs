@@ -1,6 +1,6 @@
 //! `/v1/nodes`.
 
-use super::Shared;
+use super::{Shared, check};
 use crate::core::{operate, placement};
 use axum::extract::State;
 use microtome_proto::{
@@ -70,6 +70,7 @@ pub(super) async fn candidates(
     State(app): Shared,
     Query(wanted): Query<Wanted>,
 ) -> Result<axum::Json<Page<Candidate>>, Problem> {
+    check::size(wanted.size)?;
     let find =
         app.show(|scene| placement::candidates(scene.view, scene.observed, wanted.size, scene.now_ms, scene.timing));
     Ok(axum::Json(Page { items: find.await?.unwrap_or_default(), next_cursor: None }))
