@@ -61,6 +61,10 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Json<T>, Problem> {
+    // Serde takes a list for an object's fields in their order, which nobody means.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(Code::BadRequest, "the JSON body is a list, where an object is wanted"));
+    }
     let value = serde_json::from_slice(bytes);
     value.map(Json).map_err(|error| Problem::new(Code::BadRequest, format!("the JSON body: {error}")))
 }
@@ -131,6 +135,8 @@ mod tests {
             let read = <Json<u8> as FromRequest<_>>::from_request(sent(media_type, "7"), &()).await;
             assert_eq!(read.unwrap().0, 7, "{media_type}");
         }
+        let list = <Json<(u8,)> as FromRequest<_>>::from_request(sent("application/json", " [7]"), &()).await;
+        assert_eq!(list.unwrap_err().code, Code::BadRequest);
         let untold = <Json<u8> as FromRequest<_>>::from_request(Request::new(Body::from("7")), &()).await;
         assert_eq!(untold.unwrap().0, 7);
         for media_type in ["text/plain", "application/x-www-form-urlencoded", "json", ""] {

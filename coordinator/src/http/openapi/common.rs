@@ -1,6 +1,6 @@
 //! What many operations have: ids, pages, answers from elsewhere.
 
-use super::words::{Form, Operation, Parameter};
+use super::words::{Form, Link, Operation, Parameter};
 use microtome_proto::{
     Code, CoordinatorId, MaterialId, NodeId, RunId,
     limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
@@ -33,6 +33,11 @@ pub(super) fn page() -> [Parameter; 2] {
         Parameter::query("limit", "Most entries wanted.", Form::Given(limit)),
         Parameter::query("cursor", "The `next_cursor` of the page before.", Form::Given(cursor)),
     ]
+}
+
+/// Where a list goes on.
+pub(super) fn next(list: &'static str) -> Link {
+    Link { name: "next", operation: list, parameters: &[("query.cursor", "$response.body#/next_cursor")] }
 }
 
 /// Makes a repetition safe.

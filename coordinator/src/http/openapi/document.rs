@@ -189,10 +189,10 @@ fn body(given: &Body, schemas: &mut Schemas) -> Value {
 
 fn answer(given: &Answer, schemas: &mut Schemas) -> Value {
     let mut told = json!({ "description": given.text });
-    let form = schemas.written(&given.form);
+    let form = content(schemas.written(&given.form));
     if !given.media_types.is_empty() {
-        let content = given.media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({ "schema": form })));
-        told["content"] = Map::from_iter(content).into();
+        let media_types = given.media_types.iter().map(|media_type| ((*media_type).to_owned(), form.clone()));
+        told["content"] = Map::from_iter(media_types).into();
     }
     if !given.headers.is_empty() {
         let headers = given.headers.iter().map(|header| {
@@ -210,6 +210,11 @@ fn answer(given: &Answer, schemas: &mut Schemas) -> Value {
         told["links"] = Map::from_iter(links).into();
     }
     told
+}
+
+/// What a media type has: of plain bytes there is no schema.
+fn content(schema: Value) -> Value {
+    if schema == json!({}) { schema } else { json!({ "schema": schema }) }
 }
 
 /// What all problems of a status have in common, and which codes they have.

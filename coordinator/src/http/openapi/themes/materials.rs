@@ -1,7 +1,7 @@
 //! `/v1/materials`.
 
 use crate::http::openapi::{
-    common::{idempotency_key, location, material, page},
+    common::{idempotency_key, location, material, next, page},
     words::{Link, Operation, Theme},
 };
 use microtome_proto::{
@@ -24,11 +24,7 @@ fn list() -> Operation {
     Operation::get("/v1/materials", "listMaterials", "Lists materials, a page at a time")
         .with(page())
         .gives::<Page<Material>>(200, "A page.")
-        .leads([Link {
-            name: "next",
-            operation: "listMaterials",
-            parameters: &[("query.cursor", "$response.body#/next_cursor")],
-        }])
+        .leads([next("listMaterials")])
         .led()
 }
 
@@ -48,7 +44,7 @@ fn create() -> Operation {
         .fails(&[Code::Conflict, Code::Gone, Code::HashMismatch, Code::NoSpace, Code::Upgrading])
 }
 
-fn links() -> [Link; 5] {
+fn links() -> [Link; 6] {
     let link = |name, operation| Link { name, operation, parameters: &[("path.id", "$response.body#/id")] };
     [
         link("show", "showMaterial"),
@@ -56,6 +52,7 @@ fn links() -> [Link; 5] {
         link("delete", "deleteMaterial"),
         link("token", "createMaterialToken"),
         link("file", "getFile"),
+        link("upload", "showUpload"),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/nodes`.
 
 use crate::http::openapi::{
-    common::{dry_run, node, page},
+    common::{dry_run, next, node, page},
     words::{Form, Operation, Parameter, Theme},
 };
 use microtome_proto::{
@@ -23,6 +23,7 @@ pub(super) fn theme() -> Theme {
             Operation::get("/v1/nodes", "listNodes", "Lists nodes with their reports, a page at a time")
                 .with(page())
                 .gives::<Page<Node>>(200, "A page.")
+                .leads([next("listNodes")])
                 .led(),
             Operation::get("/v1/nodes/candidates", "listCandidates", "Tells where an upload would go, best first")
                 .with([Parameter::query("size", "The upload's length in bytes.", Form::Given(size))])

@@ -1,7 +1,7 @@
 //! `/v1/runs` and `/v1/pipelines`.
 
 use crate::http::openapi::{
-    common::{idempotency_key, location, page, run},
+    common::{idempotency_key, location, next, page, run},
     words::{Form, Link, Operation, Parameter, Theme},
 };
 use microtome_proto::{
@@ -28,6 +28,7 @@ pub(super) fn theme() -> Theme {
             Operation::get("/v1/runs", "listRuns", "Lists runs, a page at a time")
                 .with(page())
                 .gives::<Page<Run>>(200, "A page.")
+                .leads([next("listRuns")])
                 .led(),
             create(),
             Operation::get("/v1/runs/{id}", "showRun", "Shows a run")

@@ -4,7 +4,7 @@ use crate::http::openapi::{
     common::{count, idempotency_key, location, material, text},
     words::{Form, Operation, Parameter, Theme},
 };
-use microtome_proto::{Code, limits::MATERIAL_SIZE_MAX, tus};
+use microtome_proto::{Code, tus};
 use serde_json::{Value, json};
 
 pub(super) fn theme() -> Theme {
@@ -62,14 +62,17 @@ fn speaks() -> Parameter {
 }
 
 fn checksum() -> Parameter {
-    let form = json!({ "type": "string", "pattern": "^(sha1 [0-9A-Za-z+/]{27}=|(sha256|blake3) [0-9A-Za-z+/]{43}=)$" });
+    // Base64 of 20 and of 32 bytes: of its last letter two bits are none of theirs.
+    let last = "[AEIMQUYcgkosw048]=";
+    let pattern = format!("^(sha1 [0-9A-Za-z+/]{{26}}{last}|(sha256|blake3) [0-9A-Za-z+/]{{42}}{last})$");
+    let form = json!({ "type": "string", "pattern": pattern });
     let text = "What the request's bytes sum up to: `sha1`, `sha256` or `blake3`, a blank, the digest in base64.";
     Parameter::header("Upload-Checksum", text, Form::Given(form))
 }
 
 fn digits(name: &'static str, text: &'static str) -> Parameter {
-    let form = json!({ "type": "integer", "minimum": 0, "maximum": MATERIAL_SIZE_MAX });
-    Parameter::header(name, text, Form::Given(form))
+    // A header's number is digits and nothing else: no sign, no fraction.
+    Parameter::header(name, text, Form::Given(json!({ "type": "string", "pattern": "^[0-9]+$" })))
 }
 
 fn abilities() -> Operation {
@@ -87,7 +90,7 @@ fn create() -> Operation {
         .text(text)
         .with([
             speaks(),
-            digits("Upload-Length", "Its length in bytes.").example(0),
+            digits("Upload-Length", "Its length in bytes.").example("0"),
             Parameter::header(
                 "Upload-Defer-Length",
                 "1 where the length is told later.",
@@ -166,7 +169,7 @@ fn patch() -> Operation {
         .with([
             material(),
             speaks(),
-            digits("Upload-Offset", "Where the bytes begin.").required(0),
+            digits("Upload-Offset", "Where the bytes begin.").required("0"),
             digits("Upload-Length", "The upload's length, where it was to be told later."),
             checksum(),
         ])
