@@ -18,6 +18,7 @@ mod bad_input;
 mod command_line;
 mod concat;
 mod damage;
+mod description;
 mod failover;
 mod pixels;
 mod population;
