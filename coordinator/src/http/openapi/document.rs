@@ -72,7 +72,7 @@ pub(super) fn document(themes: &[Theme], checks_tokens: bool) -> Value {
     let tags: Vec<_> = themes.iter().map(|theme| json!({ "name": theme.name, "description": theme.text })).collect();
     let ways = [json!({ "bearer": [] }), json!({ "query": [] }), json!({ "cookie": [] })];
     let security = if checks_tokens { ways.as_slice() } else { &[] };
-    json!({
+    let mut document = json!({
         "openapi": OPENAPI,
         "info": {
             "title": "Microtome",
@@ -108,7 +108,27 @@ pub(super) fn document(themes: &[Theme], checks_tokens: bool) -> Value {
                 },
             },
         },
-    })
+    });
+    bound(&mut document);
+    document
+}
+
+/// Says where the numbers of a format end: to JSON Schema a format is a word.
+fn bound(value: &mut Value) {
+    let fields = match value {
+        Value::Object(fields) => fields,
+        Value::Array(items) => return items.iter_mut().for_each(bound),
+        _ => return,
+    };
+    let largest = match fields.get("format").and_then(Value::as_str) {
+        Some("uint32") => Some(u64::from(u32::MAX)),
+        Some("uint64") => Some(u64::MAX),
+        _ => None,
+    };
+    if let Some(largest) = largest {
+        fields.entry("maximum").or_insert(largest.into());
+    }
+    fields.values_mut().for_each(bound);
 }
 
 fn described(

@@ -60,6 +60,15 @@ fn texts_are_for_users_of_the_api() {
     assert!(!pages.contains("src=") && !pages.contains("@import"), "the pages need nothing from elsewhere");
 }
 
+#[test]
+fn numbers_end_where_ours_do() {
+    let document = document(&themes::all(), true);
+    let id = document.pointer("/paths/~1v1~1coordinators~1{id}/delete/parameters/0/schema/maximum");
+    assert_eq!(id.and_then(Value::as_u64), Some(u64::MAX));
+    let own = document.pointer("/components/schemas/CreateMaterial/properties/size/maximum");
+    assert_eq!(own.and_then(Value::as_u64), Some(1 << 40), "a limit of its own stays");
+}
+
 /// All that a schema refers to is there.
 #[test]
 fn references_lead_somewhere() {
