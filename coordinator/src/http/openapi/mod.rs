@@ -6,6 +6,7 @@
 
 mod common;
 mod document;
+mod forms;
 mod page;
 mod themes;
 mod words;

@@ -1,8 +1,9 @@
 //! The description as pages for people: plain HTML, which needs nothing from elsewhere.
 
 use super::{
-    document::by_status,
-    words::{Form, Operation, Parameter, Place, Theme},
+    document::{by_status, document},
+    forms::{self, kind, plain},
+    words::{Operation, Place, Theme},
 };
 use microtome_proto::Code;
 use serde_json::Value;
@@ -16,6 +17,8 @@ const STYLE: &str = include_str!("page.css");
 
 /// `/docs`.
 pub(super) fn operations(themes: &[Theme]) -> String {
+    let document = document(themes, true);
+    let schemas = document["components"]["schemas"].as_object();
     page("Microtome: the API", |out| {
         let (version, count) = (env!("CARGO_PKG_VERSION"), themes.iter().map(|theme| theme.operations.len()).sum());
         let count: usize = count;
@@ -30,13 +33,16 @@ pub(super) fn operations(themes: &[Theme]) -> String {
         for theme in themes {
             write!(out, "<a href=\"#{}\">{}</a>", anchor(theme.name), escaped(theme.name))?;
         }
-        out.write_str("</nav>")?;
+        out.write_str("<a href=\"#forms\">Forms</a></nav>")?;
         for theme in themes {
             let (anchor, name, text) = (anchor(theme.name), escaped(theme.name), escaped(theme.text));
             write!(out, "<h2 id=\"{anchor}\">{name}</h2><p class=\"muted\">{text}</p>")?;
-            theme.operations.iter().try_for_each(|operation| tell(out, operation))?;
+            for operation in &theme.operations {
+                tell(out, operation, &document["paths"][operation.path][operation.method])?;
+            }
         }
-        Ok(())
+        out.write_str("<h2 id=\"forms\">Forms</h2><p class=\"muted\">What requests and answers are made of.</p>")?;
+        schemas.map_or(Ok(()), |schemas| forms::tell(out, schemas))
     })
 }
 
@@ -56,7 +62,7 @@ pub(super) fn problems() -> String {
             let (status, title) = (code.status(), escaped(code.title()));
             write!(
                 out,
-                "<section class=\"problem\" id=\"{code}\"><code>{code}</code> <span class=\"muted\">{status}</span> \
+                "<section class=\"told\" id=\"{code}\"><code>{code}</code> <span class=\"muted\">{status}</span> \
                  <strong>{title}</strong><dl><dt>Cause</dt><dd>{}</dd><dt>Way out</dt><dd>{}</dd></dl></section>",
                 marked(code.cause()),
                 marked(code.way_out()),
@@ -77,7 +83,8 @@ fn page(title: &str, fill: impl FnOnce(&mut String) -> fmt::Result) -> String {
     out
 }
 
-fn tell(out: &mut String, operation: &Operation) -> fmt::Result {
+/// An operation, of which the document says what `described` is.
+fn tell(out: &mut String, operation: &Operation, described: &Value) -> fmt::Result {
     let Operation { method, path, id, summary, text, .. } = operation;
     let (path, summary) = (escaped(path), escaped(summary));
     write!(
@@ -91,51 +98,38 @@ fn tell(out: &mut String, operation: &Operation) -> fmt::Result {
     }
     if !operation.parameters.is_empty() {
         out.write_str("<table><tr><th>Parameter</th><th>in</th><th>form</th><th></th></tr>")?;
-        for parameter in &operation.parameters {
+        for (at, parameter) in operation.parameters.iter().enumerate() {
             let needed = if parameter.is_required { "" } else { " <span class=\"muted\">(may be left out)</span>" };
             write!(
                 out,
                 "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}{needed}</td></tr>",
                 escaped(parameter.name),
                 parameter.place.name(),
-                escaped(&form(parameter)),
+                kind(&described["parameters"][at]["schema"]),
                 marked(parameter.text)
             )?;
         }
         out.write_str("</table>")?;
     }
+    if let Some(body) = &operation.body {
+        let form = &described["requestBody"]["content"][body.media_type]["schema"];
+        let form = if body.example.is_some() { kind(form) } else { "bytes".to_owned() };
+        let needed = if body.is_required { "" } else { " <span class=\"muted\">(may be left out)</span>" };
+        write!(out, "<p>Body: {form} <span class=\"muted\">{}</span>{needed}</p>", body.media_type)?;
+    }
     out.write_str("<table><tr><th>Status</th><th>Answer</th></tr>")?;
     for answer in &operation.answers {
         let media_types = answer.media_types.join(", ");
         let (status, text) = (answer.status, marked(answer.text));
-        write!(out, "<tr><td>{status}</td><td>{text} <span class=\"muted\">{media_types}</span></td></tr>")?;
+        let content = described["responses"][status.to_string()]["content"].as_object();
+        let form = content.and_then(|content| content.values().next()?.get("schema")).map(kind).unwrap_or_default();
+        write!(out, "<tr><td>{status}</td><td>{text} {form} <span class=\"muted\">{media_types}</span></td></tr>")?;
     }
     for (status, codes) in by_status(&operation.codes, true) {
         let links: Vec<_> = codes.iter().map(|code| format!("<a href=\"/docs/problems#{code}\">{code}</a>")).collect();
         write!(out, "<tr><td>{status}</td><td>{}</td></tr>", links.join(", "))?;
     }
     write!(out, "</table><pre>{}</pre></details>", escaped(&curl(operation)))
-}
-
-/// A parameter's form in a few letters.
-fn form(parameter: &Parameter) -> String {
-    let Form::Given(schema) = &parameter.form else { return "id".to_owned() };
-    let text = |name: &str| schema.get(name).map(plain);
-    let kind = text("type").unwrap_or_default();
-    if let Some(all) = schema.get("enum").and_then(Value::as_array) {
-        return all.iter().map(plain).collect::<Vec<_>>().join(", ");
-    }
-    match (text("const"), text("minimum"), text("maximum"), text("pattern")) {
-        (Some(only), ..) => only,
-        (_, Some(from), Some(to), _) => format!("{kind}, {from} to {to}"),
-        (_, Some(from), None, _) => format!("{kind} from {from}"),
-        (.., Some(pattern)) => pattern,
-        _ => kind,
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// How it is asked for on a command line.
@@ -171,7 +165,7 @@ fn anchor(name: &str) -> String {
 }
 
 /// What stands between backticks as code.
-fn marked(text: &str) -> String {
+pub(super) fn marked(text: &str) -> String {
     let parts = escaped(text);
     let mut is_code = false;
     let mut out = String::with_capacity(parts.len());
@@ -188,7 +182,7 @@ fn marked(text: &str) -> String {
     out
 }
 
-fn escaped(text: &str) -> Cow<'_, str> {
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"']) {
         return text.into();
     }

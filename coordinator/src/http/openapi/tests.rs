@@ -57,6 +57,9 @@ fn texts_are_for_users_of_the_api() {
     }
     let pages = page::operations(&themes::all());
     assert!(pages.contains("href=\"/docs/problems#no_space\""));
+    for reference in pages.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(pages.contains(&format!("id=\"{reference}\"")), "#{reference} leads nowhere");
+    }
     assert!(!pages.contains("src=") && !pages.contains("@import"), "the pages need nothing from elsewhere");
 }
 
