@@ -1,10 +1,11 @@
 //! The cluster as a whole: `GET /v1/cluster`.
 
 use crate::{ClusterId, CoordinatorId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Coordinator {
     /// Its number.
     pub id: CoordinatorId,
@@ -20,17 +21,19 @@ pub struct Coordinator {
 }
 
 /// `POST /v1/coordinators`: takes in a coordinator that runs with an empty folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddCoordinator {
     /// Its number, which nobody had.
+    #[schemars(range(min = 1))]
     pub id: CoordinatorId,
-    /// Its base URL.
+    /// Its base URL: `http://HOST:PORT`, without a slash at its end.
+    #[schemars(length(max = 300), regex(pattern = "^http://[0-9A-Za-z.-]+(:[0-9]{1,5})?$"))]
     pub url: String,
 }
 
 /// What is being made whole just now.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Healing {
     /// Materials with fewer verified live copies than wanted.
     pub materials: u64,
@@ -46,7 +49,7 @@ pub struct Healing {
 }
 
 /// Copies being moved so that nodes are equally full, as an operator asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rebalance {
     /// When it was asked for.
     pub since: Timestamp,
@@ -66,7 +69,7 @@ pub struct Rebalance {
 }
 
 /// Whether tokens are checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Checks {
     /// On each request; also where a cluster of an older version does not say.
@@ -77,7 +80,7 @@ pub enum Checks {
 }
 
 /// The cluster as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// Its identifier.
     pub id: ClusterId,

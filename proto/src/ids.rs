@@ -4,8 +4,9 @@
 //! counter passes through a bijection keyed by the cluster's id: two clusters on one machine do not give out the same
 //! tile addresses, which browsers may have cached, and ids do not tell how many materials there are.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// Longest identifier accepted from outside, in bytes.
 pub const ID_LEN_MAX: usize = 40;
@@ -29,8 +30,8 @@ fn checked(kind: &'static str, prefix: &str, text: &str) -> Result<String, Inval
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $prefix:literal) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $kind:literal, $prefix:literal) => {
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
@@ -53,6 +54,18 @@ macro_rules! id {
             type Error = InvalidId;
             fn try_from(text: String) -> Result<Self, InvalidId> {
                 text.parse()
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let description = concat!($($doc,)*).trim_ascii();
+                let pattern = format!("^{}[a-z0-9]{{1,{}}}$", $prefix, ID_LEN_MAX - $prefix.len());
+                json_schema!({ "type": "string", "description": description, "pattern": pattern })
             }
         }
 
@@ -186,7 +199,7 @@ pub type CoordinatorId = u64;
 
 /// Fences late writers: every assignment of a replica or of a run's attempt carries a generation from the log, and a
 /// report or an order with an older one is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 

@@ -10,6 +10,12 @@ pub const SPACE_MEMBERS_MAX: usize = 1_000;
 pub const CONDITION_TAGS_MAX: usize = 16;
 /// Longest life that can be asked for, in seconds: a hundred years.
 pub const LIFE_S_MAX: u64 = 100 * 365 * 86_400;
+/// The form of a name as JSON Schema has it; its length is in bytes, which JSON Schema cannot say.
+pub const NAME_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+/// Longest media type, in bytes.
+pub const MEDIA_TYPE_LEN_MAX: usize = 127;
+/// The form of a media type: `type/subtype`, with parameters.
+pub const MEDIA_TYPE_PATTERN: &str = "^[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+(;[ -~]*)?$";
 /// Largest material, in bytes: 1 TiB.
 pub const MATERIAL_SIZE_MAX: u64 = 1 << 40;
 /// Most copies of a material that may be wanted.

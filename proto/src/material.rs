@@ -1,11 +1,15 @@
 //! Materials: the stored files, and where their copies are.
 
+use crate::limits::{
+    MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, MEDIA_TYPE_PATTERN, NAME_LEN_MAX, NAME_PATTERN, POPULATION_MAX,
+};
 use crate::{CaseId, Generation, MaterialId, NodeId, RunId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
 /// What a material's copies amount to just now. Derived, never stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MaterialState {
     /// Its bytes are still arriving.
@@ -23,7 +27,7 @@ pub enum MaterialState {
 }
 
 /// Where one copy stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaState {
     /// The client's bytes arrive here.
@@ -40,7 +44,7 @@ pub enum ReplicaState {
 }
 
 /// One copy of a material on one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replica {
     /// The node.
     pub node: NodeId,
@@ -58,7 +62,7 @@ pub struct Replica {
 }
 
 /// The run that made a material.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The run.
     pub run: RunId,
@@ -67,7 +71,7 @@ pub struct Origin {
 }
 
 /// Whose upload it is: that of tokens with this space and name, beside administrators.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The space that the token names; empty of a user of the cluster's own.
     pub space: String,
@@ -76,7 +80,7 @@ pub struct Owner {
 }
 
 /// Where a material belongs, and how long it lives.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Terms {
     /// The space that it lies in; without one it is its owner's and the administrators'.
@@ -100,7 +104,7 @@ pub struct Terms {
 }
 
 /// What must stand under a key for it to be overwritten: `If-Match`, `If-None-Match`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Nothing.
@@ -112,7 +116,7 @@ pub enum Condition {
 }
 
 /// A material as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Material {
     /// Its identifier.
     pub id: MaterialId,
@@ -155,21 +159,26 @@ pub struct Material {
 }
 
 /// `POST /v1/materials`. The header `Idempotency-Key` makes a retry safe.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateMaterial {
-    /// See [`Material::name`]; 1 to [`crate::limits::NAME_LEN_MAX`] bytes.
+    /// What it is called: 1 to 255 bytes of UTF-8 without control characters. Never a path.
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// Length in bytes, at most [`crate::limits::MATERIAL_SIZE_MAX`].
+    /// Length in bytes, at most 1 TiB.
+    #[schemars(range(max = MATERIAL_SIZE_MAX))]
     pub size: u64,
     /// Media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MEDIA_TYPE_LEN_MAX), regex(pattern = MEDIA_TYPE_PATTERN))]
     pub media_type: Option<String>,
-    /// The hash that the bytes must have, where the sender knows it.
+    /// The hash that the bytes must have, where the sender knows it: BLAKE3 as 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub blake3: Option<String>,
     /// Copies wanted; the cluster's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = POPULATION_MAX))]
     pub population: Option<u32>,
     /// The space that it is to lie in; a token's own space comes before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,17 +200,20 @@ pub struct CreateMaterial {
     pub idle_expires_in_s: Option<u64>,
     /// The run's attempt that makes it. Only nodes name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub origin: Option<Origin>,
 }
 
 /// `PATCH /v1/materials/{id}`: what is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchMaterial {
     /// A new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub name: Option<String>,
-    /// Copies wanted, 1 to [`crate::limits::POPULATION_MAX`].
+    /// Copies wanted, 1 to 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = POPULATION_MAX))]
     pub population: Option<u32>,
 }

@@ -2,11 +2,12 @@
 //! it is given work ([`Scheduling`]), and whether it belongs to the cluster ([`Lifecycle`]).
 
 use crate::{NodeId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Whether a node answers. Known to the leader only, never stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
     /// Its heartbeats arrive.
@@ -18,7 +19,7 @@ pub enum Availability {
 }
 
 /// Whether a node is given new work, as the operator wants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheduling {
     /// It is.
@@ -31,7 +32,7 @@ pub enum Scheduling {
 }
 
 /// Whether a node belongs to the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lifecycle {
     /// It does.
@@ -42,7 +43,7 @@ pub enum Lifecycle {
 }
 
 /// What a node says of itself in every heartbeat. Kept in the leader's memory only.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeReport {
     /// Size of the file system that holds the data folder, in bytes.
     pub disk_total: u64,
@@ -91,7 +92,7 @@ pub struct NodeReport {
 }
 
 /// How far a scrub is: the walk over all bytes on a node that finds what the disk changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScrubReport {
     /// When the present round, or else the last one, began.
     pub started_at: Timestamp,
@@ -117,7 +118,7 @@ impl NodeReport {
 }
 
 /// A node as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its identifier.
     pub id: NodeId,
@@ -155,7 +156,7 @@ pub struct Node {
 }
 
 /// What a draining node still has. It is drained when copies, uploads and runs are 0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Drain {
     /// Verified copies that are still counted there.
     pub copies: u64,
@@ -180,7 +181,7 @@ impl Drain {
 }
 
 /// Where an upload would go: `GET /v1/nodes/candidates?size=N`, best first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// The node.
     pub node: NodeId,

@@ -5,11 +5,12 @@ use crate::{
     MaterialId, NodeId,
     node::{Lifecycle, Scheduling},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An act on a node. Each may be repeated and then changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// Nothing new goes there.
@@ -44,7 +45,7 @@ impl fmt::Display for Operation {
 }
 
 /// How an act is meant: the query of the call.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct How {
     /// Changes nothing and tells what it would do.
@@ -54,7 +55,7 @@ pub struct How {
 }
 
 /// Some copies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Amount {
     /// How many.
     pub copies: u64,
@@ -71,7 +72,7 @@ impl Amount {
 }
 
 /// What an act on a node did, or would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Operated {
     /// The node.
     pub node: NodeId,
@@ -96,7 +97,7 @@ pub struct Operated {
 }
 
 /// What becomes of what a node holds when it no longer counts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Departure {
     /// Verified copies there.
     pub held: Amount,
@@ -104,7 +105,7 @@ pub struct Departure {
     pub to_copy: Amount,
     /// Copies that exist nowhere else: no other node that is not down has one. Lost where the node is removed.
     pub only_here: Amount,
-    /// The materials of those copies: the first of them, at most [`crate::limits::MATERIALS_TOLD_MAX`].
+    /// The materials of those copies: the first of them, at most 100.
     pub only_here_materials: Vec<MaterialId>,
     /// Uploads that still arrive there. Broken off where the node is removed.
     pub uploads: u64,
@@ -125,7 +126,7 @@ impl Departure {
 }
 
 /// Copies without a place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unplaced {
     /// Why.
     pub why: NoPlace,
@@ -134,7 +135,7 @@ pub struct Unplaced {
 }
 
 /// Why a copy has no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPlace {
     /// Every other node that takes work has a copy already: fewer nodes are left than copies are wanted.
@@ -156,7 +157,7 @@ impl fmt::Display for NoPlace {
 }
 
 /// What rebalancing does, or would do.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rebalanced {
     /// Whether nothing was done and all of this is only what would be.
     pub dry_run: bool,
@@ -164,7 +165,7 @@ pub struct Rebalanced {
     pub goes_on: bool,
     /// Copies to be moved.
     pub to_move: Amount,
-    /// Whether every node is then filled within [`Rebalanced::tolerance`] of the mean. Where not, the copies are too
+    /// Whether every node is then filled within `tolerance` of the mean. Where not, the copies are too
     /// large, or have nowhere else to go.
     pub evens_out: bool,
     /// How far from the mean a node may be, as a fraction of its disk.
@@ -179,7 +180,7 @@ pub struct Rebalanced {
 }
 
 /// How full a node is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLevel {
     /// The node.
     pub node: NodeId,

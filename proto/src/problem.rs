@@ -6,13 +6,14 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! codes {
     ($($(#[doc = $cause:literal])+ $name:ident = $text:literal, $status:literal, $title:literal, $way_out:literal;)*) => {
         /// Every way of failing that a caller can meet. The text of a code never changes.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[doc = $cause])+ #[serde(rename = $text)] $name,)*
         }
@@ -34,6 +35,11 @@ macro_rules! codes {
             /// What went wrong, in a few words.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title),* }
+            }
+
+            /// When it happens.
+            pub const fn cause(self) -> &'static str {
+                match self { $(Self::$name => concat!($($cause),+).trim_ascii()),* }
             }
 
             /// What to do about it.
@@ -97,7 +103,7 @@ codes! {
     /// The node belongs to another cluster, or its identity is taken.
     WrongCluster = "wrong_cluster", 409, "The node's data folder belongs to another cluster",
         "Start the node with an empty data folder, or point it at its own cluster.";
-    /// The servers' protocols are too far apart, see [`crate::protocol`].
+    /// The protocols that two servers speak are too far apart.
     VersionGap = "version_gap", 409, "Its version and the cluster's are too far apart",
         "Upgrade one release at a time: all coordinators first, then the nodes.";
     /// The thing was there and is gone for good.
@@ -181,7 +187,7 @@ impl fmt::Display for Code {
 }
 
 /// An error as it travels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A URI of the problem's kind, relative to the server.
     #[serde(rename = "type")]
@@ -257,7 +263,7 @@ mod tests {
             let json = serde_json::to_value(Problem::new(code, "x")).unwrap();
             assert_eq!(json["code"], code.as_str());
             assert!((400..600).contains(&code.status()), "{code}");
-            assert!(!code.title().is_empty() && code.way_out().ends_with('.'), "{code}");
+            assert!(!code.title().is_empty() && code.cause().ends_with('.') && code.way_out().ends_with('.'), "{code}");
         }
     }
 }

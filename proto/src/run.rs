@@ -1,10 +1,12 @@
 //! Runs: a pipeline, inputs and parameters, carried out where the inputs are.
 
+use crate::limits::{NAME_LEN_MAX, NAME_PATTERN, RUN_INPUTS_MAX};
 use crate::{Generation, MaterialId, NodeId, RunId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// For its inputs, or for a node.
@@ -33,7 +35,7 @@ impl RunState {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// 0 to 1.
     pub value: f64,
@@ -42,7 +44,7 @@ pub struct Progress {
 }
 
 /// A material that a run made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// What it is to the pipeline: `mask`, `summary`.
     pub name: String,
@@ -51,7 +53,7 @@ pub struct Output {
 }
 
 /// A run as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its identifier.
     pub id: RunId,
@@ -95,18 +97,21 @@ pub struct Run {
 }
 
 /// `POST /v1/runs`. The header `Idempotency-Key` makes a retry safe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRun {
     /// The pipeline's name; `tissue` is built in.
     pub pipeline: String,
     /// The user's name for the run; the pipeline's if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub name: Option<String>,
-    /// 1 to [`crate::limits::RUN_INPUTS_MAX`] materials.
+    /// 1 to 1,000 materials, none twice.
+    #[schemars(length(min = 1, max = RUN_INPUTS_MAX), extend("uniqueItems" = true))]
     pub inputs: Vec<MaterialId>,
     /// Parameters; an object.
     #[serde(default = "empty_object")]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub parameters: serde_json::Value,
 }
 
@@ -115,7 +120,7 @@ fn empty_object() -> serde_json::Value {
 }
 
 /// A pipeline as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pipeline {
     /// Its name, which is its id.
     pub id: String,

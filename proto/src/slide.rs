@@ -1,11 +1,12 @@
 //! What the API says of a slide: `GET /v1/materials/{id}/slide` and `GET /tiles/{id}/tiles.json`.
 
 use crate::MaterialId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One level of the pyramid; level 0 is the largest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Level {
     /// Width in pixels of this level.
     pub width: u64,
@@ -28,7 +29,7 @@ pub struct Level {
 }
 
 /// An associated image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Associated {
     /// `label`, `macro`, `thumbnail`, …
     pub name: String,
@@ -42,7 +43,7 @@ pub struct Associated {
 
 /// The ICC profile that tells what the slide's colours mean. Tiles and regions come without it, their pixels as the file
 /// has them; with `icc=srgb` they are converted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IccProfile {
     /// Its length in bytes.
     pub size: u64,
@@ -54,7 +55,7 @@ pub struct IccProfile {
 }
 
 /// A slide.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlideInfo {
     /// The material.
     pub id: MaterialId,

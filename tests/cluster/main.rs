@@ -20,6 +20,7 @@ mod command_line;
 mod concat;
 mod damage;
 mod encryption;
+mod description;
 mod failover;
 mod pixels;
 mod population;

@@ -5,6 +5,7 @@
 
 mod agree;
 mod iiif;
+mod openapi;
 mod python;
 mod servers;
 mod tus;
@@ -12,6 +13,7 @@ mod tus;
 use std::{
     env,
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Instant,
@@ -19,9 +21,11 @@ use std::{
 
 const USAGE: &str = "\
 cargo xtask test    format, lints, all Rust tests, the cluster's tests with real processes, the IIIF validators, tus
-                    clients, the page in a browser
+                    clients, the API against its description, the page in a browser
 cargo xtask iiif    the IIIF validators alone
 cargo xtask tus     the tus clients alone
+cargo xtask openapi the API against its description: --examples N tries more of it, --seed N other things
+cargo xtask docs    writes docs/problems.md anew, from the codes
 cargo xtask page    the page alone
 cargo xtask agree   the slide reader beside OpenSlide, at length: --only KIND, --regions N, --seed N narrow or widen it
 cargo xtask fix     formats, and applies what clippy can mend";
@@ -32,8 +36,10 @@ fn main() -> ExitCode {
         "test" => packages().and_then(|()| rust()).and_then(|()| peers()).and_then(|()| page()),
         "iiif" => program().and_then(|()| iiif::check()),
         "tus" => packages().and_then(|()| program()).and_then(|()| tus::check()),
+        "openapi" => program().and_then(|()| openapi::check(&env::args().skip(2).collect::<Vec<_>>())),
         "page" => packages().and_then(|()| program()).and_then(|()| page()),
         "agree" => agree::all(&env::args().skip(2).collect::<Vec<_>>()),
+        "docs" => docs(),
         "fix" => fix(),
         _ => {
             eprintln!("{USAGE}");
@@ -95,7 +101,8 @@ fn linted() -> Command {
 fn peers() -> Outcome {
     agree::short()?;
     iiif::check()?;
-    tus::check()
+    tus::check()?;
+    openapi::check(&[])
 }
 
 /// The program with its page; the Rust tests build it, too. With all crates at once their dependencies are the same.
@@ -113,6 +120,18 @@ fn page() -> Outcome {
 fn fix() -> Outcome {
     step("clippy's fixes", cargo().args(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"]))?;
     step("format", cargo().args(["fmt", "--all"]))
+}
+
+/// The one chore that writes to the documentation: a test holds what is there against the codes.
+fn docs() -> Outcome {
+    let said = servers::succeed(
+        cargo()
+            .args(["run", "--quiet", "--locked", "-p", "microtome-proto", "--example", "problems"])
+            .stderr(Stdio::inherit()),
+        "listing the problems",
+    )?;
+    let file = root().join("docs/problems.md");
+    fs::write(&file, said).map_err(|error| format!("cannot write {}: {error}", file.display()))
 }
 
 fn step(name: &str, command: &mut Command) -> Outcome {

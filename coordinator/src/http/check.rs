@@ -4,15 +4,15 @@ use crate::config::is_base_url;
 use axum::http::{HeaderMap, HeaderName};
 use microtome_proto::{
     Code, Problem,
-    limits::{FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    limits::{
+        FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, NAME_LEN_MAX, POPULATION_MAX,
+    },
 };
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_LEN_MAX: usize = 128;
 /// Longest URL of a server, in bytes: a name of 253 letters, and what stands around it.
 const URL_LEN_MAX: usize = 300;
-/// Longest media type, in bytes.
-const MEDIA_TYPE_LEN_MAX: usize = 127;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -18,6 +18,7 @@ mod materials;
 mod metrics;
 mod nodes;
 mod once;
+mod openapi;
 mod raft;
 mod runs;
 mod spaces;
@@ -41,7 +42,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use microtome_proto::Problem;
 use microtome_server::{Auth, Metrics, Tls, routes::assemble};
@@ -146,7 +147,8 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
     let files = Router::new().route("/v1/spaces/{space}/files/{*key}", files);
     let files = files.route_layer(guard.clone()).route_layer(lead.clone()).route_layer(with_bytes);
     let unread = middleware::from_fn_with_state(Arc::clone(app), leader::lead_unread);
-    let sent_on = Router::new().route("/v1/uploads/{id}", any(data::upload)).route_layer(unread);
+    let of_tus = get(data::upload).post(data::upload).patch(data::upload).delete(data::upload).options(data::upload);
+    let sent_on = Router::new().route("/v1/uploads/{id}", of_tus).route_layer(unread);
     let users = Router::new()
         .route("/v1/uploads", axum::routing::options(uploads::options))
         .route("/v1/pipelines", get(runs::pipelines))
@@ -171,7 +173,8 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     metrics::register(metrics, app);
     let asked = Arc::clone(app);
-    assemble((&app.auth, &app.tls), metrics, Arc::new(move || asked.ready()), users, servers, console)
+    let open = console.merge(openapi::routes(app.auth.is_on()));
+    assemble((&app.auth, &app.tls), metrics, Arc::new(move || asked.ready()), users, servers, open)
 }
 
 /// Answers of the API are true for the moment only.

@@ -1,6 +1,6 @@
 //! `/v1/nodes`.
 
-use super::{Shared, addresses::shown};
+use super::{Shared, addresses::shown, check};
 use crate::core::{operate, placement};
 use axum::extract::State;
 use microtome_proto::{
@@ -79,6 +79,7 @@ pub(super) async fn candidates(
     scheme: Scheme,
     Query(wanted): Query<Wanted>,
 ) -> Result<axum::Json<Page<Candidate>>, Problem> {
+    check::size(wanted.size)?;
     let find =
         app.show(|scene| placement::candidates(scene.view, scene.observed, wanted.size, scene.now_ms, scene.timing));
     Ok(shown(scheme, Page { items: find.await?.unwrap_or_default(), next_cursor: None }))

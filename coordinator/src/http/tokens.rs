@@ -3,7 +3,6 @@
 use super::{Shared, check::bad};
 use axum::{
     Extension,
-    body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -12,7 +11,10 @@ use microtome_proto::{
     MaterialId, Problem,
     token::{CreateToken, MATERIAL_TOKEN_S, MATERIAL_TOKEN_S_MAX},
 };
-use microtome_server::{auth::Asker, extract::Path};
+use microtome_server::{
+    auth::Asker,
+    extract::{Json, Path},
+};
 
 /// `POST /v1/materials/{id}/tokens`: a token for this material's pixels, to be put where others may see it. An empty body
 /// asks for one of the usual length.
@@ -20,12 +22,9 @@ pub(super) async fn create(
     State(app): Shared,
     Path(id): Path<MaterialId>,
     Extension(asker): Extension<Asker>,
-    body: Bytes,
+    body: Option<Json<CreateToken>>,
 ) -> Result<Response, Problem> {
-    let wanted = match body.is_empty() {
-        true => CreateToken::default(),
-        false => serde_json::from_slice(&body).map_err(|error| bad(format!("the JSON body: {error}")))?,
-    };
+    let wanted = body.map(|Json(wanted)| wanted).unwrap_or_default();
     let seconds = wanted.expires_in_s.unwrap_or(MATERIAL_TOKEN_S);
     if !(1..=MATERIAL_TOKEN_S_MAX).contains(&seconds) {
         return Err(bad(format!("expires_in_s is {seconds}: it must be 1 to {MATERIAL_TOKEN_S_MAX}")));

@@ -55,6 +55,9 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
     let open = Router::new()
         .route("/", get(elsewhere::to_coordinator))
         .route("/view/{id}", get(elsewhere::to_coordinator))
+        .route("/openapi.json", get(elsewhere::to_coordinator))
+        .route("/docs", get(elsewhere::to_coordinator))
+        .route("/docs/problems", get(elsewhere::to_coordinator))
         .layer(middleware::from_fn(stay_encrypted))
         .with_state(Arc::clone(node));
     let owner = Arc::clone(node);

@@ -291,11 +291,11 @@ async fn is_joining_nowhere(node: &Node, id: &MaterialId) -> bool {
     }
 }
 
+/// More digits than a number has are a number beyond every file.
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-    text.and_then(|text| text.parse().ok())
-        .map(Some)
+    text.map(|text| Some(text.parse().unwrap_or(u64::MAX)))
         .ok_or_else(|| Problem::new(Code::BadRequest, format!("the header '{name}' is no number of bytes")))
 }
 

@@ -29,6 +29,7 @@ pub use settings::{KeysAt, Provider, Secret, Settings};
 pub use signer::{Claims, Signer};
 
 use crate::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Shortest secret accepted, in bytes.
@@ -47,16 +48,17 @@ pub const JWKS_LEN_MAX: usize = 256 << 10;
 pub const JWKS_KEYS_MAX: usize = 64;
 
 /// `POST /v1/materials/{id}/tokens`: a token that reads this material and nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// How long it is to live: 1 to [`MATERIAL_TOKEN_S_MAX`], [`MATERIAL_TOKEN_S`] if left out.
+    /// How long it is to live: 1 to 900 seconds, 300 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MATERIAL_TOKEN_S_MAX))]
     pub expires_in_s: Option<u64>,
 }
 
 /// A token that was made.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MadeToken {
     /// The token.
     pub token: String,

@@ -1,0 +1,26 @@
+//! What is described, by themes: one file each.
+
+mod cluster;
+mod files;
+mod materials;
+mod nodes;
+mod pictures;
+mod runs;
+mod server;
+mod uploads;
+
+use super::words::Theme;
+
+/// All of them, in the order in which they are read.
+pub(super) fn all() -> Vec<Theme> {
+    vec![
+        materials::theme(),
+        uploads::theme(),
+        files::theme(),
+        pictures::theme(),
+        runs::theme(),
+        nodes::theme(),
+        cluster::theme(),
+        server::theme(),
+    ]
+}
