@@ -61,6 +61,7 @@ impl VirtualNode {
             material: material.clone(),
             generation: pull.generation,
             offset: pull.offset,
+            check: None,
         };
         Heartbeat {
             instance: String::new(),
@@ -68,6 +69,7 @@ impl VirtualNode {
             incoming: self.pulls.iter().map(incoming).collect(),
             damaged: Vec::new(),
             runs: Vec::new(),
+            uses: Uses::default(),
         }
     }
 }

@@ -260,7 +260,7 @@ impl Control {
         metadata: Option<&str>,
     ) -> Result<Option<HeaderValue>, NotReserved> {
         let record = self.record(material).map_err(NotReserved::Refused)?;
-        let concat = record.concat_header();
+        let (concat, belonging) = (record.concat_header(), record.belonging());
         let reserve = Reserve {
             concat,
             material: material.clone(),
@@ -271,6 +271,7 @@ impl Control {
             blake3: record.announced,
             owner: record.owner,
             metadata: metadata.map(str::to_owned),
+            belonging,
         };
         let peers = self.group.peers();
         let request = peers.http().post(format!("{}/internal/v1/uploads", assigned.url));

@@ -3,6 +3,10 @@
 //! A command carries the time and the random numbers that its proposer chose: applying it reads no clock and rolls no
 //! dice, so that every coordinator comes to the same state.
 
+mod life;
+
+pub use life::Life;
+
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::Held,
@@ -311,6 +315,8 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// What materials live by.
+    Life(Life),
 }
 
 fn is_default(terms: &Terms) -> bool {
@@ -325,6 +331,7 @@ impl Command {
             Self::CreateMaterial { terms, .. } | Self::JoinParts { terms, .. } if *terms != Terms::default() => {
                 protocol::BELONGING
             }
+            Self::Life(_) => protocol::BELONGING,
             Self::CreateMaterial { partial: true, .. }
             | Self::CreateMaterial { owner: Some(_), .. }
             | Self::JoinParts { .. }

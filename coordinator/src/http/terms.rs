@@ -47,13 +47,12 @@ impl App {
                 return Err(bad("'key' is there, and no space: a file is served under a key of a space"));
             }
         }
-        let ends = |seconds: u64| Timestamp::now().plus_millis(seconds.saturating_mul(1000));
         Ok(Terms {
             space,
             key: wanted.key.clone(),
             condition: None,
             case: wanted.case.clone(),
-            expires_at: wanted.expires_in_s.or(expires_in_s).map(ends),
+            expires_at: wanted.expires_in_s.or(expires_in_s).map(ends_at),
             idle_s: wanted.idle_expires_in_s.or(idle_s),
         })
     }
@@ -87,6 +86,11 @@ impl App {
             false => Err(forbidden(&format!("you may not send files to the space '{name}'"))),
         }
     }
+}
+
+/// The end of what lives for so many seconds from now on.
+pub(super) fn ends_at(seconds: u64) -> Timestamp {
+    Timestamp::now().plus_millis(seconds.saturating_mul(1_000))
 }
 
 /// The space that something lies in: a token's own comes before what its bearer says, and what is not private is seen by all.

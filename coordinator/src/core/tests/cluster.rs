@@ -76,6 +76,8 @@ enum Fault {
     Remove(usize),
     Rebalance(bool),
     FailOver,
+    Limit(usize, u64, bool),
+    Read(usize),
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
@@ -96,6 +98,8 @@ fn faults() -> impl Strategy<Value = Fault> {
         1 => any::<usize>().prop_map(Fault::Remove),
         2 => any::<bool>().prop_map(Fault::Rebalance),
         1 => Just(Fault::FailOver),
+        2 => (any::<usize>(), 1..60u64, any::<bool>()).prop_map(|(nth, seconds, idle)| Fault::Limit(nth, seconds, idle)),
+        4 => any::<usize>().prop_map(Fault::Read),
     ]
 }
 
@@ -125,6 +129,8 @@ proptest! {
                 Fault::Remove(nth) => simulation.remove(nth % count),
                 Fault::Rebalance(wanted) => drop(simulation.world.accept(Command::Rebalance { wanted })),
                 Fault::FailOver => simulation.fail_over(),
+                Fault::Limit(nth, seconds, is_idle) => simulation.limit(nth, seconds, is_idle),
+                Fault::Read(nth) => simulation.read(nth),
             }
         }
         for nth in 0..count {

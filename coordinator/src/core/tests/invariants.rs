@@ -2,12 +2,12 @@
 
 use crate::core::{
     tables::{
-        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
-        Nodes, OnNode, RequestRecord, Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Concat, Damaged, Ends, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge,
+        Meta, Nodes, OnNode, RequestRecord, Requests, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
-use microtome_proto::{Generation, MaterialId, material::ReplicaState, run::RunState};
+use microtome_proto::{Generation, MaterialId, Timestamp, material::ReplicaState, run::RunState};
 use std::collections::{BTreeMap, HashSet};
 
 #[derive(Default)]
@@ -41,6 +41,11 @@ pub(super) fn check(view: &Memory) {
             expected.add::<Joining>(&id, &());
         }
         parts_belong_to_one(view, &id, &material);
+        let counts = material.blake3.is_some() && material.terms.idle_s.is_some();
+        assert_eq!(material.used_at.is_some(), counts, "{id}: {material:?}");
+        if let Some(at) = ends_at(&material) {
+            expected.add::<Ends>(&(at, id.clone()), &());
+        }
         if let Some(request) = &material.request {
             expected.add::<Requests>(request, &RequestRecord::Material(id.clone()));
         }
@@ -115,6 +120,7 @@ pub(super) fn check(view: &Memory) {
         Damaged::TAG,
         Unsettled::TAG,
         Joining::TAG,
+        Ends::TAG,
         Totals::TAG,
         WaitingRuns::TAG,
         RunsOnNode::TAG,
@@ -123,6 +129,16 @@ pub(super) fn check(view: &Memory) {
     let kept: Memory =
         view.iter().filter(|(key, _)| derived.contains(&key[0])).map(|(k, r)| (k.clone(), r.clone())).collect();
     assert!(kept == expected.0, "indexes or sums differ from the facts:\nkept {kept:?}\nfrom facts {:?}", expected.0);
+}
+
+/// When it is to be looked whether it ends: at its age, or so long behind its last use that no read is forgotten.
+fn ends_at(material: &MaterialRecord) -> Option<Timestamp> {
+    let idle = material.terms.idle_s.zip(material.used_at).map(|(idle_s, used_at)| {
+        let tenth_ms = (idle_s * 100).clamp(1_000, 3_600_000);
+        used_at.plus_millis(idle_s * 1_000 + tenth_ms)
+    });
+    let ends = [material.terms.expires_at, idle].into_iter().flatten();
+    ends.min().filter(|_| material.deleted_at.is_none())
 }
 
 /// What is to be put together has all its parts, and they are whole and its alone; what has taken up a part is to be put

@@ -3,8 +3,8 @@
 use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
-    command::{Command, Outcome, Proposal},
-    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs},
+    command::{Command, Life, Outcome, Proposal},
+    tables::{Ends, MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs},
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
@@ -83,7 +83,7 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 53 {
+        match kind % 58 {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -95,7 +95,7 @@ impl Model {
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
                 partial: false,
                 owner: None,
-                terms: Terms::default(),
+                terms: self.terms(c),
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -177,15 +177,49 @@ impl Model {
                 parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
                 given: format!("final;{}", c % 3),
                 owner: (c % 8 == 0).then(lab),
-                terms: Terms::default(),
+                terms: self.terms(c),
                 node,
             },
             46 if c % 4 == 0 => Command::ReleaseParts { material, generation },
             47..=49 => self.arrives(c, true).unwrap_or_else(|| add(&material, &node)),
             50 => self.arrives(c, false).unwrap_or_else(|| add(&material, &node)),
             51..=52 => self.meets_a_taken_part(c, node.clone()).unwrap_or_else(|| add(&material, &node)),
+            53 => Command::Life(Life::End { due: self.due(c) }),
+            54..=55 => Command::Life(Life::Use { reads: vec![(material, self.later(c % 16))] }),
+            56 => Command::Life(Life::Set {
+                material,
+                name: None,
+                population: None,
+                expires_at: (c % 3 == 0).then(|| (c % 2 == 0).then(|| self.later(c % 32))),
+                idle_s: (c % 4 == 0).then(|| (c % 8 == 0).then_some(1 + u64::from(c % 3))),
+            }),
+            57 => Command::Life(Life::Refuse { material, node, generation }),
             _ => Command::AddReplica { material, node },
         }
+    }
+
+    /// A time around this one: a step takes a hundredth of a second.
+    fn later(&self, tens: u8) -> Timestamp {
+        self.at().plus_millis(u64::from(tens) * 100).minus_millis(500)
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.steps * 10)
+    }
+
+    fn terms(&self, c: u8) -> Terms {
+        let expires_at = c.is_multiple_of(3).then(|| self.later(c % 32));
+        Terms { expires_at, idle_s: c.is_multiple_of(4).then_some(1), ..Terms::default() }
+    }
+
+    /// What is due by now, and something that is not.
+    fn due(&self, c: u8) -> Vec<(MaterialId, Timestamp)> {
+        let mut due: Vec<_> = self.view.scan_keys::<Ends>(&[], None).map(|key| key.unwrap()).collect();
+        due.retain(|(ends_at, _)| c.is_multiple_of(4) || *ends_at <= self.at());
+        due.into_iter()
+            .take(2)
+            .map(|(ends_at, id)| (id, ends_at.minus_millis(u64::from(c.is_multiple_of(5)))))
+            .collect()
     }
 
     /// So many parts that could be put together, the latest first, and another material besides.
@@ -234,7 +268,7 @@ impl Model {
 
     fn step(&mut self, command: Command) {
         self.steps += 1;
-        let proposal = Proposal { at: Timestamp::from_millis(self.steps), by: None, command };
+        let proposal = Proposal { at: self.at(), by: None, command };
         let (changes, outcome) = apply(&self.view, &proposal).unwrap();
         if self.steps % 8 == 0 {
             let again = apply(&self.view, &proposal).unwrap();
@@ -289,7 +323,10 @@ impl Model {
             let is_whole = taker_after.as_ref().is_some_and(|record| record.blake3.is_some());
             let is_deleted = taker_after.as_ref().is_none_or(MaterialRecord::is_deleted);
             let is_meant = match command {
-                Command::DeleteMaterial { material } | Command::ReleaseParts { material, .. } => material == taker,
+                Command::DeleteMaterial { material }
+                | Command::ReleaseParts { material, .. }
+                | Command::Life(Life::Refuse { material, .. }) => material == taker,
+                Command::Life(Life::End { due }) => due.iter().any(|(material, _)| material == taker),
                 // Other bytes than were announced.
                 Command::ReplicaVerified { material, .. } => material == taker,
                 Command::SettleNode { .. } => is_whole,
@@ -354,7 +391,12 @@ impl Model {
                 assert!(readable >= 1, "{command:?} took {before:?} to {after:?}");
             }
             if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
+                let is_over = |due: &[(MaterialId, Timestamp)]| {
+                    let ends_at = before.ends_at().filter(|ends_at| *ends_at <= self.at());
+                    ends_at.is_some_and(|ends_at| due.contains(&(id.clone(), ends_at)))
+                };
                 let is_meant = matches!(command, Command::DeleteMaterial { .. })
+                    || matches!(command, Command::Life(Life::End { due }) if is_over(due))
                     || before.origin.is_some()
                     || before.taken_by().is_some();
                 assert!(is_meant, "{command:?} deleted {before:?}");

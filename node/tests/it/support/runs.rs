@@ -11,8 +11,8 @@ use axum::{
 };
 use microtome_proto::{
     Code, Generation, MaterialId, Problem, RunId, Timestamp,
-    internal::{Order, Reserve, RunReport},
-    material::{CreateMaterial, Material, MaterialState},
+    internal::{Belonging, Order, Reserve, RunReport},
+    material::{CreateMaterial, Material, MaterialState, Terms},
 };
 use std::sync::Arc;
 
@@ -97,6 +97,7 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
             concat: None,
             owner: None,
             metadata: None,
+            belonging: Belonging::default(),
         };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let reserved = http.post(format!("{node}/internal/v1/uploads")).json(&reserve).send().await.unwrap();
@@ -114,6 +115,8 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
         population_live: 0,
         replicas: Vec::new(),
         created_at: Timestamp::now(),
+        terms: Terms::default(),
+        used_at: None,
         origin: wanted.origin,
         upload_url: (!known).then(|| format!("{node}/v1/uploads/{id}")),
         view: format!("/view/{id}"),
