@@ -19,6 +19,7 @@ mod command_line;
 mod concat;
 mod damage;
 mod failover;
+mod life;
 mod pixels;
 mod population;
 mod runs;

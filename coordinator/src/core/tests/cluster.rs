@@ -58,6 +58,33 @@ fn parts_are_put_together_wherever_they_are() {
     assert_eq!(simulation.acknowledged.len(), 1);
 }
 
+#[test]
+fn what_is_idle_ends_on_all_disks_and_what_is_read_stays() {
+    let mut simulation = Simulation::new(4);
+    simulation.second();
+    for _ in 0..6 {
+        simulation.upload(30, 2);
+    }
+    simulation.settle_down(20);
+    (0..6).for_each(|nth| simulation.limit(nth, 20, true));
+    for second in 0..100 {
+        simulation.read(0);
+        // A leader and a node are lost on the way.
+        if second == 30 {
+            simulation.fail_over();
+            simulation.nodes[1].kill();
+        }
+        simulation.second();
+    }
+    simulation.nodes[1].start();
+    simulation.read(0);
+    simulation.settle_down(15);
+    assert_eq!((simulation.ended, simulation.acknowledged.len()), (5, 1));
+    (0..60).for_each(|_| simulation.second());
+    assert_eq!(simulation.ended, 6);
+    assert!(simulation.nodes.iter().all(|node| node.disk.is_empty()));
+}
+
 #[derive(Debug, Clone)]
 enum Fault {
     Pass(usize),
