@@ -146,9 +146,12 @@ pub struct Uses {
     /// Materials of which a download is under way just now; at most [`crate::limits::USES_MAX`].
     #[serde(default)]
     pub open: Vec<MaterialId>,
-    /// Whether there are more of either.
+    /// Whether more was read.
     #[serde(default)]
-    pub more: bool,
+    pub more_read: bool,
+    /// Whether more is being downloaded.
+    #[serde(default)]
+    pub more_open: bool,
 }
 
 /// A material was read.
@@ -465,7 +468,12 @@ mod tests {
         let incoming = Incoming { material: material.clone(), generation, offset: 1 << 40, check: None };
         let checked = Incoming { check, ..incoming.clone() };
         let read = Read { material: material.clone(), ago_ms: u64::MAX };
-        let uses = Uses { read: vec![read; USES_MAX], open: vec![material.clone(); USES_MAX], more: true };
+        let uses = Uses {
+            read: vec![read; USES_MAX],
+            open: vec![material.clone(); USES_MAX],
+            more_read: true,
+            more_open: true,
+        };
         let progress = Progress { value: 0.123_456_789, label: "x".repeat(100) };
         let run = RunBeat { run: "r-0123456789".parse().unwrap(), attempt: generation, progress, bytes_moved: 1 << 40 };
         let beat = Heartbeat {

@@ -34,14 +34,16 @@ pub struct Told {
     pub(super) due: BTreeMap<MaterialId, Timestamp>,
     /// What was being read.
     open: BTreeSet<MaterialId>,
-    /// Whether there was more than it could tell.
-    is_cut_short: bool,
+    /// Whether there was more of either than it could tell.
+    read_is_cut_short: bool,
+    open_is_cut_short: bool,
 }
 
 impl Told {
     /// As it came in a heartbeat at this time, `due` of it.
     pub fn new(uses: &Uses, due: BTreeMap<MaterialId, Timestamp>) -> Self {
-        Self { due, open: uses.open.iter().cloned().collect(), is_cut_short: uses.more }
+        let open = uses.open.iter().cloned().collect();
+        Self { due, open, read_is_cut_short: uses.more_read, open_is_cut_short: uses.more_open }
     }
 }
 
@@ -107,12 +109,13 @@ impl Ending<'_> {
             return self.is_by_age();
         }
         // One that has just registered tells all else with its first heartbeat.
-        let Some(told) = seen.uses.as_ref().filter(|told| !told.is_cut_short) else { return false };
-        if told.open.contains(self.material) || seen.beat_at < self.ends_at {
+        let Some(told) = &seen.uses else { return false };
+        if told.open_is_cut_short || told.open.contains(self.material) || seen.beat_at < self.ends_at {
             return false;
         }
         let runs_for_ms = self.at.millis_since(seen.beat_at).saturating_add(seen.report.uptime_s.saturating_mul(1_000));
-        self.is_by_age() || (!told.due.contains_key(self.material) && self.is_idle_for(runs_for_ms))
+        let is_read = told.read_is_cut_short || told.due.contains_key(self.material);
+        self.is_by_age() || (!is_read && self.is_idle_for(runs_for_ms))
     }
 
     fn is_by_age(&self) -> bool {

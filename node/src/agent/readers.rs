@@ -23,12 +23,13 @@ impl Readers {
             ago_ms: u64::try_from(now.duration_since(*read_at).as_millis()).unwrap_or(u64::MAX),
         };
         let mut open = reads.open();
-        let more = self.0.len() > USES_MAX || open.len() > USES_MAX;
+        let (more_read, more_open) = (self.0.len() > USES_MAX, open.len() > USES_MAX);
         let cut = open.iter().nth(USES_MAX).cloned();
         if let Some(cut) = cut {
             open.split_off(&cut);
         }
-        Uses { read: self.0.iter().take(USES_MAX).map(told).collect(), open: open.into_iter().collect(), more }
+        let read = self.0.iter().take(USES_MAX).map(told).collect();
+        Uses { read, open: open.into_iter().collect(), more_read, more_open }
     }
 
     /// A leader has heard what was told; of `due` it wants to hear again.

@@ -221,12 +221,44 @@ fn a_download_keeps_what_it_reads_until_it_ends() {
     world.pass(100, &[&n[0], &n[1]]);
     assert_eq!(world.plan(), []);
     // There are more than it could tell.
-    world.uses.insert(n[1].clone(), Uses { more: true, ..Uses::default() });
+    world.uses.insert(n[1].clone(), Uses { more_open: true, ..Uses::default() });
     world.pass(1, &[&n[0], &n[1]]);
     assert_eq!(world.plan(), []);
     world.uses.clear();
     world.pass(1, &[&n[0], &n[1]]);
     assert_eq!(world.plan(), [end(&m, expires_at)]);
+}
+
+#[test]
+fn a_node_that_could_not_tell_of_all_readers_keeps_what_may_be_among_it() {
+    let (mut world, n, m) = idle();
+    world.uses.insert(n[1].clone(), Uses { more_read: true, ..Uses::default() });
+    world.pass(100, &[&n[0], &n[1]]);
+    assert_eq!(world.plan(), []);
+    // What ends by age does not ask for readers of the past.
+    let expires_at = world.at();
+    world.accept(set(&m, Some(Some(expires_at)), None));
+    assert_eq!(world.plan().len(), 1);
+}
+
+#[test]
+fn more_than_a_round_looks_at_come_to_their_end_by_turns() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    world.knobs.ends_max = 3;
+    let all: Vec<_> = (0..10).map(|_| world.stored(5, 1, &[&n[0]])).collect();
+    let expires_at = world.at().plus_millis(1_000);
+    for m in &all {
+        world.accept(set(m, Some(Some(expires_at)), None));
+    }
+    // Most are being downloaded for as long as anybody looks.
+    let open: Vec<_> = all.iter().filter(|m| **m != all[7]).cloned().collect();
+    world.uses.insert(n[0].clone(), Uses { open, ..Uses::default() });
+    for _ in 0..10 {
+        world.pass(1, &[&n[0]]);
+        world.plan().into_iter().for_each(|command| drop(world.accept(command)));
+    }
+    assert_eq!(all.iter().filter(|m| !is_there(&world, m)).collect::<Vec<_>>(), [&all[7]]);
 }
 
 #[test]
