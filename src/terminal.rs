@@ -94,6 +94,13 @@ pub(crate) fn time(time: Timestamp) -> String {
     }
 }
 
+/// A span of time as it can be given to a command, in the largest unit that tells it.
+pub(crate) fn span(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "s"));
+    format!("{}{name}", seconds / unit)
+}
+
 /// A state as the API names it, coloured by how well it is.
 pub(crate) fn state(value: &impl Serialize) -> Cell {
     let name = name_of(value);
@@ -126,6 +133,7 @@ mod tests {
     fn values_read_as_people_write_them() {
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(time(Timestamp::from_millis(1_700_000_000_123)), "2023-11-14 22:13:20Z");
+        assert_eq!([90, 120, 7_200, 604_800].map(span), ["90s", "2m", "2h", "7d"]);
         assert_eq!(name_of(&microtome_proto::material::MaterialState::Receiving), "receiving");
     }
 }

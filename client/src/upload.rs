@@ -25,8 +25,9 @@ use std::{
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 /// How long the connection may take nothing while there is something to send.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// How long the node may take to make the last bytes durable and to check them.
-const FINISH_WITHIN: Duration = Duration::from_secs(300);
+/// How long the node may take to make the last bytes durable and to have the file checked, by the operator's check, too. One
+/// that takes longer is asked again.
+const FINISH_WITHIN: Duration = Duration::from_secs(900);
 /// Time for a question between two tries.
 const QUESTION_WITHIN: Duration = Duration::from_secs(5);
 /// How often progress is told.

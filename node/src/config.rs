@@ -1,6 +1,6 @@
 //! What a node has to be told.
 
-use crate::NodeError;
+use crate::{CheckConfig, NodeError};
 use microtome_proto::{
     limits::{LABELS_MAX, NAME_LEN_MAX},
     tls, token,
@@ -32,6 +32,8 @@ pub struct Config {
     pub reserve_bytes: Option<u64>,
     /// An upload that gets no bytes for so long ends and gives back its room; never, if left out.
     pub uploads_expire_after: Option<Duration>,
+    /// How what was uploaded is checked before it counts; not at all, if left out.
+    pub checks: Option<CheckConfig>,
     /// Runs carried out at once; 0 for none.
     pub runs_max: usize,
     /// Bytes a second that are read to find what the disk changed; 0 for none.
@@ -109,6 +111,7 @@ mod tests {
             tls: tls::Settings::default(),
             reserve_bytes: None,
             uploads_expire_after: None,
+            checks: None,
             runs_max: 2,
             scrub_bytes_per_s: 0,
             scrub_every: Duration::ZERO,

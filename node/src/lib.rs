@@ -8,6 +8,7 @@
 
 mod agent;
 mod blobs;
+mod check;
 mod clone;
 mod config;
 mod disk;
@@ -26,6 +27,7 @@ mod start;
 mod tasks;
 mod upload;
 
+pub use check::CheckConfig;
 pub use config::Config;
 pub use error::NodeError;
 pub use start::run;

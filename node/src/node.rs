@@ -2,6 +2,7 @@
 
 use crate::{
     blobs::{Blob, Blobs},
+    check::Checks,
     clone::Clones,
     disk::{self, Layout, Space},
     http::Locator,
@@ -49,6 +50,10 @@ pub(crate) struct Node {
     pub(crate) has_told: tokio::sync::RwLock<bool>,
     /// Materials whose copies have ended without being one, while the coordinators have not heard of it.
     pub(crate) failing: Mutex<HashSet<MaterialId>>,
+    /// Checks what was uploaded, where the operator wants that.
+    pub(crate) checks: Option<Checks>,
+    /// The protocol of the coordinator that it registered with.
+    pub(crate) spoken: AtomicU32,
     /// Clones under way.
     pub(crate) clones: Clones,
     /// Opened slides and ready pictures.
@@ -85,10 +90,10 @@ impl Node {
         self.identity.node()
     }
 
-    /// What users can read of a material here: a whole copy, or what has come of a clone.
+    /// What users can read of a material here: a whole copy, or what has come of a clone. Who asks for it uses it.
     pub(crate) fn readable(&self, id: &MaterialId) -> Option<Arc<Blob>> {
         let blob = self.blobs.get(id).or_else(|| self.clones.readable(id));
-        blob.filter(|blob| !blob.manifest().is_partial())
+        blob.filter(|blob| !blob.manifest().is_partial()).inspect(|blob| blob.note_read())
     }
 
     /// Whether what is here of a material is a part of a file that is put together: there is nothing to read then.

@@ -4,6 +4,7 @@ use crate::{
     Config, Node, NodeError,
     agent::{Agent, Introduction},
     blobs::{Blobs, Damage},
+    check::Checks,
     clone::Clones,
     disk::{FolderLock, Layout, Space},
     http::{self, Locator},
@@ -16,6 +17,7 @@ use crate::{
     upload::Uploads,
 };
 use microtome_client::{Cluster, Encryption};
+use microtome_proto::protocol::PROTOCOL;
 use microtome_server::{Auth, Metrics, Tls, listen, raise_open_files_max, serve};
 use parking_lot::Mutex;
 use std::{
@@ -144,6 +146,8 @@ pub(crate) fn open(
         uploads: Uploads::new(config.uploads_expire_after),
         has_told: tokio::sync::RwLock::new(false),
         failing: Mutex::default(),
+        checks: config.checks.clone().map(Checks::new),
+        spoken: AtomicU32::new(PROTOCOL),
         clones: Clones::default(),
         pixels,
         runs,

@@ -17,7 +17,9 @@
 //! | node `GET /internal/v1/blobs/{id}/leaves` | – | the leaves of the hash tree, 32 bytes a group |
 //! | node `GET /internal/v1/blobs/{id}/data` with `Range` | – | bytes of the file |
 
-use crate::{CoordinatorId, Generation, MaterialId, NodeId, RunId, material::Owner, node::NodeReport, run::Progress};
+use crate::{
+    CaseId, CoordinatorId, Generation, MaterialId, NodeId, RunId, material::Owner, node::NodeReport, run::Progress,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
 
@@ -129,6 +131,43 @@ pub struct Heartbeat {
     /// Runs under way.
     #[serde(default)]
     pub runs: Vec<RunBeat>,
+    /// Who reads what there; nodes before [`crate::protocol::BELONGING`] do not tell it.
+    #[serde(default, skip_serializing_if = "Uses::is_none")]
+    pub uses: Uses,
+}
+
+/// What is read on a node, so that nothing ends that somebody uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uses {
+    /// Materials that were read since the coordinators last said that they need not hear it again; at most
+    /// [`crate::limits::USES_MAX`].
+    #[serde(default)]
+    pub read: Vec<Read>,
+    /// Materials of which a download is under way just now; at most [`crate::limits::USES_MAX`].
+    #[serde(default)]
+    pub open: Vec<MaterialId>,
+    /// Whether more was read.
+    #[serde(default)]
+    pub more_read: bool,
+    /// Whether more is being downloaded.
+    #[serde(default)]
+    pub more_open: bool,
+}
+
+/// A material was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// The material.
+    pub material: MaterialId,
+    /// How long ago, at least: milliseconds of the node's own clock.
+    pub ago_ms: u64,
+}
+
+impl Uses {
+    /// Whether there is nothing to tell.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How far an upload or clone is.
@@ -140,6 +179,9 @@ pub struct Incoming {
     pub generation: Generation,
     /// Bytes written.
     pub offset: u64,
+    /// What the file waits for though all of it has come: its check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// How far a run is.
@@ -165,6 +207,9 @@ pub struct HeartbeatAnswer {
     /// Whether the leader wants the node's inventory (again).
     #[serde(default)]
     pub inventory_wanted: bool,
+    /// Of the materials that it told as read those of which it is to tell again: it is not in the books yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads_due: Vec<MaterialId>,
     /// What should be true and is not yet; at most [`crate::limits::ORDERS_MAX`].
     pub orders: Vec<Order>,
 }
@@ -259,6 +304,14 @@ pub enum ReplicaReport {
         /// Why, for the operator.
         reason: String,
     },
+    /// All of an upload has come, and the operator's check refuses it: its material ends. Only coordinators that speak
+    /// [`crate::protocol::BELONGING`] are told so.
+    Refused {
+        /// The assignment's generation.
+        generation: Generation,
+        /// Why, for its sender.
+        reason: String,
+    },
 }
 
 /// What became of a run's attempt. The first report of the present attempt counts; later ones are refused with
@@ -328,6 +381,31 @@ pub struct Reserve {
     /// [`crate::limits::UPLOAD_METADATA_KEPT_LEN_MAX`], or where the node is told anew by the books, which do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// What the node's check is told of it, beside the above.
+    #[serde(default, skip_serializing_if = "Belonging::is_none")]
+    pub belonging: Belonging,
+}
+
+/// Where an upload comes from and belongs, as far as the node that receives it has to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Belonging {
+    /// The space that it is to lie in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// The case that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseId>,
+    /// Whether a run makes it: what comes from the cluster itself is not checked.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub is_output: bool,
+}
+
+impl Belonging {
+    /// Whether there is nothing to tell.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Reserve {
@@ -353,7 +431,10 @@ pub struct Located {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{CONTROL_BODY_LEN_MAX, DAMAGED_MAX, INVENTORY_PAGE_MAX, ORDERS_MAX, UPLOADS_MAX};
+    use crate::limits::{
+        CHECK_TOLD_LEN_MAX, CHECKS_TOLD_MAX, CONTROL_BODY_LEN_MAX, DAMAGED_MAX, INVENTORY_PAGE_MAX, ORDERS_MAX,
+        UPLOADS_MAX, USES_MAX,
+    };
 
     #[test]
     fn an_order_to_join_goes_there_and_back() {
@@ -367,6 +448,7 @@ mod tests {
             concat: Some("final;/v1/uploads/m-b".to_owned()),
             owner: None,
             metadata: None,
+            belonging: Belonging::default(),
         };
         assert!(wanted.is_final());
         let order = Order::Join { wanted, parts: vec!["m-b".parse().unwrap()] };
@@ -382,15 +464,25 @@ mod tests {
     #[test]
     fn the_most_that_a_node_tells_is_taken() {
         let (material, generation) = ("m-0123456789".parse::<MaterialId>().unwrap(), Generation(u64::MAX >> 16));
-        let incoming = Incoming { material: material.clone(), generation, offset: 1 << 40 };
+        let check = Some("\"".repeat(CHECK_TOLD_LEN_MAX));
+        let incoming = Incoming { material: material.clone(), generation, offset: 1 << 40, check: None };
+        let checked = Incoming { check, ..incoming.clone() };
+        let read = Read { material: material.clone(), ago_ms: u64::MAX };
+        let uses = Uses {
+            read: vec![read; USES_MAX],
+            open: vec![material.clone(); USES_MAX],
+            more_read: true,
+            more_open: true,
+        };
         let progress = Progress { value: 0.123_456_789, label: "x".repeat(100) };
         let run = RunBeat { run: "r-0123456789".parse().unwrap(), attempt: generation, progress, bytes_moved: 1 << 40 };
         let beat = Heartbeat {
             instance: "f".repeat(32),
             report: NodeReport::default(),
-            incoming: vec![incoming; UPLOADS_MAX + ORDERS_MAX],
+            incoming: [vec![incoming; UPLOADS_MAX + ORDERS_MAX], vec![checked; CHECKS_TOLD_MAX]].concat(),
             damaged: vec![(material.clone(), generation); DAMAGED_MAX],
             runs: vec![run; ORDERS_MAX],
+            uses,
         };
         let held = Held { material: material.clone(), generation, size: 1 << 40, blake3: "f".repeat(64) };
         let page = Inventory {

@@ -57,6 +57,14 @@ pub const ORDERS_MAX: usize = 256;
 /// Most damaged copies that a heartbeat tells of; those of later materials stand in the books
 /// as they stood.
 pub const DAMAGED_MAX: usize = 1_000;
+/// Most materials that a heartbeat tells of as read, and as being read; the others follow with the next ones.
+pub const USES_MAX: usize = 1_000;
+/// Most uploads of which a heartbeat tells how their check stands.
+pub const CHECKS_TOLD_MAX: usize = 256;
+/// Longest text in which it does, in bytes.
+pub const CHECK_TOLD_LEN_MAX: usize = 300;
+/// Longest reason of a check that refuses a file, in bytes.
+pub const CHECK_REASON_LEN_MAX: usize = 2 << 10;
 /// Most uploads under way on a node: each is named in each heartbeat.
 pub const UPLOADS_MAX: usize = 4_096;
 /// Most materials that are named where copies would be lost.

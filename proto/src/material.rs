@@ -5,7 +5,7 @@ use crate::limits::{
 };
 use crate::{CaseId, Generation, MaterialId, NodeId, RunId, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::ops::Not;
 
 /// What a material's copies amount to just now. Derived, never stored.
@@ -59,6 +59,9 @@ pub struct Replica {
     /// Bytes that are there while it is receiving or copying, as its node last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// What the file waits for there though all of it has come: its check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// The run that made a material.
@@ -216,4 +219,34 @@ pub struct PatchMaterial {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = POPULATION_MAX))]
     pub population: Option<u32>,
+    /// After how many seconds from now it is deleted, used or not; null for never.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<Option<u64>>,
+    /// After how many seconds without a reader it is deleted; null for never.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub idle_expires_in_s: Option<Option<u64>>,
+}
+
+/// Tells null from what is left out, of a field that has a default: null is `Some(None)`.
+///
+/// # Errors
+/// Where the value has not its form.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_is_told_from_as_before() {
+        let patch = |text| serde_json::from_str::<PatchMaterial>(text).unwrap();
+        let (absent, never, soon) = (patch("{}"), patch(r#"{"expires_in_s":null}"#), patch(r#"{"expires_in_s":7}"#));
+        assert_eq!((absent.expires_in_s, never.expires_in_s, soon.expires_in_s), (None, Some(None), Some(Some(7))));
+        for patch in [absent, never, soon] {
+            let text = serde_json::to_string(&patch).unwrap();
+            assert_eq!(serde_json::from_str::<PatchMaterial>(&text).unwrap(), patch, "{text}");
+        }
+    }
 }

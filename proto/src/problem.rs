@@ -139,6 +139,9 @@ codes! {
     /// The bytes that arrived do not have the hash that was announced.
     HashMismatch = "hash_mismatch", 422, "The bytes do not have the announced hash",
         "Check the file at its source and upload it again.";
+    /// All bytes of the upload came, and the check that the operator has set up refuses the file.
+    RefusedByCheck = "refused_by_check", 422, "The file was refused by this cluster's check",
+        "The detail says why: correct the file, or ask the operator; it was not kept, and the same bytes are refused again.";
     /// The parameters or inputs of a run do not fit its pipeline.
     BadRun = "bad_run", 422, "The run does not fit its pipeline",
         "Correct what the detail names; 'GET /v1/pipelines' lists the pipelines.";
@@ -169,6 +172,9 @@ codes! {
     /// None of the nodes that hold the material answers.
     Unavailable = "unavailable", 503, "No node that holds it answers",
         "Start the nodes that hold it ('microtome show ID' lists them), then ask again.";
+    /// All bytes of the upload came, and the check that the operator has set up could not be made.
+    NotChecked = "not_checked", 503, "The file could not be checked yet",
+        "Nothing need be sent again: it is checked until that succeeds. Ask with HEAD, or tell the operator.";
     /// The server is stopping or has not finished starting.
     NotReady = "not_ready", 503, "The server is not ready",
         "Send it again in a moment, or ask another server.";

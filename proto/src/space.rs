@@ -1,7 +1,10 @@
 //! Spaces: where files of those who have to do with one another lie, and who may read and write there.
 
-use crate::{MaterialId, TeamId, Timestamp, UserId, material::Condition};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::{
+    MaterialId, TeamId, Timestamp, UserId,
+    material::{Condition, given},
+};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// The space of uploads that name one only by their token and are not private.
@@ -147,11 +150,6 @@ pub struct PatchSpace {
     /// See [`DescribeSpace::idle_expires_in_s`].
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub idle_expires_in_s: Option<Option<u64>>,
-}
-
-/// What is there, be it `null`: unlike what is left out.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
-    Option::deserialize(value).map(Some)
 }
 
 impl PatchSpace {

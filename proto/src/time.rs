@@ -29,6 +29,11 @@ impl Timestamp {
         Self(self.0.saturating_add_unsigned(later))
     }
 
+    /// The same time `earlier` milliseconds earlier.
+    pub const fn minus_millis(self, earlier: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(earlier))
+    }
+
     /// As HTTP writes dates, to the second (RFC 9110, 5.6.7).
     pub fn to_http_date(self) -> String {
         let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();

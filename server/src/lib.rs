@@ -15,6 +15,7 @@ mod linger;
 pub mod listen;
 pub mod metrics;
 mod open_files;
+pub mod outside;
 mod refusals;
 pub mod routes;
 mod scheme;

@@ -3,7 +3,7 @@
 use super::{Context, WrongUsage, every};
 use crate::{
     progress::Progress,
-    terminal::{name_of, note, output_failed, size, state, time},
+    terminal::{name_of, note, output_failed, size, span, state, time},
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -84,10 +84,18 @@ pub(crate) async fn list(context: &Context, options: Ls) -> anyhow::Result<()> {
             state(&material.state),
             Cell::new(copies(material)),
             Cell::new(time(material.created_at)),
+            Cell::new(ends(material)),
         ]
     };
     let rows = materials.iter().map(row).collect();
-    context.terminal.table(&["ID", "NAME", "SIZE", "STATE", "COPIES", "CREATED"], rows, &[2, 4])
+    context.terminal.table(&["ID", "NAME", "SIZE", "STATE", "COPIES", "CREATED", "ENDS"], rows, &[2, 4])
+}
+
+/// When it is deleted, as far as it is said.
+fn ends(material: &Material) -> String {
+    let idle = material.terms.idle_s.map(|seconds| format!("unread for {}", span(seconds)));
+    let ends: Vec<_> = material.terms.expires_at.map(time).into_iter().chain(idle).collect();
+    if ends.is_empty() { "-".to_owned() } else { ends.join(", or ") }
 }
 
 /// All files of a space whose keys begin so.
@@ -143,6 +151,11 @@ pub(crate) async fn show(context: &Context, options: Show) -> anyhow::Result<()>
         ("copies", format!("{} of {} wanted", material.population_live, material.population)),
         ("created", time(material.created_at)),
     ];
+    if material.terms.expires_at.is_some() || material.terms.idle_s.is_some() {
+        pairs.push(("ends", ends(&material)));
+    }
+    pairs.extend(material.used_at.map(|used_at| ("last read", time(used_at))));
+    pairs.extend(material.replicas.iter().find_map(|replica| replica.check.clone()).map(|check| ("check", check)));
     pairs.extend(material.blake3.clone().map(|hash| ("blake3", hash)));
     pairs.extend(material.terms.space.clone().map(|space| ("space", space)));
     pairs.extend(material.terms.key.clone().map(|key| ("key", key)));

@@ -1,7 +1,7 @@
 //! `put`: uploads files straight to a node and goes on where an earlier `put` of the same file was stopped.
 
 use super::{Context, WrongUsage, copies};
-use crate::{progress::Progress, terminal::note};
+use crate::{config::parse_duration, progress::Progress, terminal::note};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
@@ -13,6 +13,7 @@ use microtome_proto::{
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -40,6 +41,12 @@ pub(crate) struct Put {
     /// Hash the files first, and send none that is there already
     #[arg(long)]
     once: bool,
+    /// Delete them after this time, used or not: 30m, 12h, 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    expires_in: Option<Duration>,
+    /// Delete them when nobody has read them for so long
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    idle: Option<Duration>,
     /// Wait until all wanted copies are verified, not only the first
     #[arg(long)]
     wait: bool,
@@ -123,6 +130,8 @@ impl Upload<'_> {
             space: self.options.space.clone(),
             key: self.options.key.clone(),
             private: self.options.private.then_some(true),
+            expires_in_s: self.options.expires_in.map(|time| time.as_secs()),
+            idle_expires_in_s: self.options.idle.map(|time| time.as_secs()),
             ..CreateMaterial::default()
         };
         let material = self.context.cluster.create_material(&wanted).await?;
@@ -146,7 +155,10 @@ impl Upload<'_> {
     async fn send(&self, material: &Material) -> Result<Material, ClientError> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let sent = self.context.cluster.upload(material, source, &|now| self.progress.set(now.sent)).await;
-        let over = sent.is_ok() || matches!(sent, Err(ClientError::UploadGone { .. }));
+        let is_refused = |error: &ClientError| error.code() == Some(Code::RefusedByCheck);
+        let over = sent
+            .as_ref()
+            .map_or_else(|error| matches!(error, ClientError::UploadGone { .. }) || is_refused(error), |()| true);
         if over
             && let Some(journal) = &self.journal
             && let Err(error) = journal.forget(&self.file)

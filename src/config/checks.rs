@@ -1,16 +1,21 @@
 //! What a value must be, beyond its form.
 
-use super::{ConfigError, Listed, NodeConfig, Setting};
+use super::{ConfigError, Listed, NodeConfig, Setting, size::Span};
+use microtome_node::CheckConfig;
 use microtome_proto::{
     CoordinatorId,
     limits::{COORDINATORS_MAX, LABELS_MAX, NAME_LEN_MAX, POPULATION_MAX},
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
 
 /// Shortest time between heartbeats, in milliseconds.
 const HEARTBEAT_MS_MIN: u64 = 50;
 /// Longest span of any of the three, in milliseconds: a day.
 const TIMING_MS_MAX: u64 = 86_400_000;
+/// Longest time for a check.
+const CHECK_WITHIN_MAX: Duration = Duration::from_secs(86_400);
+/// Most checks at once on a node.
+const CHECKS_AT_ONCE_MAX: usize = 64;
 /// Most runs at once on a node.
 const RUNS_MAX: usize = 1024;
 
@@ -94,6 +99,36 @@ pub(super) fn runs_max(runs: &Setting<usize>) -> Result<usize, ConfigError> {
         return Err(runs.wrong(format!("runs_max = {} is more than {RUNS_MAX}", runs.value)));
     }
     Ok(runs.value)
+}
+
+/// A program is named by its path: a name would be looked for where the environment says.
+pub(super) fn check_program(program: Setting<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    match program.value.first() {
+        Some(path) if Path::new(path).is_absolute() => Ok(program.value),
+        Some(name) => Err(program.wrong(format!("'{name}' is no whole path of a program: write /usr/bin/… and so on"))),
+        None => Err(program.wrong("it is empty: name a program and its arguments, or leave it out")),
+    }
+}
+
+pub(super) fn check_url(url: Setting<String>) -> Result<String, ConfigError> {
+    match CheckConfig::check_url(&url.value) {
+        Ok(()) => Ok(url.value),
+        Err(what) => Err(url.wrong(what)),
+    }
+}
+
+pub(super) fn check_within(within: &Setting<Span>) -> Result<Duration, ConfigError> {
+    match within.value.0 {
+        time if (Duration::from_secs(1)..=CHECK_WITHIN_MAX).contains(&time) => Ok(time),
+        _ => Err(within.wrong("a check may take 1 s to 1 d")),
+    }
+}
+
+pub(super) fn checks_at_once(at_once: &Setting<usize>) -> Result<usize, ConfigError> {
+    match at_once.value {
+        1..=CHECKS_AT_ONCE_MAX => Ok(at_once.value),
+        other => Err(at_once.wrong(format!("at_once = {other} is not within 1 and {CHECKS_AT_ONCE_MAX}"))),
+    }
 }
 
 pub(super) fn labels(labels: Setting<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, ConfigError> {

@@ -23,6 +23,7 @@ pub(crate) struct File {
     pub(crate) tls: Tls,
     pub(crate) coordinators: Vec<Coordinator>,
     pub(crate) node: Node,
+    pub(crate) checks: Checks,
     /// The file's name and text, for the lines in messages.
     #[serde(skip)]
     source: Source,
@@ -118,6 +119,16 @@ pub(crate) struct Node {
     pub(crate) scrub_rate: Value<Size>,
     pub(crate) scrub_every: Value<Span>,
     pub(crate) coordinators: Value<Vec<String>>,
+}
+
+/// `[checks]`: of nodes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Checks {
+    pub(crate) program: Value<Vec<String>>,
+    pub(crate) url: Value<String>,
+    pub(crate) within: Value<Span>,
+    pub(crate) at_once: Value<usize>,
 }
 
 impl File {

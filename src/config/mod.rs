@@ -12,7 +12,7 @@ mod tls;
 pub(crate) use checks::only_here;
 use file::{File, Value};
 use microtome_coordinator::Config as CoordinatorConfig;
-use microtome_node::Config as NodeConfig;
+use microtome_node::{CheckConfig, Config as NodeConfig};
 use microtome_proto::CoordinatorId;
 use size::Span;
 pub(crate) use size::{Size, parse_duration};
@@ -29,6 +29,9 @@ use text::{FromText, comma_list};
 const UPLOADS_EXPIRE_AFTER: Duration = Duration::from_secs(3 * 86_400);
 /// A scrub reads 2.7 TB a day.
 const SCRUB_RATE: u64 = 32 << 20;
+/// A scanner reads a slide of 25 GB in a few minutes.
+const CHECK_WITHIN: Duration = Duration::from_secs(600);
+const CHECKS_AT_ONCE: usize = 2;
 const SCRUB_EVERY: Duration = Duration::from_secs(7 * 86_400);
 
 /// A value is wrong; the text tells which, and where it was written.
@@ -128,6 +131,10 @@ const VARIABLES: [&str; 34] = [
     "NODE_SCRUB_RATE",
     "NODE_SCRUB_EVERY",
     "NODE_COORDINATORS",
+    "CHECKS_PROGRAM",
+    "CHECKS_URL",
+    "CHECKS_WITHIN",
+    "CHECKS_AT_ONCE",
 ];
 
 /// What differs from machine to machine, as the command line gives it.
@@ -170,7 +177,7 @@ impl Layers {
     /// Variables that look like settings and are none: misspelt, perhaps, or put there by others.
     pub(crate) fn unknown_variables(&self) -> Vec<String> {
         // A coordinator's own keys are singular, though it stands below [[coordinators]]: who writes the plural is told.
-        let sections = ["CLUSTER_", "AUTH_", "TLS_", "COORDINATOR", "NODE_"];
+        let sections = ["CLUSTER_", "AUTH_", "TLS_", "COORDINATOR", "NODE_", "CHECKS_"];
         let unknown = self.variables.keys().filter(|name| {
             let name = name.strip_prefix("MICROTOME_").unwrap_or(name);
             sections.iter().any(|section| name.starts_with(section)) && !VARIABLES.contains(&name)
@@ -249,11 +256,29 @@ impl Layers {
             tls: self.tls(auth.is_on())?,
             auth,
             reserve_bytes: reserve.map(|size: Setting<Size>| size.value.0),
+            checks: self.checks()?,
             uploads_expire_after: Some(expire_after.value.0).filter(|after| !after.is_zero()),
             runs_max: checks::runs_max(&runs_max)?,
             scrub_bytes_per_s: scrub_rate.value.0,
             scrub_every: scrub_every.value.0,
         })
+    }
+
+    /// How what is uploaded is checked; not at all, where neither a program nor a service is named.
+    fn checks(&self) -> Result<Option<CheckConfig>, ConfigError> {
+        let written = &self.file.checks;
+        let program = self.get(&written.program, None, "CHECKS_PROGRAM")?;
+        let url = self.get(&written.url, None, "CHECKS_URL")?;
+        let within = self.get_or(&written.within, None, "CHECKS_WITHIN", Span(CHECK_WITHIN))?;
+        let at_once = self.get_or(&written.at_once, None, "CHECKS_AT_ONCE", CHECKS_AT_ONCE)?;
+        let within = checks::check_within(&within)?;
+        let at_once = checks::checks_at_once(&at_once)?;
+        if program.is_none() && url.is_none() {
+            return Ok(None);
+        }
+        let url = url.map(checks::check_url).transpose()?;
+        let program = program.map(checks::check_program).transpose()?.unwrap_or_default();
+        Ok(Some(CheckConfig { program, url, within, at_once }))
     }
 
     /// The value from the flag, the variable `MICROTOME_…` or the file, in this order.

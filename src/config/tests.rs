@@ -282,3 +282,26 @@ fn no_text_makes_reading_slow_or_crash() {
     }
     assert!(begin.elapsed().as_secs() < 5);
 }
+
+#[test]
+fn checks_are_read_and_what_cannot_be_one_is_refused() {
+    let node = |text: &str, variables: &[(&str, &str)]| Layers::of(text, variables).unwrap().node(&Flags::default());
+    assert_eq!(node("", &[]).unwrap().checks, None);
+    let written =
+        "[checks]\nprogram = [\"/usr/bin/clamdscan\", \"{file}\"]\nurl = \"https://scanner/\"\nwithin = \"90s\"";
+    let checks = node(written, &[]).unwrap().checks.unwrap();
+    assert_eq!((checks.program.len(), checks.url.as_deref(), checks.at_once), (2, Some("https://scanner/"), 2));
+    assert_eq!(checks.within, Duration::from_secs(90));
+    let checks = node("", &[("MICROTOME_CHECKS_PROGRAM", "/bin/check,-x")]).unwrap().checks.unwrap();
+    assert_eq!((checks.program, checks.url), (vec!["/bin/check".to_owned(), "-x".to_owned()], None));
+    for (wrong, word) in [
+        ("program = [\"clamdscan\"]", "whole path"),
+        ("program = []", "empty"),
+        ("url = \"ftp://scanner\"", "no address"),
+        ("url = \"https://scanner/\"\nwithin = \"0s\"", "1 s"),
+        ("url = \"https://scanner/\"\nat_once = 0", "at_once"),
+    ] {
+        let error = node(&format!("[checks]\n{wrong}"), &[]).unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains("line"), "{error}");
+    }
+}

@@ -57,6 +57,14 @@ export function age(then: string, now: number): string {
   return `${duration(seconds)} ago`;
 }
 
+/** When a material is deleted: ends in 3 min, ends when unread for 2 h; nothing where it is not said. */
+export function ending(material: { expires_at?: string; idle_s?: number }, now: number): string {
+  const parts: string[] = [];
+  if (material.expires_at) parts.push(`in ${duration((Date.parse(material.expires_at) - now) / 1000)}`);
+  if (material.idle_s) parts.push(`when unread for ${duration(material.idle_s)}`);
+  return parts.length === 0 ? "" : `ends ${parts.join(" or ")}`;
+}
+
 /** A length on the slide, from micrometres: 250 nm, 50 µm, 1.2 mm. */
 export function length(micrometres: number): string {
   if (Math.abs(micrometres) >= 1000) return `${short(micrometres / 1000)} mm`;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use microtome_proto::internal::{Heartbeat, Incoming};
+use microtome_proto::internal::{Heartbeat, Incoming, Uses};
 use microtome_proto::node::NodeReport;
 use microtome_proto::{Generation, MaterialId, NodeId};
 
@@ -61,6 +61,7 @@ impl VirtualNode {
             material: material.clone(),
             generation: pull.generation,
             offset: pull.offset,
+            check: None,
         };
         Heartbeat {
             instance: String::new(),
@@ -68,6 +69,7 @@ impl VirtualNode {
             incoming: self.pulls.iter().map(incoming).collect(),
             damaged: Vec::new(),
             runs: Vec::new(),
+            uses: Uses::default(),
         }
     }
 }

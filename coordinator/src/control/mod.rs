@@ -25,7 +25,7 @@ use crate::{
     raft::Group,
     store::folder::Folder,
 };
-use microtome_proto::{ClusterId, Code, NodeId, Problem, cluster::Healing};
+use microtome_proto::{ClusterId, Code, NodeId, Problem, Timestamp, cluster::Healing};
 use parking_lot::{Mutex, RwLock};
 use prompt::Prompts;
 use std::{
@@ -226,7 +226,7 @@ impl Control {
         let planned = self.study(move |Scene { view, observed, now_ms, timing }| {
             let mut agenda = control.agenda.lock();
             agenda.note(control.group.take_touched());
-            let planned = plan(view, &mut agenda, observed, now_ms, timing, &control.knobs);
+            let planned = plan(view, &mut agenda, observed, (now_ms, Timestamp::now()), timing, &control.knobs);
             if planned.is_err() {
                 // It may have been left half up to date.
                 *agenda = Agenda::default();

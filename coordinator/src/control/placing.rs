@@ -264,7 +264,7 @@ impl Control {
         metadata: Option<&str>,
     ) -> Result<Option<HeaderValue>, NotReserved> {
         let record = self.record(material).map_err(NotReserved::Refused)?;
-        let concat = record.concat_header();
+        let (concat, belonging) = (record.concat_header(), record.belonging());
         let reserve = Reserve {
             concat,
             material: material.clone(),
@@ -275,6 +275,7 @@ impl Control {
             blake3: record.announced,
             owner: record.owner,
             metadata: metadata.map(str::to_owned),
+            belonging,
         };
         let url = format!("{}/internal/v1/uploads", assigned.url);
         let request = self.group.peers().call(reqwest::Method::POST, &url);

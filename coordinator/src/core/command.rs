@@ -3,8 +3,10 @@
 //! A command carries the time and the random numbers that its proposer chose: applying it reads no clock and rolls no
 //! dice, so that every coordinator comes to the same state.
 
+mod life;
 mod spaces;
 
+pub use life::Life;
 pub use spaces::SpaceCommand;
 
 use microtome_proto::{
@@ -319,6 +321,8 @@ pub enum Command {
     },
     /// Changes a space.
     Space(SpaceCommand),
+    /// What materials live by.
+    Life(Life),
 }
 
 fn is_default(terms: &Terms) -> bool {
@@ -333,7 +337,7 @@ impl Command {
             Self::CreateMaterial { terms, .. } | Self::JoinParts { terms, .. } if *terms != Terms::default() => {
                 protocol::BELONGING
             }
-            Self::Space(_) => protocol::BELONGING,
+            Self::Space(_) | Self::Life(_) => protocol::BELONGING,
             Self::CreateMaterial { partial: true, .. }
             | Self::CreateMaterial { owner: Some(_), .. }
             | Self::JoinParts { .. }

@@ -5,7 +5,8 @@
 //! memory of heartbeats and are never stored. From both follow the commands that the leader proposes by itself
 //! ([`plan`]), what each node is told ([`orders`]), what an inventory means ([`settle`]), where bytes go
 //! ([`placement`]), what is put together where ([`joins`]), what operators do to nodes ([`operate`], [`departure`]), how
-//! unequally full the nodes are ([`balance`]), who may do what ([`access`]) and what users see ([`present`]).
+//! unequally full the nodes are ([`balance`]), who may do what ([`access`]), what is in use and does not end ([`uses`]) and
+//! what users see ([`present`]).
 
 pub mod access;
 mod affinity;
@@ -28,6 +29,7 @@ pub mod same;
 pub mod settle;
 mod standing;
 pub mod tables;
+pub mod uses;
 pub mod view;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! Times are milliseconds of the caller's monotonic clock, whatever its zero is.
 
+use super::uses::Told;
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId, Timestamp,
     internal::{Heartbeat, RunBeat},
@@ -67,6 +68,8 @@ pub struct Arrival {
     pub offset: u64,
     /// Its pace, smoothed over a few heartbeats.
     pub bytes_per_s: f64,
+    /// What it waits for though all of it has come.
+    pub check: Option<String>,
 }
 
 /// A node as it was last heard.
@@ -91,6 +94,8 @@ pub struct Seen {
     pub damaged: Option<BTreeMap<MaterialId, Generation>>,
     /// Runs under way there.
     pub runs: BTreeMap<RunId, RunBeat>,
+    /// Who reads what there; none before the node's first heartbeat.
+    pub uses: Option<Told>,
     /// Whether what it holds agrees with the books: not between a registration and the last page of its inventory.
     pub settled: bool,
 }
@@ -124,6 +129,8 @@ pub struct Observed {
     /// Nodes that count what they hold, and nothing was heard since that changes it.
     counting: BTreeMap<NodeId, u64>,
     listening: Listening,
+    /// When this leader began.
+    since_ms: u64,
     /// Rounds of planning, so that those who take turns know whose it is.
     rounds: u64,
 }
@@ -131,7 +138,7 @@ pub struct Observed {
 impl Observed {
     /// The memory of one that begins to lead.
     pub fn new(now_ms: u64) -> Self {
-        Self { listening: Listening { ms: 0, until_ms: now_ms }, ..Self::default() }
+        Self { listening: Listening { ms: 0, until_ms: now_ms }, since_ms: now_ms, ..Self::default() }
     }
 
     /// A node registered: it has just started and owes its inventory.
@@ -151,6 +158,7 @@ impl Observed {
                 incoming: BTreeMap::new(),
                 damaged: None,
                 runs: BTreeMap::new(),
+                uses: None,
                 settled: false,
             },
         );
@@ -175,7 +183,12 @@ impl Observed {
                 });
                 let bytes_per_s =
                     earlier.map_or(0.0, |(arrival, beat_ms)| pace(arrival, incoming.offset, now_ms, beat_ms));
-                let arrival = Arrival { generation: incoming.generation, offset: incoming.offset, bytes_per_s };
+                let arrival = Arrival {
+                    generation: incoming.generation,
+                    offset: incoming.offset,
+                    bytes_per_s,
+                    check: incoming.check.clone(),
+                };
                 (incoming.material.clone(), arrival)
             })
             .collect();
@@ -189,9 +202,17 @@ impl Observed {
             incoming,
             damaged: Some(beat.damaged.iter().cloned().collect()),
             runs: beat.runs.iter().map(|run| (run.run.clone(), run.clone())).collect(),
+            uses: Some(Told::new(&beat.uses, BTreeMap::new())),
             settled: before.map_or(!self.counting.contains_key(node), |seen| seen.settled),
         };
         self.nodes.insert(node.clone(), seen);
+    }
+
+    /// Of what the node read, as its heartbeat told a moment ago, this is not in the books yet.
+    pub fn read(&mut self, node: &NodeId, due: BTreeMap<MaterialId, Timestamp>) {
+        if let Some(told) = self.nodes.get_mut(node).and_then(|seen| seen.uses.as_mut()) {
+            told.due = due;
+        }
     }
 
     /// A node begins to count what it holds, under a number of the caller's choice where it is to be told with each page:
@@ -248,6 +269,11 @@ impl Observed {
         self.replica_failures.retain(|_, failed_ms| recent(failed_ms));
         self.run_refusals.retain(|_, failed_ms| recent(failed_ms));
         self.uploads_moved.retain(|_, moved_ms| now_ms.saturating_sub(*moved_ms) < UPLOAD_UNTOLD_MS);
+    }
+
+    /// For how long this leader listens.
+    pub fn listens_for_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.since_ms)
     }
 
     /// How many rounds of planning there have been.

@@ -130,9 +130,10 @@ fn join_order(
     if Parts::read(view, ids)?.is_none_or(|parts| parts.missing_at(node).next().is_some()) {
         return Ok(None);
     }
-    let (parts, concat) = (ids.to_vec(), record.concat_header());
+    let (parts, concat, belonging) = (ids.to_vec(), record.concat_header(), record.belonging());
     let MaterialRecord { size, name, media_type, announced: blake3, owner, .. } = record;
-    let wanted = Reserve { material, generation, size, name, media_type, blake3, concat, owner, metadata: None };
+    let wanted =
+        Reserve { material, generation, size, name, media_type, blake3, concat, owner, metadata: None, belonging };
     Ok(Some(Order::Join { wanted, parts }))
 }
 

@@ -4,9 +4,7 @@ use crate::config::is_base_url;
 use axum::http::{HeaderMap, HeaderName};
 use microtome_proto::{
     Code, Problem,
-    limits::{
-        FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, NAME_LEN_MAX, POPULATION_MAX,
-    },
+    limits::{FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, NAME_LEN_MAX, POPULATION_MAX},
 };
 
 /// Longest `Idempotency-Key`, in bytes.

@@ -4,10 +4,11 @@ use super::{App, Shared, check, runs::check_object};
 use crate::{
     control::{cluster, unreadable},
     core::{
-        command::{Command, Outcome},
+        command::{Command, Life, Outcome},
         orders::{misses_upload, orders},
         settle::settle,
         tables::{NodeRecord, Nodes},
+        uses,
         view::Typed as _,
     },
 };
@@ -123,7 +124,13 @@ pub(super) async fn heartbeat(
     }
     let now_ms = app.control.now_ms();
     let timing = *app.control.timing();
-    app.control.hear(|observed| observed.beat(&id, now_ms, Timestamp::now(), &beat, &timing));
+    let at = Timestamp::now();
+    let due = app.books(|view| uses::due(view, at, &beat.uses))?;
+    let reads_due = due.keys().cloned().collect();
+    app.control.hear(|observed| {
+        observed.beat(&id, now_ms, at, &beat, &timing);
+        observed.read(&id, due);
+    });
     let (orders, settled) = app.glance(|scene| {
         let orders = orders(scene.view, &id, scene.observed, scene.now_ms, scene.timing)?;
         let settled = scene.observed.seen(&id).is_none_or(|seen| seen.settled);
@@ -135,6 +142,7 @@ pub(super) async fn heartbeat(
         coordinators: app.group.urls(),
         leader: app.group.id(),
         inventory_wanted: !settled,
+        reads_due,
         orders,
     }))
 }
@@ -158,6 +166,11 @@ pub(super) async fn replica(
             let now_ms = app.control.now_ms();
             app.control.hear(|observed| observed.replica_failed(&material, &node, now_ms));
             Command::ReplicaGone { material, node, generation }
+        }
+        ReplicaReport::Refused { generation, reason } => {
+            let reason = shortened(reason);
+            tracing::info!(%material, %node, reason, "a node's check refuses an upload");
+            Command::Life(Life::Refuse { material, node, generation })
         }
     };
     app.group.propose(command).await?.accepted()?;

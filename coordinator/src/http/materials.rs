@@ -1,9 +1,9 @@
 //! `/v1/materials`.
 
-use super::{App, Shared, addresses::shown, check, turns::Turn};
+use super::{App, Shared, addresses::shown, check, terms, turns::Turn};
 use crate::{
     control::{Created, NewJoin, NewMaterial},
-    core::command::Command,
+    core::command::{Command, Life},
 };
 use axum::{
     Extension,
@@ -125,7 +125,16 @@ pub(super) async fn update(
 ) -> Result<axum::Json<Material>, Problem> {
     patch.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
     patch.population.map_or(Ok(()), check::population)?;
-    let command = Command::UpdateMaterial { material: id.clone(), name: patch.name, population: patch.population };
+    check::life("expires_in_s", patch.expires_in_s.flatten())?;
+    check::life("idle_expires_in_s", patch.idle_expires_in_s.flatten())?;
+    let (material, PatchMaterial { name, population, expires_in_s, idle_expires_in_s: idle_s }) = (id.clone(), patch);
+    let command = match (expires_in_s, idle_s) {
+        (None, None) => Command::UpdateMaterial { material, name, population },
+        _ => {
+            let expires_at = expires_in_s.map(|seconds| seconds.map(terms::ends_at));
+            Command::Life(Life::Set { material, name, population, expires_at, idle_s })
+        }
+    };
     app.group.propose(command).await?.accepted()?;
     app.material_as_written(&id).map(|material| shown(scheme, material))
 }

@@ -53,13 +53,12 @@ impl App {
             Some(_) => overwriting(condition(headers)?, only_drops)?,
             None => None,
         };
-        let ends = |seconds: u64| Timestamp::now().plus_millis(seconds.saturating_mul(1000));
         Ok(Terms {
             space,
             key: wanted.key.clone(),
             condition,
             case: wanted.case.clone(),
-            expires_at: wanted.expires_in_s.or(expires_in_s).map(ends),
+            expires_at: wanted.expires_in_s.or(expires_in_s).map(ends_at),
             idle_s: wanted.idle_expires_in_s.or(idle_s),
         })
     }
@@ -106,6 +105,11 @@ fn overwriting(condition: Option<Condition>, only_drops: bool) -> Result<Option<
         }
         condition => Ok(condition),
     }
+}
+
+/// The end of what lives for so many seconds from now on.
+pub(super) fn ends_at(seconds: u64) -> Timestamp {
+    Timestamp::now().plus_millis(seconds.saturating_mul(1_000))
 }
 
 /// The space that something lies in: a token's own comes before what its bearer says, and what is not private is seen by all.

@@ -28,7 +28,7 @@ async fn copies_are_ordered_until_they_are_there_and_freed_when_it_is_deleted() 
         }
         orders => panic!("{orders:?}"),
     }
-    let half = Incoming { material: material.id.clone(), generation, offset: 500 };
+    let half = Incoming { material: material.id.clone(), generation, offset: 500, check: None };
     second.beat_with(&server, vec![half], vec![]).await;
     second.verified(&server, &material.id, generation, 1000).await;
     let material: Material = server.get(&format!("/v1/materials/{}", material.id)).await;

@@ -3,7 +3,7 @@
 use crate::common::{Books, FakeNode, Server, code, created_on, http, report, send, tell};
 use microtome_proto::{
     Timestamp,
-    internal::{Heartbeat, HeartbeatAnswer, Incoming},
+    internal::{Heartbeat, HeartbeatAnswer, Incoming, Uses},
     material::Material,
 };
 use reqwest::StatusCode;
@@ -41,9 +41,16 @@ async fn a_node_that_does_not_tell_of_an_upload_for_a_minute_is_asked_what_it_ho
     let instance = "0".repeat(32);
     let (node, material, generation) = books.write_upload(&instance);
     let mut server = books.serve().await;
-    let half = Incoming { material, generation, offset: 500 };
+    let half = Incoming { material, generation, offset: 500, check: None };
     for (incoming, wanted) in [(vec![], true), (vec![half], false)] {
-        let beat = Heartbeat { instance: instance.clone(), report: report(), incoming, damaged: vec![], runs: vec![] };
+        let beat = Heartbeat {
+            instance: instance.clone(),
+            report: report(),
+            incoming,
+            damaged: vec![],
+            runs: vec![],
+            uses: Uses::default(),
+        };
         let answer: HeartbeatAnswer = tell(&server, &format!("/internal/v1/nodes/{node}/heartbeat"), &beat).await;
         assert_eq!(answer.inventory_wanted, wanted);
     }

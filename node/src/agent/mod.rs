@@ -4,6 +4,7 @@
 //! trying.
 
 mod orders;
+mod readers;
 mod report;
 
 use crate::{Node, NodeError, tasks::blocking};
@@ -15,6 +16,7 @@ use microtome_proto::{
     protocol::{self, PROTOCOL},
 };
 use orders::Orders;
+use readers::Readers;
 use report::Reporter;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,6 +48,7 @@ pub(crate) struct Agent {
     introduction: Introduction,
     reporter: Reporter,
     orders: Orders,
+    readers: Readers,
     reached: Option<bool>,
     /// Whether the coordinators could not be written down.
     forgets: bool,
@@ -64,6 +67,7 @@ impl Agent {
             introduction,
             reporter,
             orders,
+            readers: Readers::default(),
             reached: None,
             forgets: false,
             inventory_due: true,
@@ -122,6 +126,7 @@ impl Agent {
                     tracing::info!(node = %registered.node, cluster = %registered.cluster, "registered");
                     self.reached = Some(true);
                     self.spoken = registered.protocol;
+                    self.node.spoken.store(registered.protocol, Ordering::Relaxed);
                     return Ok(registered);
                 }
                 Err(ClientError::Problem(problem)) if problem.code == Code::WrongCluster => {
@@ -253,8 +258,10 @@ impl Agent {
             incoming: self.node.uploads.progress().into_iter().chain(self.node.clones.progress()).collect(),
             damaged: self.damaged(),
             runs: self.node.runs.beats(),
+            uses: self.readers.tell(self.node.blobs.reads()),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
+        self.readers.heard(&beat.uses, &answer.reads_due);
         self.take(answer).await;
         Ok(())
     }
@@ -333,6 +340,7 @@ mod tests {
             tls: Default::default(),
             reserve_bytes: Some(0),
             uploads_expire_after: None,
+            checks: None,
             runs_max: 1,
             scrub_bytes_per_s: 0,
             scrub_every: Duration::from_secs(86_400),

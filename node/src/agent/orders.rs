@@ -10,7 +10,7 @@ use crate::{
 };
 use microtome_proto::{
     Generation, MaterialId,
-    internal::{Order, ReplicaReport, Reserve},
+    internal::{Belonging, Order, ReplicaReport, Reserve},
 };
 use parking_lot::Mutex;
 use std::{collections::HashSet, sync::Arc};
@@ -40,6 +40,7 @@ impl Orders {
                     concat,
                     owner,
                     metadata: None,
+                    belonging: Belonging::default(),
                 };
                 let node = Arc::clone(&self.node);
                 let copying = async move { Clones::copy(&node, Expected::clone_of(wanted), &sources).await };

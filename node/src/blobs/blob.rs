@@ -8,13 +8,14 @@ use super::{
     proof::{damaged, is_damage},
     tree::{self, GROUP_LEN, Leaf},
 };
+use microtome_proto::MaterialId;
 use rustix::io::Errno;
 use std::{
     io,
     ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU32},
 };
 
 /// Longest read, in bytes, that is taken for a look-up in a table.
@@ -34,6 +35,8 @@ pub(crate) struct Blob {
     open_files: Arc<OpenFiles>,
     pub(super) damage: Damage,
     pub(super) noted: Noted,
+    /// See [`Reads`](super::Reads).
+    read_in: AtomicU32,
     /// Nothing where all of it is there.
     arrived: Option<Arc<Arrived>>,
 }
@@ -43,7 +46,8 @@ impl Blob {
     pub(super) fn new(manifest: Manifest, folder: PathBuf, open_files: Arc<OpenFiles>, damage: Damage) -> Option<Self> {
         let root = manifest.root()?;
         let noted = Noted::read(&folder);
-        Some(Self { manifest, root, folder, slot: Arc::default(), open_files, damage, noted, arrived: None })
+        let (slot, read_in) = (Arc::default(), AtomicU32::default());
+        Some(Self { manifest, root, folder, slot, open_files, damage, noted, read_in, arrived: None })
     }
 
     /// The same, of which only what has `arrived` is there.
@@ -116,8 +120,21 @@ impl Blob {
         read.map_err(as_damage).inspect_err(|error| self.tell(error))
     }
 
-    /// The copy for reads that need no wait; nothing where its files are not open.
+    /// Somebody reads it: it is not idle.
+    pub(crate) fn note_read(&self) {
+        self.open_files.reads.note(&self.read_in, &self.manifest.material);
+    }
+
+    /// Somebody reads it for a while.
+    pub(crate) fn reading(&self) -> Reading {
+        let reading = Reading { open_files: Arc::clone(&self.open_files), material: self.manifest.material.clone() };
+        reading.open_files.reads.begin(&reading.material);
+        reading
+    }
+
+    /// The copy for reads that need no wait; nothing where its files are not open. A use of it.
     pub(crate) fn at_hand(&self) -> Option<AtHand<'_>> {
+        self.note_read();
         Some(AtHand { blob: self, opened: self.open_files.get(&self.slot)? })
     }
 
@@ -199,6 +216,19 @@ impl Blob {
             self.damage.reads().inc();
             tracing::error!(material = %self.manifest.material, %error, "a copy is damaged on this node's disk");
         }
+    }
+}
+
+/// Somebody reads a copy, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    open_files: Arc<OpenFiles>,
+    material: MaterialId,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.open_files.reads.end(&self.material);
     }
 }
 

@@ -13,17 +13,19 @@ mod open_files;
 mod pages;
 mod passing;
 mod proof;
+mod reads;
 mod scan;
 pub(crate) mod tree;
 mod walk;
 
 pub(crate) use arrived::Arrived;
-pub(crate) use blob::{AtHand, Blob, not_arrived};
+pub(crate) use blob::{AtHand, Blob, Reading, not_arrived};
 pub(crate) use manifest::{MANIFEST_VERSION, Manifest};
 pub(crate) use manifest::{format_hash, parse_hash};
 pub(crate) use mend::{Damage, Piece, Supply};
 pub(crate) use passing::Passing;
 pub(crate) use proof::{LEAVES, Proof, SPINE};
+pub(crate) use reads::Reads;
 pub(crate) use walk::Walk;
 
 use crate::disk::{self, Layout};
@@ -201,6 +203,11 @@ impl Blobs {
     /// Lets go of what was opened longer ago than `age`: what is read next is checked again.
     pub(crate) fn close_opened_before(&self, age: Duration) {
         self.open_files.close_opened_before(age);
+    }
+
+    /// Which copies are read.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.open_files.reads
     }
 
     /// What all copies here share in damage.

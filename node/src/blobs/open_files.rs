@@ -5,6 +5,7 @@ use super::{
     checked::{Checked, PAGE_LEN},
     pages::Pages,
     proof::{Proof, damaged},
+    reads::Reads,
     tree,
 };
 use parking_lot::{Mutex, RwLock};
@@ -90,11 +91,18 @@ pub(super) struct OpenFiles {
     clock: AtomicU64,
     open: Mutex<Vec<Arc<Slot>>>,
     pub(super) pages: Pages,
+    pub(super) reads: Reads,
 }
 
 impl OpenFiles {
     pub(super) fn new(max: usize) -> Self {
-        Self { max: max.max(1), clock: AtomicU64::new(1), open: Mutex::default(), pages: Pages::default() }
+        Self {
+            max: max.max(1),
+            clock: AtomicU64::new(1),
+            open: Mutex::default(),
+            pages: Pages::default(),
+            reads: Reads::default(),
+        }
     }
 
     /// The slot's files if they are open. Never waits for those who open or close them.

@@ -100,6 +100,7 @@ impl Clones {
             material: cloning.expected().material.clone(),
             generation: cloning.expected().generation,
             offset: cloning.written.load(Ordering::Relaxed),
+            check: None,
         };
         self.clones.lock().values().map(progress).collect()
     }

@@ -19,6 +19,11 @@ use axum::{
 use microtome_proto::{Code, MaterialId, Problem};
 use microtome_server::extract::Path;
 use std::{io, sync::Arc};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+
+/// Bytes that a check is sent at once.
+const CHECK_PIECE_LEN: usize = 256 << 10;
 
 const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
@@ -29,8 +34,34 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    if let Some(secret) = check_in(uri.query()) {
+        return to_check(&node, &id, secret).await;
+    }
     let Some(blob) = node.readable(&id) else { return elsewhere(&node, &id, &uri).await };
     give(&node, &id, &blob, &method, &uri, &headers).await
+}
+
+/// The secret of a check's address.
+fn check_in(query: Option<&str>) -> Option<&str> {
+    query?.split('&').find_map(|pair| pair.strip_prefix("check="))
+}
+
+/// An upload that is being checked, for its check alone: nothing of it counts yet.
+async fn to_check(node: &Node, id: &MaterialId, secret: &str) -> Response {
+    let gone = || Problem::new(Code::NotFound, format!("{id} is not being checked")).into_response();
+    let Some(upload) = node.uploads.get(id).filter(|upload| upload.is_checked_by(secret)) else { return gone() };
+    let file = match tokio::fs::File::open(upload.path()).await {
+        Ok(file) => file.take(upload.size()),
+        Err(error) => return disk::problem(&error).into_response(),
+    };
+    let body = Body::from_stream(ReaderStream::with_capacity(file, CHECK_PIECE_LEN));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::CONTENT_LENGTH, HeaderValue::from(upload.size())),
+        NOSNIFF,
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
 }
 
 /// The file that is here, or what the headers ask for of it.

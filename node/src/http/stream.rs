@@ -1,7 +1,7 @@
 //! A copy's bytes as a body: read in pieces on the blocking pool, two of them ahead of the network.
 
 use crate::{
-    blobs::{Blob, Passing},
+    blobs::{Blob, Passing, Reading},
     disk::memory::{Memory, PIECE_BYTES},
     tasks::blocking,
 };
@@ -40,6 +40,8 @@ pub(super) enum Reader {
 
 struct Source {
     by: By,
+    /// What is sent to somebody does not end meanwhile.
+    _reading: Option<Reading>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -86,11 +88,14 @@ impl Reader {
 
 impl Source {
     fn open(blob: Arc<Blob>, reader: Reader, room: OwnedSemaphorePermit) -> Self {
-        let by = match reader {
-            Reader::User => By::Blob(blob),
-            Reader::Node => By::Passing(Passing::open(blob)),
+        let (by, reading) = match reader {
+            Reader::User => {
+                let reading = blob.reading();
+                (By::Blob(blob), Some(reading))
+            }
+            Reader::Node => (By::Passing(Passing::open(blob)), None),
         };
-        Self { by, _room: room }
+        Self { by, _reading: reading, _room: room }
     }
 
     fn read(self: &Arc<Self>, piece: &Range<u64>) -> io::Result<Bytes> {

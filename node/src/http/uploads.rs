@@ -52,6 +52,18 @@ pub(super) async fn answer(State(node): State<Arc<Node>>, Path(id): Path<Materia
 }
 
 async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
+    let refused = || Some(node.checks.as_ref()?.refused().get(id)?.1);
+    if let Some(problem) = refused().filter(|_| *method != Method::DELETE) {
+        return Err(problem);
+    }
+    match answer_as(node, id, method, request).await {
+        // It was refused while this waited.
+        Err(problem) if problem.code == Code::Gone => Err(refused().unwrap_or(problem)),
+        answered => answered,
+    }
+}
+
+async fn answer_as(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
     match *method {
         Method::HEAD => head(node, id, request.uri()).await,
         Method::GET => Ok(get(node, id, request.uri(), request.headers()).await),
@@ -76,7 +88,10 @@ fn check_owner(node: &Node, id: &MaterialId, method: &Method, request: &Request)
     let (owner, arrived) = match (node.uploads.get(id), node.blobs.get(id)) {
         (Some(upload), _) => (upload.expected().owner.clone(), false),
         (None, Some(blob)) => (blob.manifest().owner.clone(), true),
-        (None, None) => return Ok(()),
+        (None, None) => match node.checks.as_ref().and_then(|checks| checks.refused().get(id)) {
+            Some((owner, _)) => (owner, false),
+            None => return Ok(()),
+        },
     };
     if !asker.owns(owner.as_ref()) {
         return Err(Problem::new(Code::NotFound, format!("there is no upload of {id}")));
@@ -183,7 +198,10 @@ fn told(upload: Told) -> Response {
 /// The whole file, as other servers give it to who has sent it.
 async fn get(node: &Arc<Node>, id: &MaterialId, uri: &Uri, headers: &HeaderMap) -> Response {
     match node.blobs.get(id).filter(|blob| !blob.manifest().is_partial()) {
-        Some(blob) => file::give(node, id, &blob, &Method::GET, uri, headers).await,
+        Some(blob) => {
+            blob.note_read();
+            file::give(node, id, &blob, &Method::GET, uri, headers).await
+        }
         None if node.uploads.get(id).is_some() => {
             Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")).into_response()
         }

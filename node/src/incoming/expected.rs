@@ -3,7 +3,7 @@
 use crate::blobs::parse_hash;
 use microtome_proto::{
     Generation, MaterialId, Timestamp,
-    internal::{Reserve, SIZE_DEFERRED},
+    internal::{Belonging, Reserve, SIZE_DEFERRED},
     limits::MATERIAL_SIZE_MAX,
     material::Owner,
     tus,
@@ -58,6 +58,9 @@ pub(crate) struct Expected {
     /// See [`Reserve::metadata`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<String>,
+    /// See [`Reserve::belonging`].
+    #[serde(default, skip_serializing_if = "Belonging::is_none")]
+    pub(crate) belonging: Belonging,
     /// When it was announced.
     pub(crate) created_at: Timestamp,
 }
@@ -80,6 +83,7 @@ impl Expected {
             concat: reserve.concat,
             owner: reserve.owner,
             metadata: reserve.metadata,
+            belonging: reserve.belonging,
             created_at: Timestamp::now(),
         }
     }

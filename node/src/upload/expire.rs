@@ -117,7 +117,11 @@ impl Upload {
         }
         let writer = self.open(&mut state).await?;
         if writer.is_whole() {
-            return self.complete(node, &mut state).await;
+            drop(state);
+            // Its check may take long, and other uploads are not to wait for it.
+            let (upload, owner) = (Arc::clone(self), Arc::clone(node));
+            node.tasks.spawn(async move { upload.offset(&owner).await });
+            return Ok(());
         }
         let offset = writer.offset();
         let failing = node.failing(&self.expected().material);
@@ -138,7 +142,10 @@ mod tests {
         disk::{Layout, Space},
         incoming::{Expected, Incoming},
     };
-    use microtome_proto::{Generation, internal::Reserve};
+    use microtome_proto::{
+        Generation,
+        internal::{Belonging, Reserve},
+    };
     use std::{fs, path::Path};
 
     /// Files that this process has open in a folder.
@@ -163,6 +170,7 @@ mod tests {
             concat: None,
             owner: None,
             metadata: None,
+            belonging: Belonging::default(),
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let folder = incoming.folder().to_owned();

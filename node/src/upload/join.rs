@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::MutexGuard, task::spawn_blocking};
 
 /// Pause after a join that could not go on: a part is damaged, or the disk full.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ impl Uploads {
         if node.blobs.get(&id).is_some() {
             return joined_before(node, id, generation).await;
         }
-        let Ok(_turn) = node.uploads.joining.try_lock() else { return };
+        let Ok(turn) = node.uploads.joining.try_lock() else { return };
         match Self::reserve(node, wanted).await {
             Ok(()) => {}
             Err(problem) if problem.code == Code::NoSpace => {
@@ -56,7 +56,7 @@ impl Uploads {
             Err(problem) => return tracing::debug!(material = %id, %problem, "a file is not put together yet"),
         }
         if let Some(upload) = node.uploads.get(&id).filter(|upload| upload.expected().generation == generation) {
-            upload.join(node, parts).await;
+            upload.join(node, parts, turn).await;
         }
     }
 }
@@ -80,7 +80,7 @@ impl Upload {
         self.expected().is_final()
     }
 
-    async fn join(self: &Arc<Self>, node: &Arc<Node>, parts: Vec<MaterialId>) {
+    async fn join(self: &Arc<Self>, node: &Arc<Node>, parts: Vec<MaterialId>, joining: MutexGuard<'_, ()>) {
         let Ok(mut state) = self.state.try_lock() else { return };
         if matches!(*state, State::Ended) || self.rest.lock().is_some_and(|since| since.elapsed() < PAUSE) {
             return;
@@ -109,7 +109,11 @@ impl Upload {
         };
         let id = &self.expected().material;
         let joined = match joined {
-            Ok(()) => return self.complete_joined(node, &mut state).await,
+            Ok(()) => {
+                // Its check may take long.
+                drop(joining);
+                return self.complete_joined(node, &mut state).await;
+            }
             Err(halt) => halt,
         };
         match joined {

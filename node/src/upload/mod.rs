@@ -5,6 +5,7 @@
 //! durable. Of HTTP it knows a request's body
 //! alone: requests and answers are `http`'s.
 
+mod check;
 mod checksum;
 mod complete;
 mod expire;
@@ -30,7 +31,7 @@ use crate::{
 use microtome_proto::{
     Code, Generation, MaterialId, Problem,
     internal::{self, Reserve, SIZE_DEFERRED},
-    limits::UPLOADS_MAX,
+    limits::{CHECKS_TOLD_MAX, UPLOADS_MAX},
 };
 use parking_lot::RwLock;
 use state::State;
@@ -76,10 +77,15 @@ impl Uploads {
 
     /// How far each is, for the heartbeat.
     pub(crate) fn progress(&self) -> Vec<internal::Incoming> {
+        let mut checks = 0;
         let progress = |upload: &Arc<Upload>| internal::Incoming {
             material: upload.expected().material.clone(),
             generation: upload.expected().generation,
             offset: upload.durable(),
+            check: upload.check_told().filter(|_| {
+                checks += 1;
+                checks <= CHECKS_TOLD_MAX
+            }),
         };
         self.uploads.read().values().map(progress).collect()
     }
@@ -173,11 +179,19 @@ impl Uploads {
                 if node.stop.is_cancelled() {
                     return;
                 }
-                if let Err(problem) = upload.offset(&node).await {
-                    tracing::warn!(material = %upload.expected().material, %problem, "an upload cannot be taken up");
+                let (taken, owner) = (Arc::clone(&upload), Arc::clone(&node));
+                let taking = node.tasks.spawn(async move {
+                    if let Err(problem) = taken.offset(&owner).await {
+                        tracing::warn!(material = %taken.expected().material, %problem, "an upload cannot be taken up");
+                    }
+                });
+                // A check may take long: those that have none to wait for do not wait for it.
+                tokio::select! {
+                    _ = taking => {}
+                    () = upload.checking.begun() => {}
                 }
             }
-            expire::run(&node).await;
+            tokio::join!(expire::run(&node), check_again(&node));
         });
     }
 
@@ -199,6 +213,12 @@ impl Uploads {
         }
         upload.clear(node, &mut state).await?;
         Ok(true)
+    }
+}
+
+async fn check_again(node: &Arc<Node>) {
+    if node.checks.is_some() {
+        check::again(node).await;
     }
 }
 

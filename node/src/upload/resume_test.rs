@@ -3,7 +3,10 @@ use crate::{
     disk::Layout,
     incoming::{Expected, Incoming},
 };
-use microtome_proto::{Generation, MaterialId, internal::Reserve};
+use microtome_proto::{
+    Generation, MaterialId,
+    internal::{Belonging, Reserve},
+};
 use std::fs;
 
 struct Bench {
@@ -26,6 +29,7 @@ impl Bench {
             concat: None,
             owner: None,
             metadata: None,
+            belonging: Belonging::default(),
         };
         let incoming = Incoming::create(&layout, Expected::upload(reserve)).unwrap();
         let data = (0..size).map(|i| (i as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0]).collect();

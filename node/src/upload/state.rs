@@ -1,6 +1,8 @@
 //! One upload: who may change it, where it stands, and what a request adds to it.
 
-use super::{checksum::Announced, expire::Idle, fill::Buffers, no_space, receive, turns::Turns, writer::Writer};
+use super::{
+    check::Checking, checksum::Announced, expire::Idle, fill::Buffers, no_space, receive, turns::Turns, writer::Writer,
+};
 use crate::{
     Node,
     disk::{self, Promise},
@@ -30,6 +32,7 @@ pub(crate) struct Upload {
     durable: AtomicU64,
     pub(super) idle: Idle,
     pub(super) turns: Turns,
+    pub(super) checking: Checking,
     pub(super) state: tokio::sync::Mutex<State>,
     /// When it last could not be put together, where its bytes come from parts.
     pub(super) rest: Mutex<Option<Instant>>,
@@ -66,6 +69,7 @@ impl Upload {
             durable: AtomicU64::new(0),
             idle: Idle::since(idle),
             turns: Turns::default(),
+            checking: Checking::default(),
             state: tokio::sync::Mutex::new(State::Unopened),
             rest: Mutex::default(),
         }
@@ -104,6 +108,7 @@ impl Upload {
     /// # Errors
     /// Where the disk fails, or the whole file does not have the announced hash.
     pub(crate) async fn offset(self: &Arc<Self>, node: &Arc<Node>) -> Result<u64, Problem> {
+        self.checked().await?;
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(_) if self.turns.may_go_on() => return Ok(self.durable()),
@@ -126,7 +131,7 @@ impl Upload {
     ///
     /// # Errors
     /// `offset_mismatch` with nothing changed; `checksum_mismatch` likewise; `locked` where a newer request took over;
-    /// `too_large`; `hash_mismatch` with the upload ended; `no_space` and others where the disk fails.
+    /// `too_large`; `hash_mismatch` and `refused_by_check` with the upload ended; `not_checked`; `no_space` and others where the disk fails.
     pub(crate) async fn append(
         self: &Arc<Self>,
         node: &Arc<Node>,
@@ -137,6 +142,7 @@ impl Upload {
         if offset < self.durable() {
             return Err(self.mismatch(offset, self.durable()));
         }
+        self.checked().await?;
         self.idle.touch();
         let turn = self.turns.take(buffers.heard(), said.announced == Announced::Nothing);
         let mut state = self.lock().await?;

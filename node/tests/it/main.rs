@@ -7,6 +7,7 @@
 mod drawn;
 mod support;
 
+mod checked;
 mod checksums;
 mod clones;
 mod colours;
@@ -18,6 +19,7 @@ mod joins;
 mod mending;
 mod pixels;
 mod reads;
+mod reads_told;
 mod runs;
 mod starts;
 mod uploads;

@@ -3,7 +3,7 @@
 //!
 //! Where a provider or a file cannot be read, the last keys that were known stay.
 
-use super::fetch;
+use crate::outside;
 use futures_util::future::{join, join_all};
 use microtome_proto::token::{
     Bearer, Checker, InvalidKey, JWKS_LEN_MAX, Jwks, Key, KeysAt, Provider, Refused, Settings, now_s,
@@ -183,7 +183,7 @@ impl Keys {
     async fn ask(&self, place: usize) -> Result<(), InvalidKey> {
         let Some(source) = self.providers.get(place) else { return Ok(()) };
         let read = match &source.from.keys {
-            KeysAt::Url(url) => fetch::get(url, self.pace.within).await,
+            KeysAt::Url(url) => outside::get(url, self.pace.within).await,
             KeysAt::File(path) => read_file(path),
         };
         self.take(place, read)

@@ -6,7 +6,6 @@
 //! [`Bearer::may`](microtome_proto::token::Bearer::may).
 
 mod carried;
-mod fetch;
 mod keys;
 mod middleware;
 #[cfg(test)]
@@ -191,9 +190,21 @@ impl Auth {
             Problem::new(Code::Conflict, detail)
         };
         let checked = self.0.as_ref().ok_or_else(none)?;
-        let mut claims = Claims::new(asker.name(), Role::Viewer, now_s(), seconds);
+        checked.viewer(asker.name(), material, seconds)
+    }
+
+    /// The same for somebody outside whom a server asks to look at it; none where tokens are not checked.
+    pub fn token_for_check(&self, material: &MaterialId, seconds: u64) -> Option<String> {
+        let checked = self.0.as_ref()?;
+        checked.viewer("check", material, seconds).ok().map(|made| made.token)
+    }
+}
+
+impl Checked {
+    fn viewer(&self, subject: &str, material: &MaterialId, seconds: u64) -> Result<MadeToken, Problem> {
+        let mut claims = Claims::new(subject, Role::Viewer, now_s(), seconds);
         claims.material = Some(material.clone());
-        let token = checked.signer.sign(&claims).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        let token = self.signer.sign(&claims).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         let ends = i64::try_from(claims.exp.saturating_mul(1000)).unwrap_or(i64::MAX);
         Ok(MadeToken { token, expires_at: Timestamp::from_millis(ends) })
     }

@@ -18,6 +18,8 @@ export interface Replica {
   live: boolean;
   /** Bytes that are there while it is receiving or copying, as its node last told. */
   offset?: number;
+  /** What it waits for though all of it has come: its check. */
+  check?: string;
 }
 
 export interface Material {
@@ -34,6 +36,12 @@ export interface Material {
   population_live: number;
   replicas: Replica[];
   created_at: string;
+  /** When it is deleted, used or not. */
+  expires_at?: string;
+  /** After how many seconds without a reader it is deleted. */
+  idle_s?: number;
+  /** When somebody read it last, where that decides. */
+  used_at?: string;
   /** The run that made it; absent for what a person uploaded. */
   origin?: { run: string };
   view: string;

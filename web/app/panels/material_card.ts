@@ -2,7 +2,7 @@
 
 import type { Material } from "../api/types.ts";
 import { h, setShown, setText } from "../dom.ts";
-import { age, fileSize } from "../format.ts";
+import { age, ending, fileSize } from "../format.ts";
 import { materialState } from "./material_state.ts";
 import type { Thumbnails } from "./thumbnails.ts";
 
@@ -23,7 +23,9 @@ export class MaterialCard {
   update(material: Material): void {
     setText(this.name, material.name);
     this.name.title = material.name;
-    setText(this.meta, `${fileSize(material)} · ${age(material.created_at, Date.now())}`);
+    const now = Date.now();
+    const facts = [fileSize(material), age(material.created_at, now), ending(material, now)];
+    setText(this.meta, facts.filter((fact) => fact !== "").join(" · "));
     const { tone, text, progress } = materialState(material);
     setText(this.state, text);
     this.state.className = `chip ${tone}`;

@@ -22,8 +22,11 @@ export function materialState(material: Material): StateLine {
       const text = `${copying ? "Copying" : "Degraded"} · ${live} of ${plural(population, "copy", "copies")}`;
       return copying ? { tone: "busy", text, progress: share(material, "copying") } : { tone: "warn", text };
     }
-    case "receiving":
+    case "receiving": {
+      const check = material.replicas.find((replica) => replica.check)?.check;
+      if (check) return { tone: check.startsWith("cannot") ? "warn" : "busy", text: `Arrived · ${check}` };
       return { tone: "busy", text: "Arriving", progress: share(material, "receiving") };
+    }
     case "unavailable":
       return { tone: "bad", text: "No node that holds it answers" };
     case "archived":

@@ -3,7 +3,7 @@
 import { Problem } from "../api/problem.ts";
 import type { Material, SlideInfo } from "../api/types.ts";
 import { h, setShown } from "../dom.ts";
-import { count, fileSize, length } from "../format.ts";
+import { count, ending, fileSize, length } from "../format.ts";
 import { icon } from "../icons.ts";
 import type { OpenMaterial } from "../live/open_material.ts";
 import type { State, Store } from "../live/store.ts";
@@ -108,5 +108,7 @@ function slideFacts(slide: SlideInfo, material: Material): [string, string][] {
   }
   facts.push(["Format", FORMATS[slide.vendor] ?? slide.vendor]);
   facts.push(["File", fileSize(material)], ["Stored", material.created_at.replace("T", " ").slice(0, 16)]);
+  const ends = ending(material, Date.now());
+  if (ends) facts.push(["Ends", ends.replace(/^ends /, "")]);
   return facts;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, area, bytes, count, duration, fileSize, length, magnification, percent, plural } from "../../app/format.ts";
+import { age, area, bytes, count, duration, ending, fileSize, length, magnification, percent, plural } from "../../app/format.ts";
 
 const GAP = "\u202f";
 
@@ -62,4 +62,11 @@ test("lengths, areas and magnifications carry their units", () => {
   assert.equal(magnification(2.04), "2×");
   assert.equal(magnification(0.83), "0.8×");
   assert.equal(magnification(39.9), "40×");
+});
+
+test("an end is told only where there is one", () => {
+  const now = Date.parse("2026-01-01T00:00:00Z");
+  assert.equal(ending({}, now), "");
+  assert.equal(ending({ expires_at: "2026-01-01T00:03:00Z" }, now), "ends in 3 min");
+  assert.equal(ending({ expires_at: "2025-12-31T00:00:00Z", idle_s: 7200 }, now), "ends in 0 s or when unread for 2 h");
 });

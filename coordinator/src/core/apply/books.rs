@@ -4,7 +4,7 @@ use super::{Stop, concat, meta, spaces};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, ByHash, Concat, Damaged, InSpace, Joining, Leaving, MaterialRecord, Materials,
+        Arriving, ArrivingRecord, ByHash, Concat, Damaged, Ends, InSpace, Joining, Leaving, MaterialRecord, Materials,
         MaterialsByAge, Meta, OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord,
         Unsettled, WaitingRuns,
     },
@@ -36,6 +36,7 @@ pub(super) fn store_material(
             replica.state = ReplicaState::Dropping;
         }
     }
+    note_arrival(at, before, &mut after);
     let places: BTreeSet<_> = after.replicas.iter().map(|replica| replica.node.clone()).collect();
     for replica in &mut after.replicas {
         replica.replaces = replica.replaces.take().filter(|from| places.contains(from));
@@ -67,6 +68,16 @@ pub(super) fn store_material(
     sum(draft, before, after.as_ref())?;
     spaces::sum(draft, before, after.as_ref())?;
     concat::end_parts(draft, at, id, ended.unwrap_or_default())
+}
+
+/// That it arrives counts as a use, and so does that its idle time becomes another: from then on it is counted.
+fn note_arrival(at: Timestamp, before: Option<&MaterialRecord>, after: &mut MaterialRecord) {
+    let counts = |record: &MaterialRecord| record.terms.idle_s.filter(|_| record.blake3.is_some());
+    match counts(after) {
+        None => after.used_at = None,
+        idle_s if before.and_then(counts) != idle_s => after.used_at = after.used_at.max(Some(at)),
+        Some(_) => {}
+    }
 }
 
 /// Writes a run.
@@ -130,6 +141,9 @@ fn material_index(id: &MaterialId, record: Option<&MaterialRecord>, belongs: boo
     }
     if !record.is_settled() {
         index.add::<Unsettled>(id, &())?;
+    }
+    if let Some(at) = record.ends_at() {
+        index.add::<Ends>(&(at, id.clone()), &())?;
     }
     for replica in &record.replicas {
         let place = (replica.node.clone(), id.clone());

@@ -7,6 +7,7 @@
 
 mod books;
 mod concat;
+mod life;
 mod materials;
 mod nodes;
 mod replicas;
@@ -143,6 +144,7 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
         Command::RunFailed { run, attempt, reason } => runs::failed(draft, at, run, *attempt, reason),
         Command::CancelRun { run } => runs::cancel(draft, at, run),
         Command::Space(command) => spaces::apply(draft, at, command),
+        Command::Life(command) => life::apply(draft, at, command),
     }
 }
 

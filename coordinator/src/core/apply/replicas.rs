@@ -231,7 +231,7 @@ fn verified_on_members(draft: &Draft<'_>, record: &MaterialRecord) -> Result<usi
 }
 
 /// The copy that a report is about.
-fn assigned<'m>(
+pub(super) fn assigned<'m>(
     record: &'m MaterialRecord,
     material: &MaterialId,
     node: &NodeId,

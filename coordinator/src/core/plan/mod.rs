@@ -9,6 +9,7 @@ mod agenda;
 mod balance;
 mod copies;
 mod damage;
+mod ends;
 mod examine;
 mod healing;
 mod joins;
@@ -23,6 +24,7 @@ use super::{
     tables::Meta,
     view::{Typed, View, ViewError},
 };
+use microtome_proto::Timestamp;
 use std::mem;
 
 /// How much is done at once.
@@ -40,6 +42,8 @@ pub struct Knobs {
     pub waiting_runs_max: usize,
     /// Commands of one kind in one round.
     pub commands_max: usize,
+    /// Materials whose time is over that are looked at in one round.
+    pub ends_max: usize,
     /// How long a node where a copy or a run failed is passed over for it.
     pub failure_pause_ms: u64,
     /// How long all holders must have answered before surplus copies are dropped, so that a node that comes and goes
@@ -56,13 +60,14 @@ impl Default for Knobs {
             runs_per_node_max: 2,
             waiting_runs_max: 1_000,
             commands_max: 1_000,
+            ends_max: 1_000,
             failure_pause_ms: 60_000,
             trim_after_ms: 5_000,
         }
     }
 }
 
-/// The commands to propose now, in this order. The agenda was told what was written before this view; with an empty one
+/// The commands to propose now, by the leader's monotonic clock and by the calendar, in this order. The agenda was told what was written before this view; with an empty one
 /// the same is planned, after a look at all that is out of order.
 ///
 /// # Errors
@@ -71,14 +76,14 @@ pub fn plan(
     view: &dyn View,
     agenda: &mut Agenda,
     observed: &Observed,
-    now_ms: u64,
+    (now_ms, at): (u64, Timestamp),
     timing: &Timing,
     knobs: &Knobs,
 ) -> Result<Vec<Command>, ViewError> {
     let roster = Roster::all(view, observed, now_ms, timing)?;
     let meta = view.get_record::<Meta>(&())?.unwrap_or_default();
     let rebalances = meta.rebalancing_since.is_some();
-    let scene = Scene { view, observed, roster: &roster, now_ms, knobs, rebalances };
+    let scene = Scene { view, observed, roster: &roster, now_ms, at, timing, knobs, rebalances };
     // Whatever goes wrong on the way, what was half looked at is looked at anew.
     let mut remembered = mem::take(agenda);
     let mut commands = plan_all(&scene, &mut remembered)?;
@@ -97,6 +102,7 @@ fn plan_all(scene: &Scene<'_>, agenda: &mut Agenda) -> Result<Vec<Command>, View
         commands.extend(balance::plan(scene)?);
     }
     commands.extend(runs::plan(scene)?);
+    commands.extend(ends::plan(scene)?);
     Ok(commands)
 }
 
@@ -106,6 +112,9 @@ struct Scene<'a> {
     observed: &'a Observed,
     roster: &'a Roster<'a>,
     now_ms: u64,
+    /// The calendar's time, by which materials end.
+    at: Timestamp,
+    timing: &'a Timing,
     knobs: &'a Knobs,
     /// Whether copies are to be moved so that nodes are equally full.
     rebalances: bool,

@@ -166,9 +166,9 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
     };
     let upload_url = record.receiving().filter(|_| !is_joining);
     let upload_url = upload_url.map(|replica| format!("{}/v1/uploads/{id}", url(&replica.node)));
-    let offset = |replica: &ReplicaRecord| {
+    let arrival = |replica: &ReplicaRecord| {
         let arrival = roster.get(&replica.node)?.seen?.incoming.get(&id)?;
-        (arrival.generation == replica.generation).then_some(arrival.offset)
+        (arrival.generation == replica.generation).then_some(arrival)
     };
     let replicas = record
         .replicas
@@ -179,7 +179,8 @@ fn present(id: MaterialId, record: MaterialRecord, roster: &Roster<'_>) -> Mater
             generation: replica.generation,
             url: url(&replica.node),
             live: is_up(&replica.node),
-            offset: offset(replica),
+            offset: arrival(replica).map(|arrival| arrival.offset),
+            check: arrival(replica).and_then(|arrival| arrival.check.clone()),
         })
         .collect();
     let population_live = u32::try_from(live).unwrap_or(u32::MAX);

@@ -31,14 +31,17 @@ macro_rules! table {
 }
 
 mod accounts;
+mod life;
 mod spaces;
 
 pub use accounts::*;
+pub use life::*;
 pub use spaces::*;
 
 use super::{keys, view::Table};
 use microtome_proto::{
     ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
+    internal::Belonging,
     limits::MATERIAL_SIZE_MAX,
     material::{Origin, Owner, ReplicaState, Terms},
     node::{Lifecycle, Scheduling},
@@ -283,6 +286,12 @@ impl MaterialRecord {
             Some(Concat::Final { parts, .. }) if self.blake3.is_none() && !self.is_deleted() => Some(parts),
             _ => None,
         }
+    }
+
+    /// What the node that receives it is told for its check.
+    pub fn belonging(&self) -> Belonging {
+        let Terms { space, case, .. } = self.terms.clone();
+        Belonging { space, case, is_output: self.origin.is_some() }
     }
 
     /// The header `Upload-Concat` that its uploads tell.

@@ -1,4 +1,4 @@
-//! Spaces, what lies in them and under which keys, and when materials end.
+//! Spaces, what lies in them and under which keys.
 
 use super::TotalsRecord;
 use crate::core::{keys, view::Table};
@@ -77,14 +77,5 @@ table!(
         let (space, rest) = keys::take_text(bytes)?;
         let (hash, rest) = keys::take_text(rest)?;
         Some((space, hash, keys::whole(keys::take_material(rest))?))
-    }
-);
-table!(
-    /// Index: materials by the time at which it is to be looked whether they end.
-    Ends, b'E', (Timestamp, MaterialId) => (),
-    |key| [keys::time(key.0), keys::material(&key.1)].concat(),
-    |bytes| {
-        let (at, rest) = keys::take_time(bytes)?;
-        Some((at, keys::whole(keys::take_material(rest))?))
     }
 );

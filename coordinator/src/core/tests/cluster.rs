@@ -58,6 +58,33 @@ fn parts_are_put_together_wherever_they_are() {
     assert_eq!(simulation.acknowledged.len(), 1);
 }
 
+#[test]
+fn what_is_idle_ends_on_all_disks_and_what_is_read_stays() {
+    let mut simulation = Simulation::new(4);
+    simulation.second();
+    for _ in 0..6 {
+        simulation.upload(30, 2);
+    }
+    simulation.settle_down(20);
+    (0..6).for_each(|nth| simulation.limit(nth, 20, true));
+    for second in 0..100 {
+        simulation.read(0);
+        // A leader and a node are lost on the way.
+        if second == 30 {
+            simulation.fail_over();
+            simulation.nodes[1].kill();
+        }
+        simulation.second();
+    }
+    simulation.nodes[1].start();
+    simulation.read(0);
+    simulation.settle_down(15);
+    assert_eq!((simulation.ended, simulation.acknowledged.len()), (5, 1));
+    (0..60).for_each(|_| simulation.second());
+    assert_eq!(simulation.ended, 6);
+    assert!(simulation.nodes.iter().all(|node| node.disk.is_empty()));
+}
+
 #[derive(Debug, Clone)]
 enum Fault {
     Pass(usize),
@@ -76,6 +103,8 @@ enum Fault {
     Remove(usize),
     Rebalance(bool),
     FailOver,
+    Limit(usize, u64, bool),
+    Read(usize),
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
@@ -96,6 +125,8 @@ fn faults() -> impl Strategy<Value = Fault> {
         1 => any::<usize>().prop_map(Fault::Remove),
         2 => any::<bool>().prop_map(Fault::Rebalance),
         1 => Just(Fault::FailOver),
+        2 => (any::<usize>(), 1..60u64, any::<bool>()).prop_map(|(nth, seconds, idle)| Fault::Limit(nth, seconds, idle)),
+        4 => any::<usize>().prop_map(Fault::Read),
     ]
 }
 
@@ -125,6 +156,8 @@ proptest! {
                 Fault::Remove(nth) => simulation.remove(nth % count),
                 Fault::Rebalance(wanted) => drop(simulation.world.accept(Command::Rebalance { wanted })),
                 Fault::FailOver => simulation.fail_over(),
+                Fault::Limit(nth, seconds, is_idle) => simulation.limit(nth, seconds, is_idle),
+                Fault::Read(nth) => simulation.read(nth),
             }
         }
         for nth in 0..count {

@@ -2,13 +2,13 @@
 
 use crate::core::{
     tables::{
-        Arriving, ArrivingRecord, ByHash, Concat, Damaged, InSpace, Joining, Keys, Leaving, MaterialRecord, Materials,
-        MaterialsByAge, Meta, Nodes, OnNode, OwnerTotals, RequestRecord, Requests, Runs, RunsOnNode, SpaceTotals,
-        Totals, TotalsRecord, Unsettled, WaitingRuns, owner_text,
+        Arriving, ArrivingRecord, ByHash, Concat, Damaged, Ends, InSpace, Joining, Keys, Leaving, MaterialRecord,
+        Materials, MaterialsByAge, Meta, Nodes, OnNode, OwnerTotals, RequestRecord, Requests, Runs, RunsOnNode,
+        SpaceTotals, Totals, TotalsRecord, Unsettled, WaitingRuns, owner_text,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
-use microtome_proto::{Generation, MaterialId, material::ReplicaState, run::RunState};
+use microtome_proto::{Generation, MaterialId, Timestamp, material::ReplicaState, run::RunState};
 use std::collections::{BTreeMap, HashSet};
 
 #[derive(Default)]
@@ -44,6 +44,11 @@ pub(super) fn check(view: &Memory) {
             expected.add::<Joining>(&id, &());
         }
         parts_belong_to_one(view, &id, &material);
+        let counts = material.blake3.is_some() && material.terms.idle_s.is_some();
+        assert_eq!(material.used_at.is_some(), counts, "{id}: {material:?}");
+        if let Some(at) = ends_at(&material) {
+            expected.add::<Ends>(&(at, id.clone()), &());
+        }
         if let Some(request) = &material.request {
             expected.add::<Requests>(request, &RequestRecord::Material(id.clone()));
         }
@@ -135,6 +140,7 @@ pub(super) fn check(view: &Memory) {
         Damaged::TAG,
         Unsettled::TAG,
         Joining::TAG,
+        Ends::TAG,
         Totals::TAG,
         WaitingRuns::TAG,
         RunsOnNode::TAG,
@@ -165,6 +171,16 @@ fn keys_lead_to_what_is_there(view: &Memory) {
             assert_eq!(view.get_record::<Keys>(&(space, key)).unwrap(), Some(id.clone()), "{id}: {material:?}");
         }
     }
+}
+
+/// When it is to be looked whether it ends: at its age, or so long behind its last use that no read is forgotten.
+fn ends_at(material: &MaterialRecord) -> Option<Timestamp> {
+    let idle = material.terms.idle_s.zip(material.used_at).map(|(idle_s, used_at)| {
+        let tenth_ms = (idle_s * 100).clamp(1_000, 3_600_000);
+        used_at.plus_millis(idle_s * 1_000 + tenth_ms)
+    });
+    let ends = [material.terms.expires_at, idle].into_iter().flatten();
+    ends.min().filter(|_| material.deleted_at.is_none())
 }
 
 /// What is to be put together has all its parts, and they are whole and its alone; what has taken up a part is to be put

@@ -15,6 +15,7 @@ mod stories_draining;
 mod stories_freeing;
 mod stories_healing;
 mod stories_inventory;
+mod stories_life;
 mod stories_materials;
 mod stories_orders;
 mod stories_present;

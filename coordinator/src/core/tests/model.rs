@@ -3,8 +3,8 @@
 use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
-    command::{Command, Outcome, Proposal, SpaceCommand},
-    tables::{MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs, SpaceTotals, Spaces},
+    command::{Command, Life, Outcome, Proposal, SpaceCommand},
+    tables::{Ends, MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs, SpaceTotals, Spaces},
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
@@ -100,7 +100,7 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 57 {
+        match kind % 62 {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -112,7 +112,7 @@ impl Model {
                 origin: (c % 6 == 0).then_some(Origin { run, attempt }),
                 partial: false,
                 owner: (c % 5 == 0).then(lab),
-                terms: terms(b, c),
+                terms: self.terms(b, c),
                 node,
             },
             4 => Command::MoveUpload { material, generation, node: self.nodes[pick(c, self.nodes.len())].clone() },
@@ -194,7 +194,7 @@ impl Model {
                 parts: self.parts(usize::from(1 + c % 3), (c % 8 == 0).then_some(material)),
                 given: format!("final;{}", c % 3),
                 owner: (c % 8 == 0).then(lab),
-                terms: terms(b, c),
+                terms: self.terms(b, c),
                 node,
             },
             46 if c % 4 == 0 => Command::ReleaseParts { material, generation },
@@ -213,6 +213,16 @@ impl Model {
             54 => Command::Space(SpaceCommand::Forget { space: format!("space {}", b % 2) }),
             55 => self.file_removed(c).unwrap_or(Command::AddReplica { material, node }),
             56 => self.arrives_under_a_key(c).unwrap_or(Command::AddReplica { material, node }),
+            57 => Command::Life(Life::End { due: self.due(c) }),
+            58..=59 => Command::Life(Life::Use { reads: vec![(material, self.later(c % 16))] }),
+            60 => Command::Life(Life::Set {
+                material,
+                name: None,
+                population: None,
+                expires_at: (c % 3 == 0).then(|| (c % 2 == 0).then(|| self.later(c % 32))),
+                idle_s: (c % 4 == 0).then(|| (c % 8 == 0).then_some(1 + u64::from(c % 3))),
+            }),
+            61 => Command::Life(Life::Refuse { material, node, generation }),
             _ => Command::AddReplica { material, node },
         }
     }
@@ -229,6 +239,30 @@ impl Model {
         let (material, record) = self.one_of(c, is_wanted)?;
         let place = record.receiving()?;
         Some(verified(&material, &place.node, place.generation, record.size))
+    }
+
+    /// A time around this one: a step takes a hundredth of a second.
+    fn later(&self, tens: u8) -> Timestamp {
+        self.at().plus_millis(u64::from(tens) * 100).minus_millis(500)
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.steps * 10)
+    }
+
+    fn terms(&self, b: u8, c: u8) -> Terms {
+        let expires_at = c.is_multiple_of(3).then(|| self.later(c % 32));
+        Terms { expires_at, idle_s: c.is_multiple_of(4).then_some(1), ..terms(b, c) }
+    }
+
+    /// What is due by now, and something that is not.
+    fn due(&self, c: u8) -> Vec<(MaterialId, Timestamp)> {
+        let mut due: Vec<_> = self.view.scan_keys::<Ends>(&[], None).map(|key| key.unwrap()).collect();
+        due.retain(|(ends_at, _)| c.is_multiple_of(4) || *ends_at <= self.at());
+        due.into_iter()
+            .take(2)
+            .map(|(ends_at, id)| (id, ends_at.minus_millis(u64::from(c.is_multiple_of(5)))))
+            .collect()
     }
 
     /// So many parts that could be put together, the latest first, and another material besides.
@@ -277,7 +311,7 @@ impl Model {
 
     fn step(&mut self, command: Command) {
         self.steps += 1;
-        let proposal = Proposal { at: Timestamp::from_millis(self.steps), by: None, command };
+        let proposal = Proposal { at: self.at(), by: None, command };
         let (changes, outcome) = apply(&self.view, &proposal).unwrap();
         if self.steps % 8 == 0 {
             let again = apply(&self.view, &proposal).unwrap();
@@ -341,7 +375,10 @@ impl Model {
             let is_whole = taker_after.as_ref().is_some_and(|record| record.blake3.is_some());
             let is_deleted = taker_after.as_ref().is_none_or(MaterialRecord::is_deleted);
             let is_meant = match command {
-                Command::DeleteMaterial { material } | Command::ReleaseParts { material, .. } => material == taker,
+                Command::DeleteMaterial { material }
+                | Command::ReleaseParts { material, .. }
+                | Command::Life(Life::Refuse { material, .. }) => material == taker,
+                Command::Life(Life::End { due }) => due.iter().any(|(material, _)| material == taker),
                 // Other bytes than were announced.
                 Command::ReplicaVerified { material, .. } => material == taker,
                 Command::SettleNode { .. } => is_whole,
@@ -406,8 +443,13 @@ impl Model {
                 assert!(readable >= 1, "{command:?} took {before:?} to {after:?}");
             }
             if is_deleted && before.deleted_at.is_none() && before.blake3.is_some() {
+                let is_over = |due: &[(MaterialId, Timestamp)]| {
+                    let ends_at = before.ends_at().filter(|ends_at| *ends_at <= self.at());
+                    ends_at.is_some_and(|ends_at| due.contains(&(id.clone(), ends_at)))
+                };
                 let is_meant = matches!(command, Command::DeleteMaterial { .. })
                     || matches!(command, Command::Space(SpaceCommand::RemoveFile { .. }))
+                    || matches!(command, Command::Life(Life::End { due }) if is_over(due))
                     || before.origin.is_some()
                     || before.taken_by().is_some();
                 assert!(is_meant, "{command:?} deleted {before:?}");

@@ -5,7 +5,7 @@ use super::{
     virtual_node::{Holders, VirtualNode},
 };
 use crate::core::{
-    command::{Command, Outcome},
+    command::{Command, Life, Outcome},
     joins,
     observed::Observed,
     placement::candidates_of_part,
@@ -14,7 +14,9 @@ use crate::core::{
     tables::{MaterialRecord, Materials, NodeRecord, Nodes},
     view::Typed,
 };
-use microtome_proto::{Generation, MaterialId, NodeId, material::ReplicaState, node::Scheduling, run::Output};
+use microtome_proto::{
+    Generation, MaterialId, NodeId, Timestamp, material::ReplicaState, node::Scheduling, run::Output,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Simulation {
@@ -29,6 +31,10 @@ pub(super) struct Simulation {
     pub(super) moved_bytes: u64,
     /// Parts that were uploaded.
     parts: Vec<MaterialId>,
+    /// How many materials came to their end.
+    pub(super) ended: usize,
+    /// When, and at which node, materials were read last.
+    reads: BTreeMap<MaterialId, (Timestamp, NodeId)>,
 }
 
 impl Simulation {
@@ -41,6 +47,8 @@ impl Simulation {
             lost_with_disks: BTreeSet::new(),
             moved_bytes: 0,
             parts: Vec::new(),
+            ended: 0,
+            reads: BTreeMap::new(),
         };
         for _ in 0..nodes {
             simulation.join();
@@ -64,6 +72,7 @@ impl Simulation {
     /// The disk dies with its node; a new one takes its place under a new identity.
     pub(super) fn wipe(&mut self, nth: usize) {
         let dead = self.nodes.remove(nth);
+        self.reads.retain(|_, (_, node)| *node != dead.id);
         for material in dead.disk.keys() {
             if self.is_on_no_disk(material) {
                 self.lost_with_disks.insert(material.clone());
@@ -145,6 +154,45 @@ impl Simulation {
         }
     }
 
+    /// From now on a material ends at some time, or when nobody reads it.
+    pub(super) fn limit(&mut self, nth: usize, seconds: u64, is_idle: bool) {
+        let Some(material) = self.acknowledged.iter().nth(nth % self.acknowledged.len().max(1)).cloned() else {
+            return;
+        };
+        let (expires_at, idle_s) = match is_idle {
+            true => (None, Some(Some(seconds))),
+            false => (Some(Some(self.world.at().plus_millis(seconds * 1_000))), None),
+        };
+        self.world.apply(Command::Life(Life::Set { material, name: None, population: None, expires_at, idle_s }));
+    }
+
+    /// Somebody reads a material, at a node that is not cut off.
+    pub(super) fn read(&mut self, nth: usize) {
+        let Some(material) = self.acknowledged.iter().nth(nth % self.acknowledged.len().max(1)) else { return };
+        let hearing = self.nodes.iter_mut().filter(|node| node.hears());
+        for node in hearing {
+            if node.read(material) {
+                self.reads.insert(material.clone(), (self.world.at(), node.id.clone()));
+                return;
+            }
+        }
+    }
+
+    /// What ends is over, and nobody had read it lately.
+    fn ends_rightly(&mut self, due: &[(MaterialId, Timestamp)]) {
+        for (material, _) in due {
+            let record = self.world.view.get_record::<Materials>(material).unwrap();
+            let Some(record) = record.filter(|record| !record.is_deleted()) else { continue };
+            let is_old = record.terms.expires_at.is_some_and(|expires_at| expires_at <= self.world.at());
+            let idle_ms = record.terms.idle_s.unwrap_or(0) * 1_000;
+            let is_unread = |(read_at, _): &(Timestamp, NodeId)| self.world.at().millis_since(*read_at) >= idle_ms;
+            assert!(is_old || self.reads.get(material).is_none_or(is_unread), "{material} was read: {record:?}");
+            self.acknowledged.remove(material);
+            self.lost_with_disks.remove(material);
+            self.ended += 1;
+        }
+    }
+
     /// A second passes: nodes work and beat, the leader plans.
     pub(super) fn second(&mut self) {
         self.world.now_ms += 1_000;
@@ -162,6 +210,9 @@ impl Simulation {
         for command in self.world.plan() {
             let moved = self.moves(&command);
             let is_whole = self.drops_a_whole_copy(&command);
+            if let Command::Life(Life::End { due }) = &command {
+                self.ends_rightly(due);
+            }
             // Refusals are no fault: between planning and applying another command may have come.
             if let Outcome::Refused { .. } = self.world.apply(command.clone()) {
                 continue;
@@ -209,7 +260,8 @@ impl Simulation {
     pub(super) fn remove(&mut self, nth: usize) {
         let command = Command::RemoveNode { node: self.nodes[nth].id.clone(), force: false };
         if self.world.apply(command) == Outcome::Done {
-            self.nodes.remove(nth);
+            let removed = self.nodes.remove(nth);
+            self.reads.retain(|_, (_, node)| *node != removed.id);
             self.join();
         }
     }
@@ -224,7 +276,8 @@ impl Simulation {
         }
         self.finish_runs(nth);
         let (world, node) = (&mut self.world, &mut self.nodes[nth]);
-        world.observed.beat(&node.id, world.now_ms, world.at(), &node.beat(), &world.timing);
+        let again = world.hear(&node.id, &node.beat());
+        node.heard(&again);
         for order in world.orders(&node.id) {
             node.obey(order);
         }

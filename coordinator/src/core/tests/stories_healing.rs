@@ -141,7 +141,7 @@ fn a_node_is_not_promised_more_than_it_has() {
     };
     let mut told = report(100 * GIB);
     told.disk_promised = 40 * GIB;
-    world.beat_with(&n[1], told, vec![Incoming { material, generation, offset: 0 }], Vec::new());
+    world.beat_with(&n[1], told, vec![Incoming { material, generation, offset: 0, check: None }], Vec::new());
     assert_eq!(world.plan(), []);
     assert_eq!(world.candidates(20 * GIB).unwrap(), [n[0].clone(), n[1].clone()]);
     assert_eq!(world.candidates(21 * GIB).unwrap(), [n[0].clone()]);

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::core::command::Command;
 use microtome_proto::{
     Generation, MaterialId, NodeId, RunId,
-    internal::{Heartbeat, Held, Incoming, Inventory, Order, RunBeat},
+    internal::{Heartbeat, Held, Incoming, Inventory, Order, Read, RunBeat, Uses},
     node::NodeReport,
     protocol::PROTOCOL,
     run::Progress,
@@ -51,6 +51,10 @@ pub(super) struct VirtualNode {
     runs: BTreeMap<RunId, (Generation, u32)>,
     /// What has to reach the coordinator before the next order is taken.
     reports: Vec<Command>,
+    /// Seconds since it was started.
+    up_s: u64,
+    /// What was read there and is to be told: how many seconds ago.
+    reads: BTreeMap<MaterialId, u64>,
 }
 
 impl VirtualNode {
@@ -66,12 +70,15 @@ impl VirtualNode {
             incoming: BTreeMap::new(),
             runs: BTreeMap::new(),
             reports: Vec::new(),
+            up_s: 0,
+            reads: BTreeMap::new(),
         }
     }
 
     pub(super) fn kill(&mut self) {
         self.is_alive = false;
         self.runs.clear();
+        self.reads.clear();
         // Reports that were not sent die with the process; what they told is on the disk.
         self.reports.clear();
     }
@@ -80,6 +87,7 @@ impl VirtualNode {
         if !self.is_alive {
             self.is_alive = true;
             self.is_new = true;
+            self.up_s = 0;
         }
     }
 
@@ -94,6 +102,8 @@ impl VirtualNode {
 
     /// A second of its own work, whether anyone hears of it or not.
     pub(super) fn work(&mut self, holders: &Holders) {
+        self.up_s += 1;
+        self.reads.values_mut().for_each(|ago_s| *ago_s += 1);
         let mut whole = Vec::new();
         for (material, pull) in &mut self.incoming {
             let holds = |url: &String| holders.get(url).is_some_and(|held| held.contains(material));
@@ -130,6 +140,7 @@ impl VirtualNode {
             material: material.clone(),
             generation: pull.generation,
             offset: pull.offset,
+            check: None,
         });
         let runs = self.runs.iter().map(|(run, (attempt, _))| RunBeat {
             run: run.clone(),
@@ -143,7 +154,27 @@ impl VirtualNode {
             damaged: Vec::new(),
             incoming: incoming.collect(),
             runs: runs.collect(),
+            uses: self.uses(),
         }
+    }
+
+    /// Somebody reads a copy there; whether there is one.
+    pub(super) fn read(&mut self, material: &MaterialId) -> bool {
+        let is_here = self.is_alive && self.disk.contains_key(material);
+        if is_here {
+            self.reads.insert(material.clone(), 0);
+        }
+        is_here
+    }
+
+    /// A leader has heard what it told; of these it is to tell again.
+    pub(super) fn heard(&mut self, again: &BTreeSet<MaterialId>) {
+        self.reads.retain(|material, _| again.contains(material));
+    }
+
+    fn uses(&self) -> Uses {
+        let read = |(material, ago_s): (&MaterialId, &u64)| Read { material: material.clone(), ago_ms: ago_s * 1_000 };
+        Uses { read: self.reads.iter().map(read).collect(), ..Uses::default() }
     }
 
     pub(super) fn inventory(&self) -> Inventory {
@@ -160,6 +191,7 @@ impl VirtualNode {
             disk_free: DISK - stored - arrived,
             disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
             stored,
+            uptime_s: self.up_s,
             ..NodeReport::default()
         }
     }

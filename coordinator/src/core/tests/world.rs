@@ -11,17 +11,21 @@ use crate::core::{
     present::Scene,
     settle::settle,
     tables::{MaterialRecord, Materials, RunRecord, Runs},
+    uses::due,
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
     cluster::Healing,
-    internal::{Heartbeat, Incoming, Inventory, Order, RunBeat},
+    internal::{Heartbeat, Incoming, Inventory, Order, RunBeat, Uses},
     material::ReplicaState,
     node::{Availability, NodeReport},
     protocol::PROTOCOL,
 };
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 pub(super) struct World {
     pub(super) view: Memory,
@@ -33,6 +37,8 @@ pub(super) struct World {
     pub(super) knobs: Knobs,
     /// What nodes tell of damage in their next heartbeats.
     pub(super) damaged: BTreeMap<NodeId, Vec<(MaterialId, Generation)>>,
+    /// And of their readers.
+    pub(super) uses: BTreeMap<NodeId, Uses>,
 }
 
 impl World {
@@ -45,6 +51,7 @@ impl World {
             timing: Timing::default(),
             knobs: Knobs::default(),
             damaged: BTreeMap::new(),
+            uses: BTreeMap::new(),
         };
         world.accept(Command::Found { cluster: ClusterId::from_random(7), name: "lab".to_owned() });
         world.accept(Command::RaiseProtocol { protocol: PROTOCOL });
@@ -133,14 +140,24 @@ impl World {
 
     /// The node beats while it has so many bytes of a copy or an upload.
     pub(super) fn beat_receiving(&mut self, node: &NodeId, material: &MaterialId, generation: Generation, offset: u64) {
-        let incoming = vec![Incoming { material: material.clone(), generation, offset }];
+        let incoming = vec![Incoming { material: material.clone(), generation, offset, check: None }];
         self.beat_with(node, report(100 * GIB), incoming, Vec::new());
     }
 
     pub(super) fn beat_with(&mut self, node: &NodeId, report: NodeReport, incoming: Vec<Incoming>, runs: Vec<RunBeat>) {
         let damaged = self.damaged.get(node).cloned().unwrap_or_default();
-        let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs };
-        self.observed.beat(node, self.now_ms, self.at(), &beat, &self.timing);
+        let uses = self.uses.get(node).cloned().unwrap_or_default();
+        let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs, uses };
+        self.hear(node, &beat);
+    }
+
+    /// A heartbeat comes. Of what was read there it is to be told again of this.
+    pub(super) fn hear(&mut self, node: &NodeId, beat: &Heartbeat) -> BTreeSet<MaterialId> {
+        let due = due(&self.view, self.at(), &beat.uses).unwrap();
+        let again = due.keys().cloned().collect();
+        self.observed.beat(node, self.now_ms, self.at(), beat, &self.timing);
+        self.observed.read(node, due);
+        again
     }
 
     /// Seconds pass in which the nodes named beat and the others are silent.
@@ -300,7 +317,7 @@ impl World {
     }
 
     pub(super) fn plan_with(&self, view: &dyn View, agenda: &mut Agenda) -> Vec<Command> {
-        plan(view, agenda, &self.observed, self.now_ms, &self.timing, &self.knobs).unwrap()
+        plan(view, agenda, &self.observed, (self.now_ms, self.at()), &self.timing, &self.knobs).unwrap()
     }
 
     /// Plans, applies what was planned, and sees that nothing is planned twice.

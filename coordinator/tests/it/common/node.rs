@@ -6,7 +6,7 @@ use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::{
         Counting, Heartbeat, HeartbeatAnswer, Incoming, Inventory, Order, Register, Registered, Reserve, RunBeat,
-        Settled,
+        Settled, Uses,
     },
     node::NodeReport,
     protocol::PROTOCOL,
@@ -116,7 +116,14 @@ impl FakeNode {
         incoming: Vec<Incoming>,
         runs: Vec<RunBeat>,
     ) -> HeartbeatAnswer {
-        let beat = Heartbeat { instance: self.instance.clone(), report: report(), incoming, damaged: vec![], runs };
+        let beat = Heartbeat {
+            instance: self.instance.clone(),
+            report: report(),
+            incoming,
+            damaged: vec![],
+            runs,
+            uses: Uses::default(),
+        };
         tell(coordinator, &format!("/internal/v1/nodes/{}/heartbeat", self.id), &beat).await
     }
 

@@ -36,6 +36,8 @@ pub struct Seen {
     /// Repeated in every answer.
     pub orders: Vec<Order>,
     pub to_be_dropped: Vec<MaterialId>,
+    /// Of reads that it was told it wants to hear again.
+    pub reads_due: Vec<MaterialId>,
     pub located: BTreeMap<MaterialId, Located>,
     pub runs: SeenOfRuns,
     /// Refuses every report with this.
@@ -172,7 +174,14 @@ async fn heartbeat(State(fake): Fake, Json(beat): Json<Heartbeat>) -> Json<Heart
         seen.beats += 1;
         seen.last_beat = Some(beat);
     });
-    Json(HeartbeatAnswer { coordinators: vec![fake.url.clone()], leader: 1, inventory_wanted: false, orders })
+    let reads_due = fake.seen().reads_due.clone();
+    Json(HeartbeatAnswer {
+        coordinators: vec![fake.url.clone()],
+        leader: 1,
+        inventory_wanted: false,
+        reads_due,
+        orders,
+    })
 }
 
 async fn report(

@@ -10,7 +10,11 @@ pub mod small_disk;
 pub use coordinator::{FakeCoordinator, Seen};
 
 use microtome_node::{Config, NodeError, run};
-use microtome_proto::{Generation, MaterialId, internal::Reserve, token::Settings};
+use microtome_proto::{
+    Generation, MaterialId,
+    internal::{Belonging, Reserve},
+    token::Settings,
+};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use std::{
     collections::BTreeMap,
@@ -49,6 +53,7 @@ pub fn config(folder: &Path, coordinator: &str) -> Config {
         tls: Default::default(),
         reserve_bytes: Some(0),
         uploads_expire_after: None,
+        checks: None,
         runs_max: 1,
         scrub_bytes_per_s: 0,
         scrub_every: Duration::from_secs(86_400),
@@ -159,6 +164,7 @@ pub fn reserve(id: &MaterialId, size: u64) -> Reserve {
         concat: None,
         owner: None,
         metadata: None,
+        belonging: Belonging::default(),
     }
 }
 

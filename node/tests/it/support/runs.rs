@@ -11,7 +11,7 @@ use axum::{
 };
 use microtome_proto::{
     Code, Generation, MaterialId, Problem, RunId, Timestamp,
-    internal::{Order, Reserve, RunReport},
+    internal::{Belonging, Order, Reserve, RunReport},
     material::{CreateMaterial, Material, MaterialState, Terms},
 };
 use std::sync::Arc;
@@ -97,6 +97,7 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
             concat: None,
             owner: None,
             metadata: None,
+            belonging: Belonging::default(),
         };
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let reserved = http.post(format!("{node}/internal/v1/uploads")).json(&reserve).send().await.unwrap();
