@@ -5,6 +5,7 @@ mod cluster;
 mod coordinators;
 mod copies;
 mod demo;
+mod export;
 mod foresight;
 mod materials;
 mod put;
@@ -74,6 +75,8 @@ enum Command {
     Show(materials::Show),
     /// Download a material
     Get(materials::Get),
+    /// Make a folder of plain files what a space is
+    Export(export::Export),
     /// Delete materials, with all their copies
     Rm(materials::Rm),
     /// List the storage nodes
@@ -151,6 +154,7 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
         Command::Ls(ls) => materials::list(&context()?, ls).await,
         Command::Show(show) => materials::show(&context()?, show).await,
         Command::Get(get) => Box::pin(materials::get(&context()?, get)).await,
+        Command::Export(options) => Box::pin(export::run(&context()?, options)).await,
         Command::Rm(rm) => materials::remove(&context()?, rm).await,
         Command::Spaces(command) => spaces::run(&context()?, command).await,
         Command::Nodes => cluster::nodes(&context()?).await,

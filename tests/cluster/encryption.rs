@@ -6,7 +6,10 @@ use crate::{
     slides,
 };
 use microtome_client::{Cluster as Client, Encryption};
-use microtome_proto::token::{Claims, Role, Signer, now_s};
+use microtome_proto::{
+    material::CreateMaterial,
+    token::{Claims, Role, Signer, now_s},
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, header, redirect::Policy};
 use serde_json::Value;
@@ -204,15 +207,7 @@ async fn an_operators_own_certificate_is_used_and_changed_without_a_start() {
         let client =
             Client::encrypted(servers, Arc::new(move || Some(token.clone())), Encryption::by_file(ca).unwrap());
         let bytes = noise(700_000, seed);
-        let wanted = microtome_proto::material::CreateMaterial {
-            name: "noise".to_owned(),
-            size: bytes.len() as u64,
-            media_type: None,
-            blake3: None,
-            population: Some(2),
-            origin: None,
-        };
-        let material = client.with_deadline(PATIENCE).create_material(&wanted).await.unwrap();
+        let material = client.with_deadline(PATIENCE).create_material(&wanted(bytes.len() as u64)).await.unwrap();
         client.upload(&material, Arc::new(crate::harness::Bytes(bytes)), &|_| {}).await.unwrap();
         cluster.wait_until_whole(&material.id).await;
     };
@@ -255,6 +250,44 @@ fn outward() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+}
+
+/// As a cluster of version 0.3 comes to it: one server after another, twice, while files come, are copied and read.
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_is_turned_on_while_the_cluster_works() {
+    const BETWEEN: &str = "MICROTOME_TLS_BETWEEN_SERVERS";
+    // Only there plain words can be refused.
+    let address = outward().unwrap_or(IpAddr::from([127, 0, 0, 1])).to_string();
+    let place = |place: Place| Place {
+        address: place.address.replace("127.0.0.1", &address),
+        environment: vec![(BETWEEN.to_owned(), "off".to_owned())],
+        ..place
+    };
+    let places: Vec<Place> = loopback(5).into_iter().map(place).collect();
+    let mut cluster = Cluster::start_with(&places[..3], &places[3..], &secret(), Some(token(SECRET))).await;
+    let mut seed = 0;
+    for between in ["prefer", "on"] {
+        for number in 0..5 {
+            let server = cluster.coordinators.iter_mut().chain(&mut cluster.nodes).nth(number).unwrap();
+            server.kill();
+            server.with_environment(BETWEEN, between);
+            server.start();
+            cluster.wait_for_nodes(2).await;
+            seed += 1;
+            let own = token(SECRET);
+            let servers = cluster.coordinators.iter().map(|server| server.url.clone()).collect();
+            let client = Client::new(servers, Some(own)).with_deadline(PATIENCE);
+            let material = client.create_material(&wanted(400_000)).await.unwrap();
+            let bytes = crate::harness::Bytes(noise(400_000, seed));
+            client.upload(&material, Arc::new(bytes), &|_| {}).await.unwrap();
+            cluster.wait_until_whole(&material.id).await;
+        }
+    }
+}
+
+/// Two copies of some bytes.
+fn wanted(size: u64) -> CreateMaterial {
+    CreateMaterial { name: "noise".to_owned(), size, media_type: None, blake3: None, population: Some(2), origin: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

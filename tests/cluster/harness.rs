@@ -96,6 +96,11 @@ impl Server {
         self.environment.clear();
     }
 
+    /// The same server, started with this variable and no other from now on.
+    pub fn with_environment(&mut self, name: &str, value: &str) {
+        self.environment = vec![(name.to_owned(), value.to_owned())];
+    }
+
     /// The same server, of this version from now on.
     pub fn upgraded(&mut self) {
         PROGRAM.clone_into(&mut self.words[0]);

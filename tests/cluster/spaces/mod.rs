@@ -1,5 +1,6 @@
 //! Spaces from outside: files under keys, who may what where, and how much.
 
+mod export;
 mod hammered;
 mod keys;
 mod quotas;

@@ -12,6 +12,8 @@ mod runs;
 mod spaces;
 
 pub use cluster::Overview;
+#[cfg(test)]
+pub(super) use materials::LOOKS_MAX;
 pub use page::PresentError;
 
 use super::{

@@ -2,13 +2,14 @@
 
 use super::support::*;
 use crate::core::{
-    command::Command,
+    access::Principal,
+    command::{Command, Outcome},
     orders::orders,
     plan::{Agenda, Touched},
-    present::Scene,
+    present::{LOOKS_MAX, Scene},
     view::{Entry, Memory, View, ViewError},
 };
-use microtome_proto::node::Scheduling;
+use microtome_proto::{material::Owner, node::Scheduling, page::PageQuery, space::FilesQuery};
 use std::cell::Cell;
 
 /// A view that counts what is read.
@@ -153,4 +154,37 @@ fn who_looks_at_the_cluster_costs_no_more_than_its_nodes() {
     assert_eq!((agenda.healing().materials, agenda.healing().bytes_left), (300, 1_500));
     let placed = 3 * world.knobs.copies_per_node_max;
     assert!(view.take() <= 2 * placed + 4 * 4, "{} records read", view.take());
+}
+
+#[test]
+fn a_page_costs_what_it_shows_however_much_there_is() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    for i in 0..2_500 {
+        let space = if i == 0 { "first" } else { "lab" };
+        world.accept(under(space, &format!("{}/{i:04}", i % 3), None, create(5, 1, &n[0])));
+    }
+    for i in 0..30 {
+        let command = under("lab", &format!("a/{i:04}"), None, create(5, 1, &n[0]));
+        let Outcome::Material { material, generation, .. } = world.accept(command) else { panic!() };
+        world.verify(&material, &n[0], generation);
+    }
+    let view = Counting::of(&world);
+    let scene = Scene { view: &view, ..world.scene() };
+    let page = PageQuery { limit: Some(10), cursor: None };
+    assert_eq!(scene.materials_in("lab", &page).unwrap().items.len(), 10);
+    let files = FilesQuery { limit: Some(10), ..FilesQuery::default() };
+    assert_eq!(scene.files("lab", &files).unwrap().items.len(), 10);
+    let folded = FilesQuery { delimiter: Some("/".to_owned()), ..files };
+    assert_eq!(scene.files("lab", &folded).unwrap().prefixes, ["a/"]);
+    scene.spaces_for(&Principal::Administrator, &page).unwrap();
+    let shown = view.take();
+    assert!(shown <= 110, "{shown} records read for three pages of ten and two spaces");
+    // Who may read little of much gets a short page, and goes on behind it.
+    let member = Principal::Member(Owner { space: "first".to_owned(), name: "ada".to_owned() });
+    let first = scene.materials_for(&member, &page).unwrap();
+    let looked = view.take();
+    assert!(first.items.is_empty() && looked <= 4 * LOOKS_MAX + 10, "{looked} records read for a page");
+    let rest = scene.materials_for(&member, &PageQuery { limit: Some(10), cursor: first.next_cursor }).unwrap();
+    assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
 }

@@ -2,11 +2,15 @@
 
 use super::support::*;
 use crate::core::{
-    command::{Command, Proposal},
-    tables::{Leaving, MaterialRecord, Materials, Meta, Nodes, ReplicaRecord, RunRecord, Runs},
+    command::{Command, Proposal, SpaceCommand},
+    tables::{Keys, Leaving, MaterialRecord, Materials, Meta, Nodes, ReplicaRecord, RunRecord, Runs, SpaceRecord},
     view::{Memory, Typed, ViewError, stored_key},
 };
-use microtome_proto::{Generation, material::ReplicaState, run::RunState};
+use microtome_proto::{
+    Generation,
+    material::{Condition, ReplicaState},
+    run::RunState,
+};
 
 fn stored(key: Vec<u8>, record: &str) -> Memory {
     Memory::from([(key, [b"\x01", record.as_bytes()].concat())])
@@ -96,6 +100,28 @@ fn parts_and_what_is_put_together_since_protocol_3() {
         matches!(proposal.command, Command::CreateMaterial { partial: false, .. }),
         "no version before knew of parts"
     );
+}
+
+#[test]
+fn spaces_and_what_lies_in_them_since_protocol_4() {
+    let entry = r#"{"at":"2026-12-01T00:00:00.000Z","command":{"do":"space","change":"describe","space":"lab",
+                    "patch":{"visibility":"anonymous","members":{"user:u-1":"writer","team:t-1":null},"quota_bytes":null},
+                    "anew":true}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    let Command::Space(SpaceCommand::Describe { patch, anew: true, .. }) = &proposal.command else { panic!() };
+    assert_eq!((patch.members.len(), patch.quota_bytes, patch.expires_in_s), (2, Some(None), None));
+    // As it is written it is read again.
+    let again: Proposal = serde_json::from_value(serde_json::to_value(&proposal).unwrap()).unwrap();
+    assert_eq!(again, proposal);
+    let entry = r#"{"at":"2026-12-01T00:00:00.000Z","command":{"do":"create_material","request":null,"name":"a.svs",
+                    "size":5,"media_type":"image/tiff","blake3":null,"population":2,"origin":null,"node":"n-1",
+                    "terms":{"space":"lab","key":"a/b","condition":{"any_of":["00"]}}}}"#;
+    let proposal: Proposal = serde_json::from_str(entry).unwrap();
+    let Command::CreateMaterial { terms, .. } = proposal.command else { panic!() };
+    assert_eq!(terms.condition, Some(Condition::AnyOf(vec!["00".to_owned()])));
+    assert_eq!(stored_key::<Keys>(&("lab".to_owned(), "a/b".to_owned())), b"Klab\0a/b\0");
+    let space: SpaceRecord = serde_json::from_str(r#"{"visibility":"public","quota_bytes":5}"#).unwrap();
+    assert_eq!((space.quota_bytes, space.members.len()), (Some(5), 0));
 }
 
 #[test]
