@@ -152,7 +152,8 @@ fn schemathesis(
         .arg(&config_here)
         .args(["run", description, "--url", part.url, "--checks", "all", "--phases", part.phases])
         .args(["--max-examples", &how.examples, "--seed", &how.seed, "--no-color", "--continue-on-failure"])
-        .args(["--suppress-health-check", "all", "--warnings", "off"])
+        // Test machines are busy: what is slow is not wrong.
+        .args(["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "120"])
         .args(part.only);
     Ok(command)
 }
