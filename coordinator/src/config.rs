@@ -3,8 +3,8 @@
 use crate::CoordinatorError;
 use microtome_proto::{
     CoordinatorId,
-    limits::{COORDINATORS_MAX, NAME_LEN_MAX, POPULATION_MAX},
-    token::Settings,
+    limits::{COORDINATORS_MAX, NAME_LEN_MAX, PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, POPULATION_MAX},
+    token::{Secret, Settings},
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -27,6 +27,8 @@ pub struct Config {
     /// By what tokens are checked, the same on every server. With nothing set nothing is checked, and only loopback is
     /// listened on.
     pub auth: Settings,
+    /// The first user's password, the same on every coordinator; drawn where it is left out.
+    pub first_password: Option<Secret>,
     /// How often nodes are to heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// After this much silence nothing new is placed on a node, in milliseconds.
@@ -51,6 +53,7 @@ impl Default for Config {
             coordinators: BTreeMap::new(),
             cluster_name: "microtome".to_owned(),
             auth: Settings::default(),
+            first_password: None,
             heartbeat_ms: 1_000,
             unreachable_after_ms: 3_000,
             down_after_ms: 10_000,
@@ -95,6 +98,13 @@ impl Config {
             return refuse(format!("the cluster's name must have 1 to {NAME_LEN_MAX} bytes"));
         }
         self.auth.check().map_err(|error| CoordinatorError::Config(error.to_string()))?;
+        if let Some(password) = &self.first_password
+            && !(PASSWORD_LEN_MIN..=PASSWORD_LEN_MAX).contains(&password.as_str().len())
+        {
+            return refuse(format!(
+                "first_password_file: a password has {PASSWORD_LEN_MIN} to {PASSWORD_LEN_MAX} bytes"
+            ));
+        }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.unreachable_after_ms {
             return refuse(format!(
                 "heartbeat_ms is {}, unreachable_after_ms is {}: the first must be smaller, and not 0",

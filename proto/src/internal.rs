@@ -113,7 +113,7 @@ pub struct Settled {
 }
 
 /// A node is alive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// See [`Register::instance`].
     pub instance: String,
@@ -129,6 +129,13 @@ pub struct Heartbeat {
     /// Runs under way.
     #[serde(default)]
     pub runs: Vec<RunBeat>,
+    /// The version of the tokens taken back that it knows; 0 of one that knows none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub revoked_version: u64,
+}
+
+fn is_none(version: &u64) -> bool {
+    *version == 0
 }
 
 /// How far an upload or clone is.
@@ -167,6 +174,18 @@ pub struct HeartbeatAnswer {
     pub inventory_wanted: bool,
     /// What should be true and is not yet; at most [`crate::limits::ORDERS_MAX`].
     pub orders: Vec<Order>,
+    /// The tokens that were taken back, where the node knows another version of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<RevokedTokens>,
+}
+
+/// Tokens that were taken back and have not ended by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedTokens {
+    /// Their version.
+    pub version: u64,
+    /// BLAKE3 of each, in hexadecimal; at most [`crate::limits::REVOKED_MAX`].
+    pub tokens: Vec<String>,
 }
 
 /// What a node is to do. Every order is idempotent.
@@ -391,6 +410,7 @@ mod tests {
             incoming: vec![incoming; UPLOADS_MAX + ORDERS_MAX],
             damaged: vec![(material.clone(), generation); DAMAGED_MAX],
             runs: vec![run; ORDERS_MAX],
+            revoked_version: u64::MAX,
         };
         let held = Held { material: material.clone(), generation, size: 1 << 40, blake3: "f".repeat(64) };
         let page = Inventory {

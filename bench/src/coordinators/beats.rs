@@ -129,8 +129,7 @@ fn request(node: &NodeId, nth: usize, disk_total: u64) -> serde_json::Result<Vec
         memory_free: 32 << 30,
         ..NodeReport::default()
     };
-    let beat =
-        Heartbeat { instance: instance(nth), report, incoming: Vec::new(), damaged: Vec::new(), runs: Vec::new() };
+    let beat = Heartbeat { instance: instance(nth), report, ..Heartbeat::default() };
     let body = serde_json::to_vec(&beat)?;
     let head = format!(
         "POST /internal/v1/nodes/{node}/heartbeat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\

@@ -66,8 +66,7 @@ impl VirtualNode {
             instance: String::new(),
             report: self.report(),
             incoming: self.pulls.iter().map(incoming).collect(),
-            damaged: Vec::new(),
-            runs: Vec::new(),
+            ..Heartbeat::default()
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use microtome_proto::{Code, Problem};
+use microtome_proto::{Code, Problem, token::Role};
 use microtome_server::{Peer, extract};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,6 +19,8 @@ use tokio::time::Instant;
 const FORWARDED: HeaderName = HeaderName::from_static("microtome-forwarded");
 /// Where a request that was passed on came from.
 const PEER: HeaderName = HeaderName::from_static("microtome-peer");
+/// A token of the server that has passed a request on: what it says of where it came from is true.
+const VOUCHER: HeaderName = HeaderName::from_static("microtome-voucher");
 /// How long a request waits for a leader to be found.
 const LEADER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How long the leader may take to answer.
@@ -91,7 +93,10 @@ async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> 
     let mut headers = end_to_end(&parts.headers);
     headers.insert(FORWARDED, HeaderValue::from_static("1"));
     headers.remove(PEER);
-    headers.extend(HeaderValue::try_from(peer(parts)).map(|peer| (PEER, peer)));
+    headers.remove(VOUCHER);
+    headers.extend(HeaderValue::try_from(address(app, parts).await).map(|peer| (PEER, peer)));
+    let voucher = app.auth.server_token(&format!("coordinator-{}", app.group.id())).map(HeaderValue::try_from);
+    headers.extend(voucher.and_then(Result::ok).map(|voucher| (VOUCHER, voucher)));
     let request = app.group.peers().http().request(parts.method.clone(), format!("{leader}{path}"));
     // The error goes to the log, and the address may carry a token.
     let sent = request.headers(headers).body(body).timeout(ANSWER_WITHIN).send().await;
@@ -108,6 +113,20 @@ pub(super) fn peer(parts: &Parts) -> String {
     match parts.headers.get(PEER).filter(|_| parts.headers.contains_key(FORWARDED)) {
         Some(told) => told.to_str().unwrap_or_default().to_owned(),
         None => parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The same where nobody may feign another, as far as tokens are checked: whoever says that they pass a request on must be
+/// a server.
+pub(super) async fn address(app: &super::App, parts: &Parts) -> String {
+    let own = || parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+    if !parts.headers.contains_key(FORWARDED) || !app.auth.is_on() {
+        return peer(parts);
+    }
+    let Some(voucher) = parts.headers.get(VOUCHER).and_then(|voucher| voucher.to_str().ok()) else { return own() };
+    match app.auth.bearer(voucher).await {
+        Ok(bearer) if bearer.role == Role::Server => peer(parts),
+        _ => own(),
     }
 }
 

@@ -6,20 +6,26 @@
 //! Whatever needs the leader goes to the leader, by whomever it was asked (see [`leader`]).
 
 mod access;
+mod audit;
+mod cases;
 mod check;
 mod cluster;
 mod data;
 mod internal;
 mod leader;
+mod login;
 mod materials;
+mod me;
 mod metrics;
 mod nodes;
 mod raft;
 mod runs;
+mod teams;
 mod terms;
 mod tokens;
 mod turns;
 mod uploads;
+mod users;
 
 use crate::{
     Config,
@@ -28,6 +34,7 @@ use crate::{
         present::{PresentError, Scene},
         view::ViewError,
     },
+    login::{Attempts, Passwords},
     raft::{Group, Leader},
 };
 use axum::{
@@ -36,10 +43,11 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{any, delete, get, post, put},
 };
 use microtome_proto::Problem;
 use microtome_server::{Auth, Metrics, routes::assemble};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What all handlers share.
@@ -49,14 +57,23 @@ pub(crate) struct App {
     auth: Auth,
     config: Config,
     turns: turns::Turns,
+    passwords: Arc<Passwords>,
+    attempts: Mutex<Attempts>,
 }
 
 /// A handler's share of [`App`].
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
-    pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, auth: Auth, config: Config) -> Self {
-        Self { group, control, auth, config, turns: turns::Turns::default() }
+    pub(crate) fn new(
+        group: Arc<Group>,
+        control: Arc<Control>,
+        auth: Auth,
+        config: Config,
+        passwords: Arc<Passwords>,
+    ) -> Self {
+        let attempts = Mutex::default();
+        Self { group, control, auth, config, turns: turns::Turns::default(), passwords, attempts }
     }
 
     /// Shows what was acknowledged before this call, or says that it cannot.
@@ -110,8 +127,24 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/nodes/{id}/{act}", post(nodes::operate))
         .route("/v1/cluster", get(cluster::show))
         .route("/v1/coordinators", post(cluster::add_coordinator))
-        .route("/v1/coordinators/{id}", axum::routing::delete(cluster::remove_coordinator))
+        .route("/v1/coordinators/{id}", delete(cluster::remove_coordinator))
         .route("/v1/cluster/rebalance", post(cluster::rebalance).delete(cluster::leave_as_it_is))
+        .route("/v1/logout", post(me::logout))
+        .route("/v1/me", get(me::show))
+        .route("/v1/me/password", put(me::change_password))
+        .route("/v1/tokens/revoke", post(tokens::revoke))
+        .route("/v1/users", get(users::list).post(users::create))
+        .route("/v1/users/{id}", get(users::show).patch(users::update).delete(users::delete))
+        .route("/v1/users/{id}/tokens", post(users::create_token))
+        .route("/v1/users/{id}/sessions", get(users::sessions))
+        .route("/v1/users/{id}/sessions/{session}", delete(users::end_session))
+        .route("/v1/teams", get(teams::list).post(teams::create))
+        .route("/v1/teams/{id}", get(teams::show).patch(teams::update).delete(teams::delete))
+        .route("/v1/teams/{id}/members/{user}", put(teams::set_member).delete(teams::remove_member))
+        .route("/v1/cases", get(cases::list).post(cases::create))
+        .route("/v1/cases/{id}", get(cases::show).patch(cases::update).delete(cases::delete))
+        .route("/v1/cases/{id}/materials", get(cases::materials))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/outputs", get(runs::outputs))
@@ -144,6 +177,14 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .merge(sent_on)
         .layer(middleware::from_fn(never_kept))
         .with_state(Arc::clone(app));
+    // Whoever logs in has no token yet.
+    let open = Router::new()
+        .route("/v1/login", post(login::login))
+        .route("/v1/login/refresh", post(login::refresh))
+        .route_layer(lead.clone())
+        .layer(middleware::from_fn(never_kept))
+        .with_state(Arc::clone(app))
+        .merge(console);
     let servers = Router::new()
         .route("/internal/v1/nodes", post(internal::register))
         .route("/internal/v1/nodes/{id}/inventory/begin", post(internal::begin_inventory))
@@ -157,7 +198,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     metrics::register(metrics, app);
     let asked = Arc::clone(app);
-    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, console)
+    assemble(&app.auth, metrics, Arc::new(move || asked.ready()), users, servers, open)
 }
 
 /// Answers of the API are true for the moment only.

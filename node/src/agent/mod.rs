@@ -253,6 +253,7 @@ impl Agent {
             incoming: self.node.uploads.progress().into_iter().chain(self.node.clones.progress()).collect(),
             damaged: self.damaged(),
             runs: self.node.runs.beats(),
+            revoked_version: self.node.auth.revoked_version(),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
         self.take(answer).await;
@@ -266,6 +267,10 @@ impl Agent {
         }
         self.follow(&answer.coordinators).await;
         self.inventory_due |= answer.inventory_wanted;
+        if let Some(revoked) = answer.revoked {
+            tracing::info!(version = revoked.version, tokens = revoked.tokens.len(), "tokens that were taken back");
+            self.node.auth.revoke(revoked.version, revoked.tokens);
+        }
         for order in answer.orders {
             self.orders.carry_out(order);
         }

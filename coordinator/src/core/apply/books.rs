@@ -1,11 +1,12 @@
 //! How a material's or a run's record is written: its indexes and sums follow from its form before and after.
 
-use super::{Stop, concat, meta};
+use super::{Stop, accounts, concat, meta};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, Concat, Damaged, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta,
-        OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, Concat, Damaged, InCase, Joining, Leaving, MaterialRecord, Materials, MaterialsByAge,
+        Meta, OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord, Unsettled,
+        WaitingRuns,
     },
     view::{Table, Typed, ViewError, stored_key, stored_record},
 };
@@ -59,6 +60,9 @@ pub(super) fn store_material(
     }
     reindex(draft, &material_index(id, before)?, material_index(id, after.as_ref())?);
     sum(draft, before, after.as_ref())?;
+    if let Some(case) = before.and_then(|record| record.terms.case.as_ref()) {
+        accounts::empty(draft, case)?;
+    }
     concat::end_parts(draft, at, id, ended.unwrap_or_default())
 }
 
@@ -111,6 +115,9 @@ fn material_index(id: &MaterialId, record: Option<&MaterialRecord>) -> Result<In
     let Some(record) = record else { return Ok(index) };
     if !record.is_partial() {
         index.add::<MaterialsByAge>(&record.sequence, id)?;
+    }
+    if let Some(case) = record.terms.case.as_ref().filter(|_| !record.is_deleted()) {
+        index.add::<InCase>(&(case.clone(), record.sequence), id)?;
     }
     if record.joining().is_some() {
         index.add::<Joining>(id, &())?;

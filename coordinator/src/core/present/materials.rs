@@ -1,13 +1,17 @@
 //! Materials as the API shows them, and where their bytes are.
 
-use super::{PresentError, Scene, page::page};
+use super::{
+    PresentError, Scene,
+    page::{page, page_of},
+};
 use crate::core::{
+    keys,
     roster::{Peer, Roster},
-    tables::{MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
+    tables::{InCase, MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
-    MaterialId, NodeId,
+    CaseId, MaterialId, NodeId,
     internal::Located,
     material::{Material, MaterialState, Replica, ReplicaState},
     page::{Page, PageQuery},
@@ -38,15 +42,30 @@ impl Scene<'_> {
     /// Where the state cannot be read or the query is not understood.
     pub fn materials(&self, query: &PageQuery) -> Result<Page<Material>, PresentError> {
         let (entries, next_cursor) = page::<MaterialsByAge>(self.view, query)?;
-        let mut records = Vec::with_capacity(entries.len());
-        for (_, id) in entries {
+        let items = self.present_all(entries.into_iter().map(|(_, id)| id))?;
+        Ok(Page { items, next_cursor })
+    }
+
+    /// The materials of a case, the newest first.
+    ///
+    /// # Errors
+    /// As [`Scene::materials`].
+    pub fn materials_of_case(&self, case: &CaseId, query: &PageQuery) -> Result<Page<Material>, PresentError> {
+        let (entries, next_cursor) =
+            page_of::<InCase>(self.view, &keys::numbered(case.as_str()), query, |_, _| Ok(true))?;
+        let items = self.present_all(entries.into_iter().map(|(_, id)| id))?;
+        Ok(Page { items, next_cursor })
+    }
+
+    fn present_all(&self, ids: impl Iterator<Item = MaterialId>) -> Result<Vec<Material>, ViewError> {
+        let mut records = Vec::new();
+        for id in ids {
             if let Some(record) = self.view.get_record::<Materials>(&id)? {
                 records.push((id, record));
             }
         }
         let roster = self.roster_of(records.iter().map(|(_, record)| record))?;
-        let items = records.into_iter().map(|(id, record)| present(id, record, &roster)).collect();
-        Ok(Page { items, next_cursor })
+        Ok(records.into_iter().map(|(id, record)| present(id, record, &roster)).collect())
     }
 
     /// Where a material's bytes can be read just now: on nodes that answer, the least busy first. Where none of them

@@ -22,8 +22,21 @@ pub enum PresentError {
 /// A page's entries, and the next one's cursor.
 pub(super) type Entries<T> = (Vec<(<T as Table>::Key, <T as Table>::Record)>, Option<String>);
 
+/// Entries that one page is chosen from: where hardly any is for the asker, a page may have few entries, and another behind it.
+const LOOKED_AT_MAX: usize = 10_000;
+
 /// A page of a table, in the order of its keys.
 pub(super) fn page<T: Table>(view: &dyn View, query: &PageQuery) -> Result<Entries<T>, PresentError> {
+    page_of::<T>(view, &[], query, |_, _| Ok(true))
+}
+
+/// A page of those entries whose keys begin so, and that are chosen.
+pub(super) fn page_of<T: Table>(
+    view: &dyn View,
+    prefix: &[u8],
+    query: &PageQuery,
+    mut is_chosen: impl FnMut(&T::Key, &T::Record) -> Result<bool, ViewError>,
+) -> Result<Entries<T>, PresentError> {
     let limit = query.limit.unwrap_or(PAGE_ITEMS_DEFAULT);
     if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
         return Err(refused(format!("limit {limit}: a page has 1 to {PAGE_ITEMS_MAX} entries")));
@@ -31,18 +44,23 @@ pub(super) fn page<T: Table>(view: &dyn View, query: &PageQuery) -> Result<Entri
     let after = match &query.cursor {
         Some(cursor) => Some(
             from_hex(cursor)
+                .filter(|bytes| bytes.starts_with(prefix))
                 .and_then(|bytes| T::decode(&bytes))
                 .ok_or_else(|| refused("the cursor is not one that this list gave out".to_owned()))?,
         ),
         None => None,
     };
-    let mut entries = Vec::new();
-    for entry in view.scan_records::<T>(&[], after.as_ref()) {
-        if entries.len() == limit as usize {
-            let cursor = entries.last().map(|(key, _)| to_hex(&T::encode(key)));
-            return Ok((entries, cursor));
+    let mut entries: Vec<(T::Key, T::Record)> = Vec::new();
+    let mut last = None;
+    for (nth, entry) in view.scan_records::<T>(prefix, after.as_ref()).enumerate() {
+        if entries.len() == limit as usize || nth == LOOKED_AT_MAX {
+            return Ok((entries, last));
         }
-        entries.push(entry?);
+        let (key, record) = entry?;
+        last = Some(to_hex(&T::encode(&key)));
+        if is_chosen(&key, &record)? {
+            entries.push((key, record));
+        }
     }
     Ok((entries, None))
 }

@@ -143,6 +143,7 @@ impl VirtualNode {
             damaged: Vec::new(),
             incoming: incoming.collect(),
             runs: runs.collect(),
+            ..Heartbeat::default()
         }
     }
 

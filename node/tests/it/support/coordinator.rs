@@ -172,7 +172,13 @@ async fn heartbeat(State(fake): Fake, Json(beat): Json<Heartbeat>) -> Json<Heart
         seen.beats += 1;
         seen.last_beat = Some(beat);
     });
-    Json(HeartbeatAnswer { coordinators: vec![fake.url.clone()], leader: 1, inventory_wanted: false, orders })
+    Json(HeartbeatAnswer {
+        coordinators: vec![fake.url.clone()],
+        leader: 1,
+        inventory_wanted: false,
+        orders,
+        revoked: None,
+    })
 }
 
 async fn report(
