@@ -280,7 +280,7 @@ async fn teams_and_cases_role_by_role() {
         assert_eq!(shown, case);
         let list = format!("GET /v1/cases?team={}", team.id);
         let listed: Page<Case> = read(ask(&server, token, &list, Value::Null).await, StatusCode::OK).await;
-        assert_eq!(listed.items, [case.clone()]);
+        assert_eq!(listed.items, std::slice::from_ref(&case));
     }
     assert_eq!(refusal(&server, &stranger, &format!("GET {path}"), Value::Null).await, wrong(404, "not_found"));
     assert_eq!(
