@@ -219,7 +219,11 @@ impl Cluster {
         Ok(ByteStream::new(self.send(&call.streamed()).await?))
     }
 
-    async fn page<T: DeserializeOwned>(&self, path: &str, query: &PageQuery) -> Result<Page<T>, ClientError> {
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &PageQuery,
+    ) -> Result<Page<T>, ClientError> {
         self.ask(&Call::get(path).query("limit", query.limit).query("cursor", query.cursor.as_deref())).await
     }
 }

@@ -6,10 +6,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod accounts;
 mod backoff;
 mod body;
 mod calls;
 mod cluster;
+mod credentials;
 mod download;
 mod error;
 mod internal;
@@ -23,6 +25,7 @@ mod upload;
 pub use body::ByteStream;
 pub use calls::Tile;
 pub use cluster::{Cluster, TokenSource};
+pub use credentials::{Credential, Credentials};
 pub use download::Downloaded;
 pub use error::ClientError;
 pub use journal::{FileKey, Journal};

@@ -48,6 +48,11 @@ pub(crate) struct Rm {
 /// Lists the materials.
 pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
     let materials = every(async |query| context.cluster.materials(&query).await).await?;
+    show_list(context, &materials)
+}
+
+/// Materials, one a line.
+pub(crate) fn show_list(context: &Context, materials: &[Material]) -> anyhow::Result<()> {
     if context.terminal.json {
         return context.terminal.document(&materials);
     }

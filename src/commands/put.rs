@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
 use microtome_proto::{
-    Code,
+    CaseId, Code,
     limits::POPULATION_MAX,
     material::{CreateMaterial, Material, MaterialState},
 };
@@ -28,6 +28,9 @@ pub(crate) struct Put {
     /// The files' media type, told from their names otherwise
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
+    /// The case that they belong to
+    #[arg(long, value_name = "CASE")]
+    case: Option<CaseId>,
     /// Wait until all wanted copies are verified, not only the first
     #[arg(long)]
     wait: bool,
@@ -101,6 +104,7 @@ impl Upload<'_> {
             media_type: self.options.media_type.clone().or_else(|| media_type(path).map(str::to_owned)),
             blake3: None,
             population: self.options.population,
+            case: self.options.case.clone(),
             ..CreateMaterial::default()
         };
         let material = self.context.cluster.create_material(&wanted).await?;

@@ -92,7 +92,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 30] = [
+const VARIABLES: [&str; 31] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -106,6 +106,7 @@ const VARIABLES: [&str; 30] = [
     "AUTH_PREVIOUS_SECRET_FILE",
     "AUTH_SIGNING_KEY_FILE",
     "AUTH_VERIFYING_KEYS_FILE",
+    "AUTH_FIRST_PASSWORD_FILE",
     "COORDINATORS",
     "COORDINATOR_ID",
     "COORDINATOR_LISTEN",
@@ -206,6 +207,7 @@ impl Layers {
             coordinators: all,
             cluster_name: checks::name(name)?,
             auth: self.auth()?,
+            first_password: self.first_password()?,
             heartbeat_ms: heartbeat.value,
             unreachable_after_ms: unreachable.value,
             down_after_ms: down.value,

@@ -51,6 +51,8 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
     let open = Router::new()
         .route("/", get(elsewhere::to_coordinator))
         .route("/view/{id}", get(elsewhere::to_coordinator))
+        .route("/v1/login", post(elsewhere::to_coordinator))
+        .route("/v1/login/refresh", post(elsewhere::to_coordinator))
         .with_state(Arc::clone(node));
     let owner = Arc::clone(node);
     let ready: Ready = Arc::new(move || match owner.id() {

@@ -1,5 +1,7 @@
 // The cluster's health at a glance, in the bar on top.
 
+import { loggedInAs, logOut } from "../api/login.ts";
+import { authorization } from "../api/token.ts";
 import type { Cluster } from "../api/types.ts";
 import { h, setShown, setText } from "../dom.ts";
 import { bytes, duration, plural } from "../format.ts";
@@ -29,7 +31,23 @@ export function createClusterBar(store: Store<State>): HTMLElement {
     if (cluster.auth === "off") parts.push("open: no tokens are checked");
     setText(facts, parts.join(" · "));
   });
-  return h("div", { class: "cluster" }, name, health, facts);
+  return h("div", { class: "cluster" }, name, health, facts, ownName());
+}
+
+/** Who is logged in, and the way out. */
+function ownName(): HTMLElement | undefined {
+  const name = loggedInAs();
+  if (name === undefined) return undefined;
+  const leave = async (): Promise<void> => {
+    await logOut(authorization());
+    location.reload();
+  };
+  return h(
+    "div",
+    { class: "own" },
+    h("span", { class: "own-name" }, name),
+    h("button", { type: "button", class: "button", onclick: () => void leave() }, "Log out"),
+  );
 }
 
 interface Verdict {
