@@ -33,7 +33,8 @@ pub(crate) enum Act {
     /// Take a token back: it counts no more from now on
     Revoke {
         /// The token; '-' reads it from standard input, where others do not see it
-        token: String,
+        #[arg(value_name = "TOKEN")]
+        taken_back: String,
     },
 }
 
@@ -69,9 +70,9 @@ pub(crate) struct Token {
 /// Prints a token, or takes one back.
 pub(crate) async fn run(context: &Context, options: &Token) -> anyhow::Result<()> {
     let terminal = context.terminal;
-    if let Some(Act::Revoke { token }) = &options.act {
-        let mut text = token.clone();
-        if token == "-" {
+    if let Some(Act::Revoke { taken_back }) = &options.act {
+        let mut text = taken_back.clone();
+        if text == "-" {
             text.clear();
             std::io::stdin().take(TEXT_LEN_MAX).read_to_string(&mut text)?;
         }

@@ -1,10 +1,11 @@
 //! People who log in, by the command line and by the API, on real servers: what they see ends with their rights.
 
 use crate::{
-    harness::{Cluster, Server, eventually, loopback, noise, token},
+    harness::{Cluster, PATIENCE, Server, eventually, loopback, noise, token},
     slides,
 };
-use microtome_proto::MaterialId;
+use microtome_client::Cluster as Client;
+use microtome_proto::{Code, MaterialId};
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
@@ -82,28 +83,34 @@ async fn a_team_shares_its_cases_until_somebody_is_taken_out() {
     let wanted = json!({ "name": "drawn.svs", "size": slide.len(), "population": 2, "case": case["id"] });
     let id = put(&cluster, &member, wanted, &slide).await;
     cluster.wait_until_whole(&id).await;
-    let tile = |server: &Server| format!("{}/tiles/{id}/0/0_0.jpg", server.url);
     let servers: Vec<&Server> = cluster.coordinators.iter().chain(&cluster.nodes).collect();
+    // As clients do, which keep their token where a server sends them on.
+    let tile = async |server: &Server, who: &str| {
+        let client = Client::new(vec![server.url.clone()], Some(who.to_owned())).with_deadline(PATIENCE);
+        client.tile(Some(&server.url), &id, 0, 0, 0).await.map(|_| ()).map_err(|error| error.code())
+    };
+    let forbidden = Err(Some(Code::Forbidden));
     for server in &servers {
         for who in [&head, &member] {
-            assert_eq!(get(&cluster, &tile(server), who).await.0, 200, "{}", server.name);
+            assert_eq!(tile(server, who).await, Ok(()), "{}", server.name);
         }
-        assert_eq!(get(&cluster, &tile(server), &stranger).await, refusal(403, "forbidden"), "{}", server.name);
+        assert_eq!(tile(server, &stranger).await, forbidden, "{}", server.name);
     }
     // Nodes check what the viewer puts into addresses by themselves, as long as it lasts: its life is short.
     let short = ask(&cluster, &member, &format!("POST /v1/materials/{id}/tokens"), json!({ "expires_in_s": 1 })).await;
-    let short = short["token"].as_str().unwrap();
-    assert_eq!(get(&cluster, &tile(&cluster.nodes[0]), short).await.0, 200);
+    let short = format!("{}/tiles/{id}/0/0_0.jpg?token={}", cluster.nodes[0].url, short["token"].as_str().unwrap());
+    let shown = async || verdict(cluster.ask(&short).await).await;
+    assert_eq!(shown().await.0, 200);
     ask(&cluster, &head, &format!("DELETE {members}/bob"), Value::Null).await;
     for server in &servers {
-        assert_eq!(get(&cluster, &tile(server), &member).await, refusal(403, "forbidden"), "{}", server.name);
-        assert_eq!(get(&cluster, &tile(server), &head).await.0, 200, "{}", server.name);
+        assert_eq!(tile(server, &member).await, forbidden, "{}", server.name);
+        assert_eq!(tile(server, &head).await, Ok(()), "{}", server.name);
     }
     let again = format!("{}/v1/materials/{id}/tokens", cluster.coordinators[0].url);
     let again = cluster.send(&cluster.http.post(again).bearer_auth(&member)).await;
     assert_eq!(verdict(again).await, refusal(403, "forbidden"));
     eventually("the tile's token has ended", || async {
-        let told = get(&cluster, &tile(&cluster.nodes[0]), short).await;
+        let told = shown().await;
         assert!(told.0 == 200 || told == refusal(403, "material_token_expired"), "{told:?}");
         (told.0 == 403).then_some(())
     })
@@ -194,7 +201,7 @@ async fn people_work_by_the_command_line() {
     admin(&["users", "add", "ada", "--password-file", &password]).unwrap();
     admin(&["users", "add", "robot", "--service"]).unwrap();
     let service = admin(&["users", "token", "robot", "--label", "nightly"]).unwrap();
-    assert!(run(cluster.program(&["whoami", "--token", &service])).unwrap().contains("robot"));
+    assert!(run(&mut cluster.program(&["whoami", "--token", &service])).unwrap().contains("robot"));
 
     ada(&["login", "ada", "--password-file", &password]).unwrap();
     assert!(ada(&["users", "list"]).unwrap_err().contains("forbidden"));

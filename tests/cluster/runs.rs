@@ -5,7 +5,7 @@ use crate::{
     slides,
 };
 use microtome_proto::{
-    material::{Material, MaterialState},
+    material::{CreateMaterial, Material, MaterialState},
     run::{CreateRun, Run, RunState},
 };
 
@@ -54,7 +54,7 @@ async fn tissue_is_found_where_the_slide_is() {
 async fn a_run_waits_for_its_input() {
     let cluster = Cluster::start(1, 1).await;
     let (_, bytes) = slides::drawn(cluster.dir.path(), 1500, 1200);
-    let wanted = microtome_proto::material::CreateMaterial {
+    let wanted = CreateMaterial {
         name: "late.svs".to_owned(),
         size: bytes.len() as u64,
         media_type: None,
