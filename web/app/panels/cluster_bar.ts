@@ -1,6 +1,7 @@
 // The cluster's health at a glance, in the bar on top.
 
 import { loggedInAs, logOut } from "../api/login.ts";
+import type { Problem } from "../api/problem.ts";
 import { authorization } from "../api/token.ts";
 import type { Cluster } from "../api/types.ts";
 import { h, setShown, setText } from "../dom.ts";
@@ -15,7 +16,7 @@ export function createClusterBar(store: Store<State>): HTMLElement {
   const facts = h("div", { class: "health-facts" });
   const name = h("span", { class: "cluster-name" });
   store.watch(["cluster", "offline"], ({ cluster, offline }) => {
-    const verdict = offline ? offlineVerdict(cluster !== undefined) : cluster ? clusterVerdict(cluster) : undefined;
+    const verdict = offline ? offlineVerdict(offline, cluster !== undefined) : cluster ? clusterVerdict(cluster) : undefined;
     setText(text, verdict?.text ?? "Connecting …");
     dot.className = `dot ${verdict?.tone ?? "quiet"}`;
     health.title = offline ? `${offline.title}: ${offline.detail}` : "";
@@ -55,7 +56,8 @@ interface Verdict {
   text: string;
 }
 
-function offlineVerdict(known: boolean): Verdict {
+function offlineVerdict(offline: Problem, known: boolean): Verdict {
+  if (offline.status === 401 || offline.code === "token_revoked") return { tone: "quiet", text: "Not logged in" };
   return { tone: "bad", text: known ? "No coordinator answers; what is open stays open" : "No coordinator answers" };
 }
 
