@@ -10,11 +10,13 @@ use std::{
     env,
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 const VERSION: u32 = 1;
+/// The system's own default, of which the process's mask takes away.
+const MODE: u32 = 0o666;
 /// Most uploads remembered; the oldest are forgotten.
 const ENTRIES_MAX: usize = 1000;
 
@@ -135,7 +137,7 @@ impl Journal {
         let surplus = uploads.len().saturating_sub(ENTRIES_MAX);
         uploads.drain(..surplus);
         let json = serde_json::to_vec_pretty(&Document { version: VERSION, uploads }).map_err(io::Error::from);
-        json.and_then(|json| replace(&self.path, folder, &json)).map_err(|error| self.failed(error))
+        json.and_then(|json| replace(&self.path, folder, &json, MODE)).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> ClientError {
@@ -144,9 +146,14 @@ impl Journal {
 }
 
 /// Beside it, durable, then under its name, and the name durable too.
-fn replace(path: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, folder: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
+    // One that a crash has left may be open to others.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;

@@ -6,10 +6,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod accounts;
 mod backoff;
 mod body;
 mod calls;
 mod cluster;
+mod credentials;
 mod download;
 mod encryption;
 mod error;
@@ -25,6 +27,7 @@ mod upload;
 pub use body::ByteStream;
 pub use calls::Tile;
 pub use cluster::{Cluster, TokenSource};
+pub use credentials::{Credential, Credentials};
 pub use download::Downloaded;
 pub use encryption::Encryption;
 pub use error::ClientError;

@@ -3,7 +3,7 @@
 use crate::CoordinatorError;
 use microtome_proto::{
     CoordinatorId,
-    limits::{COORDINATORS_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    limits::{COORDINATORS_MAX, NAME_LEN_MAX, PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, POPULATION_MAX},
     tls, token,
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
@@ -29,6 +29,8 @@ pub struct Config {
     pub auth: token::Settings,
     /// How connections are encrypted.
     pub tls: tls::Settings,
+    /// The first user's password, the same on every coordinator; drawn where it is left out.
+    pub first_password: Option<token::Secret>,
     /// How often nodes are to heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// After this much silence nothing new is placed on a node, in milliseconds.
@@ -54,6 +56,7 @@ impl Default for Config {
             cluster_name: "microtome".to_owned(),
             auth: token::Settings::default(),
             tls: tls::Settings::default(),
+            first_password: None,
             heartbeat_ms: 1_000,
             unreachable_after_ms: 3_000,
             down_after_ms: 10_000,
@@ -99,6 +102,13 @@ impl Config {
         }
         self.auth.check().map_err(|error| CoordinatorError::Config(error.to_string()))?;
         self.tls.check(self.auth.is_on()).map_err(|error| CoordinatorError::Config(error.to_owned()))?;
+        if let Some(password) = &self.first_password
+            && !(PASSWORD_LEN_MIN..=PASSWORD_LEN_MAX).contains(&password.as_str().len())
+        {
+            return refuse(format!(
+                "first_password_file: a password has {PASSWORD_LEN_MIN} to {PASSWORD_LEN_MAX} bytes"
+            ));
+        }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.unreachable_after_ms {
             return refuse(format!(
                 "heartbeat_ms is {}, unreachable_after_ms is {}: the first must be smaller, and not 0",

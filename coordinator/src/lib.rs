@@ -1,7 +1,7 @@
 //! Who holds what: the coordinators of a cluster agree by raft on nodes, materials, copies and runs, and the one that
 //! leads keeps them as they should be.
 //!
-//! From the outside in: `http` speaks; `control` runs the leader's loop; `raft` puts commands through the log; `store`
+//! From the outside in: `http` speaks; `control` runs the leader's loop; `login` knows passwords; `raft` puts commands through the log; `store`
 //! keeps log, state and snapshots on disk; [`core`] decides, and knows none of the others.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -11,6 +11,7 @@ mod control;
 pub mod core;
 mod error;
 mod http;
+mod login;
 mod raft;
 mod run;
 mod store;

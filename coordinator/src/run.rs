@@ -2,8 +2,9 @@
 
 use crate::{
     Config, CoordinatorError, Tuning,
-    control::{Control, protocol},
+    control::{Control, accounts, protocol},
     http::{self, App},
+    login::Passwords,
     raft::{self, network::Peers},
     store::folder::Folder,
 };
@@ -56,14 +57,22 @@ pub async fn run_tuned(
     let peers = Arc::new(peers.map_err(CoordinatorError::Stopped)?);
     let group = Arc::new(raft::open(Arc::clone(&folder), peers, tuning).await?);
     group.speaks_enough()?;
-    let control = Arc::new(Control::new(Arc::clone(&group), folder, &config));
+    let control = Arc::new(Control::new(Arc::clone(&group), Arc::clone(&folder), &config));
+    let passwords = Arc::new(Passwords::new());
+    let first_password = config.first_password.clone();
 
     let metrics = Metrics::default();
-    let app = App::new(Arc::clone(&group), Arc::clone(&control), (auth.clone(), tls.clone()), config);
+    let app =
+        App::new(Arc::clone(&group), Arc::clone(&control), (auth.clone(), tls.clone()), config, Arc::clone(&passwords));
     let router = http::router(&Arc::new(app), &metrics, console);
     let (serving, leading) = (CancellationToken::new(), CancellationToken::new());
     let server = tokio::spawn(microtome_server::serve(listener, tls.acceptor(), None, router, serving.clone()));
     let leader = tokio::spawn(Arc::clone(&control).run(leading.clone()));
+    let first =
+        accounts::first_user(Arc::clone(&group), folder, first_password, auth.clone(), passwords, leading.clone());
+    let first = tokio::spawn(first);
+    let tidying = tokio::spawn(accounts::tidy(Arc::clone(&group), leading.clone()));
+    let revoked = tokio::spawn(accounts::follow_revoked(Arc::clone(&group), auth.clone(), serving.clone()));
     let keys = tokio::spawn(auth.keep_up(serving.clone()));
     let certificates = tokio::spawn(tls.keep_up(serving.clone()));
     let raising = tokio::spawn(protocol::raise(Arc::clone(&group), leading.clone()));
@@ -78,7 +87,7 @@ pub async fn run_tuned(
     group.stop().await;
     leading.cancel();
     serving.cancel();
-    let _ = tokio::join!(server, leader, raising, keys, certificates);
+    let _ = tokio::join!(server, leader, raising, keys, certificates, first, tidying, revoked);
     result
 }
 

@@ -115,7 +115,7 @@ pub struct Settled {
 }
 
 /// A node is alive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// See [`Register::instance`].
     pub instance: String,
@@ -134,6 +134,13 @@ pub struct Heartbeat {
     /// Who reads what there; nodes before [`crate::protocol::BELONGING`] do not tell it.
     #[serde(default, skip_serializing_if = "Uses::is_none")]
     pub uses: Uses,
+    /// The version of the tokens taken back that it knows; 0 of one that knows none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub revoked_version: u64,
+}
+
+fn is_none(version: &u64) -> bool {
+    *version == 0
 }
 
 /// What is read on a node, so that nothing ends that somebody uses.
@@ -212,6 +219,18 @@ pub struct HeartbeatAnswer {
     pub reads_due: Vec<MaterialId>,
     /// What should be true and is not yet; at most [`crate::limits::ORDERS_MAX`].
     pub orders: Vec<Order>,
+    /// The tokens that were taken back, where the node knows another version of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<RevokedTokens>,
+}
+
+/// Tokens that were taken back and have not ended by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedTokens {
+    /// Their version.
+    pub version: u64,
+    /// BLAKE3 of each, in hexadecimal; at most [`crate::limits::REVOKED_MAX`].
+    pub tokens: Vec<String>,
 }
 
 /// What a node is to do. Every order is idempotent.
@@ -483,6 +502,7 @@ mod tests {
             damaged: vec![(material.clone(), generation); DAMAGED_MAX],
             runs: vec![run; ORDERS_MAX],
             uses,
+            revoked_version: u64::MAX,
         };
         let held = Held { material: material.clone(), generation, size: 1 << 40, blake3: "f".repeat(64) };
         let page = Inventory {

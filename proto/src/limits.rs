@@ -71,3 +71,31 @@ pub const UPLOADS_MAX: usize = 4_096;
 pub const MATERIALS_TOLD_MAX: usize = 100;
 /// Largest region that is cut in one request, in pixels.
 pub const REGION_PIXELS_MAX: u64 = 64 << 20;
+/// Longest name of a user, in characters; compared in lower case.
+pub const USER_NAME_CHARS_MAX: usize = 64;
+/// Shortest password, in bytes of UTF-8. What it is made of is its owner's affair (NIST SP 800-63B).
+pub const PASSWORD_LEN_MIN: usize = 10;
+/// Longest password, in bytes of UTF-8.
+pub const PASSWORD_LEN_MAX: usize = 1024;
+/// Longest refresh token looked at, in bytes.
+pub const REFRESH_TOKEN_LEN_MAX: usize = 256;
+/// Longest life of a service account's token, in seconds: ten years.
+pub const ACCESS_TOKEN_S_MAX: u64 = 10 * 365 * 86_400;
+/// Most sessions of a user: one more login ends the oldest one.
+pub const SESSIONS_MAX: usize = 100;
+/// Most members of a team.
+pub const TEAM_MEMBERS_MAX: usize = 500;
+/// Most teams of a user.
+pub const TEAMS_OF_USER_MAX: usize = 100;
+/// Longest description of a case, in bytes of UTF-8.
+pub const DESCRIPTION_LEN_MAX: usize = 4 << 10;
+/// Most tokens that are taken back and have not ended by themselves: every node is told of each.
+pub const REVOKED_MAX: usize = 4_096;
+/// Entries kept of the trail of who did what; the oldest ones go.
+pub const AUDIT_MAX: u64 = 100_000;
+/// Wrong passwords that a name takes in a quarter of an hour.
+pub const LOGIN_FAILURES_PER_NAME_MAX: u32 = 10;
+/// Wrong passwords that an address takes in a quarter of an hour.
+pub const LOGIN_FAILURES_PER_ADDRESS_MAX: u32 = 100;
+/// Logins that wait for their password to be checked; it is checked for two at a time.
+pub const LOGINS_WAITING_MAX: usize = 64;

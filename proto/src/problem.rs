@@ -56,11 +56,17 @@ codes! {
         "Correct the part that the detail names and send it again.";
     /// No token came with the request, or one that is wrong.
     Unauthorized = "unauthorized", 401, "A valid token is needed",
-        "Get a token with 'microtome token' and send it as 'Authorization: Bearer …' or '?token=…'.";
+        "Get a token with 'microtome login' or 'microtome token', and send it as 'Authorization: Bearer …' or '?token=…'.";
     /// The token was good and is too old.
     TokenExpired = "token_expired", 401, "The token has expired",
-        "Get a new one where you got it: from 'microtome token', from your identity provider, or, of one material, by POST \
-         /v1/materials/{id}/tokens.";
+        "Get a new one where you got it: from 'microtome login', POST /v1/login/refresh, 'microtome token' or your identity \
+         provider.";
+    /// Name and password do not belong together, or there is no such user, or they are shut out: which of these is not told.
+    WrongLogin = "wrong_login", 401, "Name or password is wrong",
+        "Check both; where they are right, ask an administrator whether the account is there and not shut out.";
+    /// A token for one material was good and is too old: whoever may still read it gets another.
+    MaterialTokenExpired = "material_token_expired", 403, "The token for this material has expired",
+        "Get a new one by POST /v1/materials/{id}/tokens; where that is refused, you may not read the material any more.";
     /// The token is good, but not for this.
     Forbidden = "forbidden", 403, "The token does not allow this",
         "Use a token that covers this, or ask an administrator for one.";

@@ -2,10 +2,16 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+/// The system's own default, of which the process's mask takes away.
+const MODE: u32 = 0o666;
+/// Its owner reads and writes it, and nobody else.
+const PRIVATE: u32 = 0o600;
 
 /// Replaces the file at `path` by `bytes`: after a crash it holds the old bytes or the new ones, whole. When this
 /// returns, the new ones are durable.
@@ -13,9 +19,25 @@ use std::{
 /// # Errors
 /// Where any step fails; the old file is untouched then, unless only the folder's sync failed.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_as(path, bytes, MODE)
+}
+
+/// The same, for the owner's eyes only.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_as(path, bytes, PRIVATE)
+}
+
+fn write_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = beside(path);
     let written = (|| {
-        let mut file = File::create(&beside)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        if mode == PRIVATE {
+            // A leftover that others may read stays so otherwise.
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)
@@ -23,6 +45,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Err(error) = written {
         let _ = fs::remove_file(&beside);
         return Err(naming(path)(error));
+    }
+    sync_parent(path)
+}
+
+/// Removes a file durably. One that is not there is no error.
+///
+/// # Errors
+/// Where it cannot be removed, or its folder not synced.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(naming(path)(error)),
+        _ => {}
     }
     sync_parent(path)
 }
@@ -87,6 +121,19 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_private_others_cannot_read_also_where_a_leftover_could_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        fs::write(beside(&path), b"half").unwrap();
+        write_private(&path, b"whole").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

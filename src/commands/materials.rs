@@ -69,6 +69,11 @@ pub(crate) async fn list(context: &Context, options: Ls) -> anyhow::Result<()> {
         (Some(space), None) => every(async |query| context.cluster.materials_in(space, &query).await).await?,
         (None, _) => every(async |query| context.cluster.materials(&query).await).await?,
     };
+    show_list(context, &materials)
+}
+
+/// Materials, one a line.
+pub(crate) fn show_list(context: &Context, materials: &[Material]) -> anyhow::Result<()> {
     if context.terminal.json {
         return context.terminal.document(&materials);
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use microtome_client::{ClientError, FileKey, FileSource, Journal, Source};
 use microtome_proto::{
-    Code,
+    CaseId, Code,
     limits::POPULATION_MAX,
     material::{CreateMaterial, Material, MaterialState},
 };
@@ -47,6 +47,9 @@ pub(crate) struct Put {
     /// Delete them when nobody has read them for so long
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     idle: Option<Duration>,
+    /// The case that they belong to
+    #[arg(long, value_name = "CASE")]
+    case: Option<CaseId>,
     /// Wait until all wanted copies are verified, not only the first
     #[arg(long)]
     wait: bool,
@@ -132,6 +135,7 @@ impl Upload<'_> {
             private: self.options.private.then_some(true),
             expires_in_s: self.options.expires_in.map(|time| time.as_secs()),
             idle_expires_in_s: self.options.idle.map(|time| time.as_secs()),
+            case: self.options.case.clone(),
             ..CreateMaterial::default()
         };
         let material = self.context.cluster.create_material(&wanted).await?;

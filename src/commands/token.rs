@@ -1,17 +1,17 @@
 //! `microtome token`: whoever knows the cluster's secret, or has its key, can make a token.
 
-use super::WrongUsage;
+use super::{Context, WrongUsage};
 use crate::{
     config::{Layers, parse_duration},
-    terminal::Terminal,
+    terminal::note,
 };
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use microtome_proto::{
     MaterialId, Timestamp,
     token::{Claims, MadeToken, Role, now_s},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{io::Read as _, path::PathBuf, time::Duration};
 
 /// Who a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,9 +26,26 @@ enum For {
     Viewer,
 }
 
+/// Longest text in which a token is looked for, in bytes.
+const TEXT_LEN_MAX: u64 = 16 << 10;
+
+/// What else is done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Act {
+    /// Take a token back: it counts no more from now on
+    Revoke {
+        /// The token; '-' reads it from standard input, where others do not see it
+        #[arg(value_name = "TOKEN")]
+        taken_back: String,
+    },
+}
+
 /// Makes a token.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) act: Option<Act>,
     /// Who it is for: an uploader where --space is given, a viewer where --material is, an administrator otherwise
     #[arg(long, value_enum)]
     role: Option<For>,
@@ -52,8 +69,19 @@ pub(crate) struct Token {
     config: Option<PathBuf>,
 }
 
-/// Prints a token.
-pub(crate) fn run(terminal: Terminal, options: &Token) -> anyhow::Result<()> {
+/// Prints a token, or takes one back.
+pub(crate) async fn run(context: &Context, options: &Token) -> anyhow::Result<()> {
+    let terminal = context.terminal;
+    if let Some(Act::Revoke { taken_back }) = &options.act {
+        let mut text = taken_back.clone();
+        if text == "-" {
+            text.clear();
+            std::io::stdin().take(TEXT_LEN_MAX).read_to_string(&mut text)?;
+        }
+        context.cluster.revoke_token(text.trim()).await?;
+        note("the token counts no more; nodes hear of it with their next heartbeats");
+        return Ok(());
+    }
     let role = options.role()?;
     let auth = Layers::load(options.config.as_deref())?.auth()?;
     let signer = auth.signer()?.context(

@@ -5,7 +5,10 @@ use super::{
     ConfigError, Layers, Setting,
     file::{OneOrMore, Provider as Written, Value},
 };
-use microtome_proto::token::{InvalidKey, Jwks, Key, KeysAt, Policy, Provider, Secret, Settings, Signer};
+use microtome_proto::{
+    limits::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN},
+    token::{InvalidKey, Jwks, Key, KeysAt, Policy, Provider, Secret, Settings, Signer},
+};
 use std::{fs, path::PathBuf};
 use toml::Spanned;
 
@@ -46,6 +49,21 @@ impl Layers {
             None => ConfigError::at("[auth]", error),
         })?;
         Ok(settings)
+    }
+
+    /// The first user's password, where it is not to be drawn.
+    pub(crate) fn first_password(&self) -> Result<Option<Secret>, ConfigError> {
+        let Some(file) = self.get(&self.file.auth.first_password_file, None, "AUTH_FIRST_PASSWORD_FILE")? else {
+            return Ok(None);
+        };
+        let password = read(&file)?.trim_end_matches(['\r', '\n']).to_owned();
+        match password.len() {
+            PASSWORD_LEN_MIN..=PASSWORD_LEN_MAX => Ok(Some(Secret::new(password))),
+            len => Err(file.wrong(format!(
+                "{} has a password of {len} bytes: it must have {PASSWORD_LEN_MIN} to {PASSWORD_LEN_MAX}",
+                file.value
+            ))),
+        }
     }
 
     /// A secret, from the configuration itself or from a file that it names.

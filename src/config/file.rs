@@ -58,6 +58,7 @@ pub(crate) struct Auth {
     pub(crate) previous_secret_file: Value<String>,
     pub(crate) signing_key_file: Value<String>,
     pub(crate) verifying_keys_file: Value<String>,
+    pub(crate) first_password_file: Value<String>,
     pub(crate) providers: Vec<Provider>,
 }
 

@@ -96,7 +96,7 @@ impl Listed {
 }
 
 /// The settings' variables, without their prefix `MICROTOME_`.
-const VARIABLES: [&str; 34] = [
+const VARIABLES: [&str; 39] = [
     "CLUSTER_NAME",
     "CLUSTER_POPULATION",
     "CLUSTER_COPIES_MAX",
@@ -110,6 +110,7 @@ const VARIABLES: [&str; 34] = [
     "AUTH_PREVIOUS_SECRET_FILE",
     "AUTH_SIGNING_KEY_FILE",
     "AUTH_VERIFYING_KEYS_FILE",
+    "AUTH_FIRST_PASSWORD_FILE",
     "TLS_CERTIFICATE_FILE",
     "TLS_KEY_FILE",
     "TLS_CA_FILE",
@@ -220,6 +221,7 @@ impl Layers {
             cluster_name: checks::name(name)?,
             tls: self.tls(auth.is_on())?,
             auth,
+            first_password: self.first_password()?,
             heartbeat_ms: heartbeat.value,
             unreachable_after_ms: unreachable.value,
             down_after_ms: down.value,

@@ -267,7 +267,13 @@ fn secrets_and_keys_come_from_files_and_variables_too() {
         ("MICROTOME_AUTH_PREVIOUS_SECRET_FILE", secret.as_str()),
         ("MICROTOME_AUTH_SIGNING_KEY_FILE", key.as_str()),
         ("MICROTOME_AUTH_VERIFYING_KEYS_FILE", keys.as_str()),
+        ("MICROTOME_AUTH_FIRST_PASSWORD_FILE", secret.as_str()),
     ];
+    let first = Layers::of("", &variables).unwrap().first_password().unwrap();
+    assert_eq!(first.unwrap().as_str(), "a secret of some length");
+    let short = file("short", "short\n");
+    let refused = Layers::of("", &[("MICROTOME_AUTH_FIRST_PASSWORD_FILE", short.as_str())]).unwrap().first_password();
+    assert!(refused.unwrap_err().to_string().contains("10 to 1024"));
     let auth = Layers::of("", &variables).unwrap().auth().unwrap();
     assert_eq!(auth.previous_secret.unwrap().as_str(), "a secret of some length");
     assert!(auth.secret.is_none() && auth.signing_key.is_some());

@@ -354,6 +354,7 @@ impl Cluster {
             .env("MICROTOME_SERVER", servers.join(","))
             .env("HOME", self.dir.path())
             .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CONFIG_HOME")
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
         program

@@ -15,6 +15,7 @@ mod slides;
 #[path = "../../node/tests/it/support/small_disk.rs"]
 mod small_disk;
 
+mod accounts;
 mod bad_input;
 mod command_line;
 mod concat;

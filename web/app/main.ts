@@ -8,6 +8,7 @@ import "./style/side.css";
 import "./style/upload.css";
 import { followAddress, materialInAddress } from "./address.ts";
 import { Api } from "./api/api.ts";
+import { keepLoggedIn } from "./api/login.ts";
 import { Tickets } from "./api/tickets.ts";
 import { takeTokenFromAddress } from "./api/token.ts";
 import { createFrame } from "./frame.ts";
@@ -36,6 +37,7 @@ import { Stage } from "./viewer/stage.ts";
 import { connectViewer } from "./viewing.ts";
 
 takeTokenFromAddress();
+await keepLoggedIn();
 const store = new Store({ ...EMPTY });
 const api = new Api(location.origin);
 const health = new NodeHealth();

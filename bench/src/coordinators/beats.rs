@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use microtome_proto::NodeId;
-use microtome_proto::internal::{Heartbeat, Uses};
+use microtome_proto::internal::Heartbeat;
 use microtome_proto::node::NodeReport;
 use serde::Serialize;
 
@@ -129,14 +129,7 @@ fn request(node: &NodeId, nth: usize, disk_total: u64) -> serde_json::Result<Vec
         memory_free: 32 << 30,
         ..NodeReport::default()
     };
-    let beat = Heartbeat {
-        instance: instance(nth),
-        report,
-        incoming: Vec::new(),
-        damaged: Vec::new(),
-        runs: Vec::new(),
-        uses: Uses::default(),
-    };
+    let beat = Heartbeat { instance: instance(nth), report, ..Heartbeat::default() };
     let body = serde_json::to_vec(&beat)?;
     let head = format!(
         "POST /internal/v1/nodes/{node}/heartbeat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use microtome_proto::internal::{Heartbeat, Incoming, Uses};
+use microtome_proto::internal::{Heartbeat, Incoming};
 use microtome_proto::node::NodeReport;
 use microtome_proto::{Generation, MaterialId, NodeId};
 
@@ -67,9 +67,7 @@ impl VirtualNode {
             instance: String::new(),
             report: self.report(),
             incoming: self.pulls.iter().map(incoming).collect(),
-            damaged: Vec::new(),
-            runs: Vec::new(),
-            uses: Uses::default(),
+            ..Heartbeat::default()
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::core::{
     apply::apply,
-    command::{Command, Outcome, Proposal},
+    command::{Actor, Command, Outcome, Proposal},
     joins::candidates,
     placement::NoCandidate,
     tables::{Materials, Nodes},
@@ -23,6 +23,7 @@ use microtome_proto::{
 /// A material to be put together. Its fields are checked.
 #[derive(Debug, Clone)]
 pub(crate) struct NewJoin {
+    pub(crate) by: Option<Actor>,
     pub(crate) request: Option<String>,
     pub(crate) name: String,
     pub(crate) media_type: String,
@@ -53,7 +54,7 @@ impl Control {
             None => return self.made_before(&new, None),
         };
         let first = best.next().ok_or_else(unexpected)?;
-        let made = self.group.propose(new.command(first.node)).await?.accepted()?;
+        let made = self.group.propose_by(new.by.clone(), new.command(first.node)).await?.accepted()?;
         let Outcome::Material { material, existed, .. } = made else { return Err(unexpected()) };
         if existed {
             return Ok(material);

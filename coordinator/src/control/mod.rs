@@ -4,6 +4,7 @@
 //! what is put together, and telling nodes that they have orders.
 //! It decides nothing: planning is the core's, and what is proposed only counts once it came back through the log.
 
+pub(crate) mod accounts;
 mod joining;
 mod placing;
 mod prompt;

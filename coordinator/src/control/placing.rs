@@ -4,7 +4,7 @@
 
 use super::{Control, unreadable};
 use crate::core::{
-    command::{Command, Outcome},
+    command::{Actor, Command, Outcome},
     placement::{NoCandidate, candidates, candidates_of_part},
     present::Scene,
     tables::{MaterialRecord, Materials, Nodes, RequestRecord, Requests},
@@ -28,6 +28,7 @@ const RESERVE_WITHIN: Duration = Duration::from_secs(10);
 /// A material to be made. Its fields are checked.
 #[derive(Debug, Clone)]
 pub(crate) struct NewMaterial {
+    pub(crate) by: Option<Actor>,
     pub(crate) request: Option<String>,
     pub(crate) name: String,
     pub(crate) size: u64,
@@ -108,7 +109,8 @@ impl Control {
             terms: new.terms,
             node: first,
         };
-        let Outcome::Material { material, existed, .. } = self.group.propose(command).await?.accepted()? else {
+        let Outcome::Material { material, existed, .. } = self.group.propose_by(new.by, command).await?.accepted()?
+        else {
             return Err(unexpected());
         };
         if existed {

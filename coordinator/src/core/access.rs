@@ -5,7 +5,10 @@
 //! read and to delete, but for who only drops off, and but for what they gave to a case.
 
 use super::{
-    tables::{CaseRecord, Cases, MaterialRecord, SpaceRecord, Spaces, TeamRole, TeamsOfUser, UserRecord, Users},
+    tables::{
+        CaseRecord, Cases, MaterialRecord, Materials, RunRecord, SpaceRecord, Spaces, TeamRole, TeamsOfUser,
+        UserRecord, Users,
+    },
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{
@@ -177,6 +180,30 @@ impl Principal {
             return Ok(None);
         };
         Ok(self.role_in(view, &case.team)?.map(|role| (role, case)))
+    }
+
+    /// What they may do to a run: whoever submitted it may cancel it, and who may change all that it works on.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn rights_on_run(&self, view: &dyn View, run: &RunRecord) -> Result<Rights, ViewError> {
+        let is_own = match self {
+            Self::User(id) => user(view, id)?.is_some() && run.owner.is_some() && run.owner == self.owner(),
+            Self::Member(_) => run.owner.is_some() && run.owner == self.owner(),
+            _ => false,
+        };
+        if is_own || self.is_administrator(view)? {
+            return Ok(Rights::ALL);
+        }
+        let mut all = Rights::ALL;
+        for input in &run.inputs {
+            let rights = match view.get_record::<Materials>(input)? {
+                Some(record) => self.rights_on(view, input, &record)?,
+                None => Rights::default(),
+            };
+            all = Rights { read: all.read && rights.read, change: all.change && rights.change, delete: false };
+        }
+        Ok(all)
     }
 
     /// What they may do to a material.

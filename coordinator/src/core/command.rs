@@ -3,14 +3,16 @@
 //! A command carries the time and the random numbers that its proposer chose: applying it reads no clock and rolls no
 //! dice, so that every coordinator comes to the same state.
 
+mod accounts;
 mod life;
 mod spaces;
 
+pub use accounts::AccountCommand;
 pub use life::Life;
 pub use spaces::SpaceCommand;
 
 use microtome_proto::{
-    ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, Timestamp,
+    CaseId, ClusterId, Code, Generation, MaterialId, NodeId, Problem, RunId, SessionId, TeamId, Timestamp, UserId,
     internal::Held,
     material::{Origin, Owner, Terms},
     node::Scheduling,
@@ -268,7 +270,12 @@ pub enum Command {
         inputs: Vec<MaterialId>,
         /// Its parameters.
         parameters: serde_json::Value,
+        /// Who submits it, where it is no administrator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Owner>,
     },
+    /// Users, teams and cases, and tokens that are taken back.
+    Account(AccountCommand),
     /// Gives a waiting run to a node: a new attempt. One whose node died is taken back by [`Command::RequeueRun`] first.
     AssignRun {
         /// The run.
@@ -337,7 +344,9 @@ impl Command {
             Self::CreateMaterial { terms, .. } | Self::JoinParts { terms, .. } if *terms != Terms::default() => {
                 protocol::BELONGING
             }
-            Self::Space(_) | Self::Life(_) => protocol::BELONGING,
+            Self::Space(_) | Self::Life(_) | Self::Account(_) | Self::CreateRun { owner: Some(_), .. } => {
+                protocol::BELONGING
+            }
             Self::CreateMaterial { partial: true, .. }
             | Self::CreateMaterial { owner: Some(_), .. }
             | Self::JoinParts { .. }
@@ -410,6 +419,33 @@ pub enum Outcome {
     Run {
         /// The run.
         run: RunId,
+    },
+    /// The user.
+    User {
+        /// The user.
+        user: UserId,
+    },
+    /// The team.
+    Team {
+        /// The team.
+        team: TeamId,
+    },
+    /// The case.
+    Case {
+        /// The case.
+        case: CaseId,
+    },
+    /// The session, which goes on.
+    Session {
+        /// The session.
+        session: SessionId,
+        /// Whose it is.
+        user: UserId,
+    },
+    /// A refresh token came a second time: the session was ended.
+    Stolen {
+        /// Whose it was.
+        user: UserId,
     },
     /// A copy was assigned, or a run's attempt.
     Assigned {

@@ -5,12 +5,13 @@
 //! memory of heartbeats and are never stored. From both follow the commands that the leader proposes by itself
 //! ([`plan`]), what each node is told ([`orders`]), what an inventory means ([`settle`]), where bytes go
 //! ([`placement`]), what is put together where ([`joins`]), what operators do to nodes ([`operate`], [`departure`]), how
-//! unequally full the nodes are ([`balance`]), who may do what ([`access`]), what is in use and does not end ([`uses`]) and
-//! what users see ([`present`]).
+//! unequally full the nodes are ([`balance`]), who may do what ([`access`]), what is in use and does not end ([`uses`]), what
+//! was done for whom ([`audit`]) and what users see ([`present`]).
 
 pub mod access;
 mod affinity;
 pub mod apply;
+pub mod audit;
 pub mod balance;
 pub mod command;
 pub mod departure;

@@ -3,18 +3,19 @@
 //! Each route needs something ([`Need`]); what a request's body decides its handler asks for, see [`super::terms`]. What
 //! anybody may do stands in [`Principal`].
 
-use super::{App, Shared};
+use super::{App, Shared, leader};
 use crate::{
     control::unreadable,
     core::{
         access::{Principal, Rights},
+        command::Actor,
         tables::{Materials, Sessions},
         view::{Typed as _, View, ViewError},
     },
 };
 use axum::{
     RequestPartsExt as _,
-    extract::{MatchedPath, RawPathParams, Request, State},
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -25,6 +26,7 @@ use microtome_proto::{
     token::{MATERIAL_TOKEN_S, Role},
 };
 use microtome_server::auth::Asker;
+use std::sync::Arc;
 
 /// What a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ enum Need {
     Token,
     /// What its handler asks for: its body decides, or a list leaves out what is not for the asker.
     Handler,
+    /// To be known, and what its handler asks for besides.
+    Known,
     /// To read the material in the path.
     Read,
     /// To change it.
@@ -50,6 +54,14 @@ impl Need {
             ("POST", "/v1/materials" | "/v1/uploads") => Self::Handler,
             (_, "/v1/materials" | "/v1/spaces") if reads => Self::Handler,
             (_, "/v1/spaces/{space}" | "/v1/spaces/{space}/files" | "/v1/spaces/{space}/files/{*key}") => Self::Handler,
+            (_, "/v1/me") if reads => Self::Token,
+            ("PUT", "/v1/me/password") | ("POST", "/v1/logout" | "/v1/tokens/revoke") => Self::Token,
+            // Whose they are decides.
+            (_, "/v1/users/{id}" | "/v1/users/{id}/sessions") if reads => Self::Known,
+            ("DELETE", "/v1/users/{id}/sessions/{session}") => Self::Known,
+            (_, route) if is_of_teams(route) => Self::Known,
+            (_, "/v1/runs" | "/v1/runs/{id}" | "/v1/runs/{id}/outputs") if reads => Self::Known,
+            ("POST", "/v1/runs" | "/v1/runs/{id}/cancel") => Self::Known,
             ("PATCH", "/v1/materials/{id}") => Self::Change,
             ("DELETE", "/v1/materials/{id}") => Self::Delete,
             ("POST", "/v1/materials/{id}/tokens") => Self::Read,
@@ -59,6 +71,12 @@ impl Need {
             _ => Self::Administrator,
         }
     }
+}
+
+fn is_of_teams(route: &str) -> bool {
+    ["/v1/teams", "/v1/cases"]
+        .iter()
+        .any(|start| route.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 fn is_of_material(route: &str) -> bool {
@@ -105,7 +123,7 @@ impl App {
             return Err(denied(&principal, ""));
         }
         let allows: fn(Rights) -> bool = match need {
-            Need::Token | Need::Handler => return Ok(None),
+            Need::Token | Need::Known | Need::Handler => return Ok(None),
             Need::Administrator if self.books(|view| principal.is_administrator(view))? => return Ok(None),
             Need::Administrator => return Err(forbidden("only an administrator of the cluster may do this")),
             Need::Read => |rights| rights.read,
@@ -188,6 +206,27 @@ impl App {
     }
 }
 
+/// Who asks for a change, to be written beside it; none where a server of the cluster does.
+pub(super) struct By(pub(super) Option<Actor>);
+
+impl By {
+    pub(super) async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
+        let asker = Asker::of(&parts.extensions)?;
+        if asker.bearer().is_some_and(|bearer| bearer.role == Role::Server) {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Actor { name: asker.name().to_owned(), address: leader::address(app, parts).await })))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for By {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        Self::of(app, parts).await
+    }
+}
+
 /// The material that a path is about.
 fn material_in(params: &RawPathParams) -> Option<MaterialId> {
     let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
@@ -228,6 +267,13 @@ mod tests {
             "POST /v1/cluster/rebalance",
             "GET /metrics",
             "GET /v1/something/new",
+            "GET /v1/users",
+            "POST /v1/users",
+            "PATCH /v1/users/{id}",
+            "DELETE /v1/users/{id}",
+            "POST /v1/users/{id}/tokens",
+            "GET /v1/audit",
+            "GET /v1/teamsters",
             "GET ",
         ] {
             assert_eq!(need(request), Need::Administrator, "{request}");
@@ -245,6 +291,15 @@ mod tests {
             ("POST /v1/uploads", Need::Handler),
             ("GET /v1/materials", Need::Handler),
             ("PUT /v1/spaces/{space}/files/{*key}", Need::Handler),
+            ("GET /v1/me", Need::Token),
+            ("PUT /v1/me/password", Need::Token),
+            ("POST /v1/logout", Need::Token),
+            ("POST /v1/tokens/revoke", Need::Token),
+            ("GET /v1/users/{id}", Need::Known),
+            ("PUT /v1/teams/{id}/members/{user}", Need::Known),
+            ("DELETE /v1/cases/{id}", Need::Known),
+            ("POST /v1/runs", Need::Known),
+            ("POST /v1/runs/{id}/cancel", Need::Known),
             ("GET /v1/cluster", Need::Token),
         ] {
             assert_eq!(need(request), wanted, "{request}");

@@ -4,7 +4,11 @@ use crate::config::is_base_url;
 use axum::http::{HeaderMap, HeaderName};
 use microtome_proto::{
     Code, Problem,
-    limits::{FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, NAME_LEN_MAX, POPULATION_MAX},
+    account::Confidential,
+    limits::{
+        DESCRIPTION_LEN_MAX, FILE_KEY_LEN_MAX, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, NAME_LEN_MAX,
+        PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, POPULATION_MAX, USER_NAME_CHARS_MAX,
+    },
 };
 
 /// Longest `Idempotency-Key`, in bytes.
@@ -46,6 +50,33 @@ pub(super) fn file_key(key: &str) -> Result<(), Problem> {
             Err(bad(format!("key has the part '{part}' in it: its parts are names, with one slash between two")))
         }
         None => Ok(()),
+    }
+}
+
+/// A user's name as it comes.
+pub(super) fn user_name(text: &str) -> Result<(), Problem> {
+    name("name", text)?;
+    match text.chars().count() {
+        chars if chars > USER_NAME_CHARS_MAX => {
+            Err(bad(format!("name has {chars} characters: at most {USER_NAME_CHARS_MAX} are allowed")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A password that is to be one.
+pub(super) fn password(password: &Confidential) -> Result<(), Problem> {
+    match password.0.len() {
+        PASSWORD_LEN_MIN..=PASSWORD_LEN_MAX => Ok(()),
+        len => Err(bad(format!("the password has {len} bytes: it must have {PASSWORD_LEN_MIN} to {PASSWORD_LEN_MAX}"))),
+    }
+}
+
+/// What a case is about.
+pub(super) fn description(text: &str) -> Result<(), Problem> {
+    match text.len() > DESCRIPTION_LEN_MAX {
+        true => Err(bad(format!("description has {} bytes: at most {DESCRIPTION_LEN_MAX} are allowed", text.len()))),
+        false => Ok(()),
     }
 }
 

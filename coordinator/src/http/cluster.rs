@@ -1,7 +1,7 @@
 //! `/v1/cluster`.
 
-use super::{Shared, addresses::shown, check};
-use crate::core::command::Command;
+use super::{App, Shared, access::By, addresses::shown, check};
+use crate::core::command::{AccountCommand, Actor, Command, Outcome};
 use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
     Code, CoordinatorId, Problem,
@@ -43,6 +43,7 @@ pub(super) async fn add_coordinator(
     State(app): Shared,
     scheme: Scheme,
     Query(how): Query<How>,
+    By(by): By,
     Json(new): Json<AddCoordinator>,
 ) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
     check::base_url(&new.url)?;
@@ -51,6 +52,7 @@ pub(super) async fn add_coordinator(
     }
     app.group.linearize().await?;
     app.group.add(new.id, &new.url, how.dry_run).await?;
+    app.note(by.filter(|_| !how.dry_run), "add_coordinator", format!("{} at {}", new.id, new.url)).await;
     Ok(shown(scheme, app.group.coordinators()))
 }
 
@@ -60,19 +62,25 @@ pub(super) async fn remove_coordinator(
     scheme: Scheme,
     Path(id): Path<CoordinatorId>,
     Query(how): Query<How>,
+    By(by): By,
 ) -> Result<axum::Json<Vec<Coordinator>>, Problem> {
     app.group.linearize().await?;
     app.group.remove(id, how.dry_run).await?;
+    app.note(by.filter(|_| !how.dry_run), "remove_coordinator", id.to_string()).await;
     Ok(shown(scheme, app.group.coordinators()))
 }
 
 /// `POST /v1/cluster/rebalance`. It ends by itself.
-pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Result<axum::Json<Rebalanced>, Problem> {
+pub(super) async fn rebalance(
+    State(app): Shared,
+    Query(how): Query<How>,
+    By(by): By,
+) -> Result<axum::Json<Rebalanced>, Problem> {
     let mut told = app.study(|scene| scene.rebalanced()).await?;
     told.dry_run = how.dry_run;
     let is_due = told.to_move.copies > 0 || !told.waits_for.is_empty();
     if is_due && !how.dry_run && !told.goes_on {
-        app.group.propose(Command::Rebalance { wanted: true }).await?.accepted()?;
+        app.group.propose_by(by, Command::Rebalance { wanted: true }).await?.accepted()?;
         tracing::info!("copies are moved until the nodes are equally full");
         told.goes_on = true;
     }
@@ -80,8 +88,21 @@ pub(super) async fn rebalance(State(app): Shared, Query(how): Query<How>) -> Res
 }
 
 /// `DELETE /v1/cluster/rebalance`: copies under way for its sake are given up, the others stay where they are.
-pub(super) async fn leave_as_it_is(State(app): Shared) -> Result<StatusCode, Problem> {
-    app.group.propose(Command::Rebalance { wanted: false }).await?.accepted()?;
+pub(super) async fn leave_as_it_is(State(app): Shared, By(by): By) -> Result<StatusCode, Problem> {
+    app.group.propose_by(by, Command::Rebalance { wanted: false }).await?.accepted()?;
     tracing::info!("copies are not moved any more to make the nodes equally full");
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl App {
+    /// Writes down what was done and is no command. It is done: where it cannot be written it is in the log of this server alone.
+    async fn note(&self, by: Option<Actor>, act: &str, object: String) {
+        let Some(actor) = by else { return };
+        let note = Command::Account(AccountCommand::Note { act: act.to_owned(), object });
+        match self.group.propose_by(Some(actor), note).await.map(Outcome::accepted) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(target: "audit", act, %error, "not in the trail"),
+            Err(error) => tracing::warn!(target: "audit", act, %error, "not in the trail"),
+        }
+    }
 }

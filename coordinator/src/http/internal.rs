@@ -2,7 +2,7 @@
 
 use super::{App, Shared, check, runs::check_object};
 use crate::{
-    control::{cluster, unreadable},
+    control::{accounts::revoked_since, cluster, unreadable},
     core::{
         command::{Command, Life, Outcome},
         orders::{misses_upload, orders},
@@ -16,8 +16,8 @@ use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport,
-        Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RevokedTokens,
+        RunReport, Settled,
     },
     limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_OUTPUTS_MAX},
     node::Lifecycle,
@@ -137,6 +137,11 @@ pub(super) async fn heartbeat(
         let misses = misses_upload(scene.view, &id, scene.observed, Timestamp::now())?;
         Ok::<_, crate::core::view::ViewError>((orders, settled && !misses))
     })?;
+    let revoked = match app.auth.is_on() {
+        true => app.books(|view| revoked_since(view, beat.revoked_version))?,
+        false => None,
+    };
+    let revoked = revoked.map(|(version, tokens)| RevokedTokens { version, tokens });
     debug_assert!(orders.len() <= ORDERS_MAX);
     Ok(axum::Json(HeartbeatAnswer {
         coordinators: app.group.urls(),
@@ -144,6 +149,7 @@ pub(super) async fn heartbeat(
         inventory_wanted: !settled,
         reads_due,
         orders,
+        revoked,
     }))
 }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use microtome_proto::{Code, Problem};
+use microtome_proto::{Code, Problem, token::Role};
 use microtome_server::{Peer, Scheme, extract};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ const FORWARDED: HeaderName = HeaderName::from_static("microtome-forwarded");
 const PEER: HeaderName = HeaderName::from_static("microtome-peer");
 /// Whether it came there encrypted.
 const SCHEME: HeaderName = HeaderName::from_static("microtome-scheme");
+/// A token of the server that has passed a request on: what it says of where it came from is true.
+const VOUCHER: HeaderName = HeaderName::from_static("microtome-voucher");
 /// How long a request waits for a leader to be found.
 const LEADER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How long the leader may take to answer.
@@ -109,7 +111,10 @@ async fn forward(app: &super::App, leader: &str, parts: &Parts, body: Bytes) -> 
     let mut headers = end_to_end(&parts.headers);
     headers.insert(FORWARDED, HeaderValue::from_static("1"));
     headers.remove(PEER);
-    headers.extend(HeaderValue::try_from(peer(parts)).map(|peer| (PEER, peer)));
+    headers.remove(VOUCHER);
+    headers.extend(HeaderValue::try_from(address(app, parts).await).map(|peer| (PEER, peer)));
+    let voucher = app.auth.server_token(&format!("coordinator {}", app.group.id())).map(HeaderValue::try_from);
+    headers.extend(voucher.and_then(Result::ok).map(|voucher| (VOUCHER, voucher)));
     headers.insert(SCHEME, HeaderValue::from_static(Scheme::of(&parts.extensions).as_str()));
     let request = app.group.peers().pass_on(parts.method.clone(), &format!("{leader}{path}"));
     // The error goes to the log, and the address may carry a token.
@@ -127,6 +132,20 @@ pub(super) fn peer(parts: &Parts) -> String {
     match parts.headers.get(PEER).filter(|_| was_forwarded(&parts.headers)) {
         Some(told) => told.to_str().unwrap_or_default().to_owned(),
         None => parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The same where nobody may feign another, as far as tokens are checked: whoever says that they pass a request on must be
+/// a server.
+pub(super) async fn address(app: &super::App, parts: &Parts) -> String {
+    let own = || parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+    if !parts.headers.contains_key(FORWARDED) || !app.auth.is_on() {
+        return peer(parts);
+    }
+    let Some(voucher) = parts.headers.get(VOUCHER).and_then(|voucher| voucher.to_str().ok()) else { return own() };
+    match app.auth.bearer(voucher).await {
+        Ok(bearer) if bearer.role == Role::Server => peer(parts),
+        _ => own(),
     }
 }
 

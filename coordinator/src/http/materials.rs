@@ -1,9 +1,9 @@
 //! `/v1/materials`.
 
-use super::{App, Shared, addresses::shown, check, terms, turns::Turn};
+use super::{App, Shared, access::By, addresses::shown, check, terms, turns::Turn};
 use crate::{
     control::{Created, NewJoin, NewMaterial},
-    core::command::{Command, Life},
+    core::command::{Actor, Command, Life},
 };
 use axum::{
     Extension,
@@ -39,6 +39,8 @@ pub(super) struct Sending {
     pub(super) terms: Terms,
     /// What its sender says of it, as it came.
     pub(super) metadata: Option<String>,
+    /// Who asks for it.
+    pub(super) by: Option<Actor>,
 }
 
 /// Which materials are listed: those of a space, or all that the asker may read.
@@ -95,6 +97,7 @@ pub(super) async fn create(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
     scheme: Scheme,
+    By(by): By,
     headers: HeaderMap,
     Json(wanted): Json<CreateMaterial>,
 ) -> Result<Response, Problem> {
@@ -109,7 +112,9 @@ pub(super) async fn create(
         let location = [(header::LOCATION, format!("/v1/materials/{id}"))];
         return Ok((StatusCode::OK, location, axum::Json(app.material_as_written(&id)?)).into_response());
     }
-    let sending = Sending { owner, terms, ..Sending::default() };
+    // What nodes make the cluster makes by itself.
+    let by = by.filter(|_| wanted.origin.is_none());
+    let sending = Sending { owner, terms, by, ..Sending::default() };
     let (material, created) = app.create(&headers, wanted, sending).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/materials/{}", material.id))];
@@ -121,6 +126,7 @@ pub(super) async fn update(
     State(app): Shared,
     scheme: Scheme,
     Path(id): Path<MaterialId>,
+    By(by): By,
     Json(patch): Json<PatchMaterial>,
 ) -> Result<axum::Json<Material>, Problem> {
     patch.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
@@ -135,13 +141,13 @@ pub(super) async fn update(
             Command::Life(Life::Set { material, name, population, expires_at, idle_s })
         }
     };
-    app.group.propose(command).await?.accepted()?;
+    app.group.propose_by(by, command).await?.accepted()?;
     app.material_as_written(&id).map(|material| shown(scheme, material))
 }
 
 /// `DELETE /v1/materials/{id}`.
-pub(super) async fn delete(State(app): Shared, Path(id): Path<MaterialId>) -> Result<StatusCode, Problem> {
-    app.group.propose(Command::DeleteMaterial { material: id.clone() }).await?.accepted()?;
+pub(super) async fn delete(State(app): Shared, Path(id): Path<MaterialId>, By(by): By) -> Result<StatusCode, Problem> {
+    app.group.propose_by(by, Command::DeleteMaterial { material: id.clone() }).await?.accepted()?;
     if let Ok(Some(deleted)) = app.glance(|scene| scene.material(&id)) {
         app.control.prompt(deleted.replicas.iter().map(|replica| &replica.node));
     }
@@ -180,6 +186,7 @@ impl App {
         let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
         check::size(wanted.size)?;
         let new = NewMaterial {
+            by: sending.by,
             request,
             name,
             size: wanted.size,
@@ -208,8 +215,8 @@ impl App {
         sending: Sending,
     ) -> Result<Material, Problem> {
         let Described { request, name, media_type, blake3, population } = self.described(headers, &wanted)?;
-        let Sending { owner, terms, metadata, .. } = sending;
-        let new = NewJoin { request, name, media_type, blake3, population, parts, given, owner, terms, metadata };
+        let Sending { owner, terms, metadata, by, .. } = sending;
+        let new = NewJoin { by, request, name, media_type, blake3, population, parts, given, owner, terms, metadata };
         let _turn = self.turn(new.request.as_deref()).await;
         self.group.linearize().await?;
         let id = self.control.join(new).await?;

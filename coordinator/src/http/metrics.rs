@@ -35,6 +35,7 @@ impl Collector for Gauges {
             ("raft_term", "Raft's term", term),
             ("raft_is_leader", "1 where this coordinator leads", u64::from(leads)),
             ("raft_last_applied", "Index of the last log entry applied", applied),
+            ("passwords_hashed", "Passwords hashed since the start", app.passwords.computed()),
         ];
         // What nodes do is known to the leader only.
         if leads && let Ok(overview) = app.glance(|scene| scene.overview()) {

@@ -7,6 +7,8 @@
 
 mod access;
 mod addresses;
+mod audit;
+mod cases;
 mod check;
 mod cluster;
 mod condition;
@@ -14,7 +16,9 @@ mod data;
 mod files;
 mod internal;
 mod leader;
+mod login;
 mod materials;
+mod me;
 mod metrics;
 mod nodes;
 mod once;
@@ -22,10 +26,12 @@ mod openapi;
 mod raft;
 mod runs;
 mod spaces;
+mod teams;
 mod terms;
 mod tokens;
 mod turns;
 mod uploads;
+mod users;
 
 use crate::{
     Config,
@@ -34,6 +40,7 @@ use crate::{
         present::{PresentError, Scene},
         view::ViewError,
     },
+    login::{Attempts, Passwords},
     raft::{Group, Leader},
 };
 use axum::{
@@ -42,10 +49,11 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
 use microtome_proto::Problem;
 use microtome_server::{Auth, Metrics, Tls, routes::assemble};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What all handlers share.
@@ -56,14 +64,23 @@ pub(crate) struct App {
     tls: Tls,
     config: Config,
     turns: turns::Turns,
+    passwords: Arc<Passwords>,
+    attempts: Mutex<Attempts>,
 }
 
 /// A handler's share of [`App`].
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
-    pub(crate) fn new(group: Arc<Group>, control: Arc<Control>, (auth, tls): (Auth, Tls), config: Config) -> Self {
-        Self { group, control, auth, tls, config, turns: turns::Turns::default() }
+    pub(crate) fn new(
+        group: Arc<Group>,
+        control: Arc<Control>,
+        (auth, tls): (Auth, Tls),
+        config: Config,
+        passwords: Arc<Passwords>,
+    ) -> Self {
+        let attempts = Mutex::default();
+        Self { group, control, auth, tls, config, turns: turns::Turns::default(), passwords, attempts }
     }
 
     /// Shows what was acknowledged before this call, or says that it cannot.
@@ -120,8 +137,24 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/v1/nodes/{id}/{act}", post(nodes::operate))
         .route("/v1/cluster", get(cluster::show))
         .route("/v1/coordinators", post(cluster::add_coordinator))
-        .route("/v1/coordinators/{id}", axum::routing::delete(cluster::remove_coordinator))
+        .route("/v1/coordinators/{id}", delete(cluster::remove_coordinator))
         .route("/v1/cluster/rebalance", post(cluster::rebalance).delete(cluster::leave_as_it_is))
+        .route("/v1/logout", post(me::logout))
+        .route("/v1/me", get(me::show))
+        .route("/v1/me/password", put(me::change_password))
+        .route("/v1/tokens/revoke", post(tokens::revoke))
+        .route("/v1/users", get(users::list).post(users::create))
+        .route("/v1/users/{id}", get(users::show).patch(users::update).delete(users::delete))
+        .route("/v1/users/{id}/tokens", post(users::create_token))
+        .route("/v1/users/{id}/sessions", get(users::sessions))
+        .route("/v1/users/{id}/sessions/{session}", delete(users::end_session))
+        .route("/v1/teams", get(teams::list).post(teams::create))
+        .route("/v1/teams/{id}", get(teams::show).patch(teams::update).delete(teams::delete))
+        .route("/v1/teams/{id}/members/{user}", put(teams::set_member).delete(teams::remove_member))
+        .route("/v1/cases", get(cases::list).post(cases::create))
+        .route("/v1/cases/{id}", get(cases::show).patch(cases::update).delete(cases::delete))
+        .route("/v1/cases/{id}/materials", get(cases::materials))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/outputs", get(runs::outputs))
@@ -160,6 +193,14 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .merge(sent_on)
         .layer(middleware::from_fn(never_kept))
         .with_state(Arc::clone(app));
+    // Whoever logs in has no token yet.
+    let open = Router::new()
+        .route("/v1/login", post(login::login))
+        .route("/v1/login/refresh", post(login::refresh))
+        .route_layer(lead.clone())
+        .layer(middleware::from_fn(never_kept))
+        .with_state(Arc::clone(app))
+        .merge(console);
     let servers = Router::new()
         .route("/internal/v1/nodes", post(internal::register))
         .route("/internal/v1/nodes/{id}/inventory/begin", post(internal::begin_inventory))
@@ -173,7 +214,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .with_state(Arc::clone(app));
     metrics::register(metrics, app);
     let asked = Arc::clone(app);
-    let open = console.merge(openapi::routes(app.auth.is_on()));
+    let open = open.merge(openapi::routes(app.auth.is_on()));
     assemble((&app.auth, &app.tls), metrics, Arc::new(move || asked.ready()), users, servers, open)
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/nodes`.
 
-use super::{Shared, addresses::shown, check};
+use super::{Shared, access::By, addresses::shown, check};
 use crate::core::{operate, placement};
 use axum::extract::State;
 use microtome_proto::{
@@ -39,6 +39,7 @@ pub(super) async fn operate(
     State(app): Shared,
     Path((id, act)): Path<(NodeId, String)>,
     Query(how): Query<How>,
+    By(by): By,
 ) -> Result<axum::Json<Operated>, Problem> {
     let known = Operation::ALL.into_iter().find(|operation| operation.as_str() == act);
     let operation = known.ok_or_else(|| {
@@ -55,7 +56,7 @@ pub(super) async fn operate(
         return Err(refusal);
     }
     if operated.changes {
-        app.group.propose(operate::command(&id, operation, how)).await?.accepted()?;
+        app.group.propose_by(by, operate::command(&id, operation, how)).await?.accepted()?;
         tracing::info!(node = %id, name = operated.name, %operation, force = how.force, "an operator's act on a node");
     }
     Ok(axum::Json(operated))

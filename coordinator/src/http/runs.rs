@@ -1,26 +1,35 @@
 //! `/v1/runs` and `/v1/pipelines`.
 
-use super::{App, Shared, check};
+use super::{
+    App, Shared,
+    access::{By, forbidden},
+    check,
+};
 use crate::{
     control::unreadable,
     core::{
+        access::{Principal, Rights},
         command::{Command, Outcome},
-        tables::{Requests, WaitingRuns},
+        tables::{Requests, Runs, WaitingRuns},
         view::{Typed as _, ViewError},
     },
 };
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{
-    Code, Problem, RunId,
+    Code, MaterialId, Problem, RunId,
     limits::{RUN_PARAMETERS_DEPTH_MAX, RUN_PARAMETERS_LEN_MAX, RUNS_WAITING_MAX},
     page::{Page, PageQuery},
     run::{CreateRun, Output, Pipeline, Run},
 };
-use microtome_server::extract::{Json, Path, Query};
+use microtome_server::{
+    auth::Asker,
+    extract::{Json, Path, Query},
+};
 use std::collections::BTreeSet;
 
 /// `GET /v1/pipelines`.
@@ -37,27 +46,44 @@ pub(super) async fn pipeline(Path(id): Path<String>) -> Result<axum::Json<Pipeli
 }
 
 /// `GET /v1/runs`.
-pub(super) async fn list(State(app): Shared, Query(query): Query<PageQuery>) -> Result<axum::Json<Page<Run>>, Problem> {
-    app.show(|scene| scene.runs(&query)).await.map(axum::Json)
+pub(super) async fn list(
+    State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<Page<Run>>, Problem> {
+    let asker = app.principal(&asker)?;
+    app.show(|scene| scene.runs(&asker, &query)).await.map(axum::Json)
 }
 
 /// `GET /v1/runs/{id}`.
-pub(super) async fn show(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Run>, Problem> {
-    app.run(&id).await.map(axum::Json)
+pub(super) async fn show(
+    State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<RunId>,
+) -> Result<axum::Json<Run>, Problem> {
+    app.run(&asker, &id).await.map(axum::Json)
 }
 
 /// `GET /v1/runs/{id}/outputs`.
-pub(super) async fn outputs(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Page<Output>>, Problem> {
-    Ok(axum::Json(Page { items: app.run(&id).await?.outputs, next_cursor: None }))
+pub(super) async fn outputs(
+    State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<RunId>,
+) -> Result<axum::Json<Page<Output>>, Problem> {
+    Ok(axum::Json(Page { items: app.run(&asker, &id).await?.outputs, next_cursor: None }))
 }
 
 /// `POST /v1/runs`.
 pub(super) async fn create(
     State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    By(by): By,
     headers: HeaderMap,
     Json(wanted): Json<CreateRun>,
 ) -> Result<Response, Problem> {
     check_run(&wanted)?;
+    let principal = app.principal(&asker)?;
+    app.must_read_all(&principal, &wanted.inputs)?;
     let request = check::idempotency_key(&headers)?;
     app.check_waiting(request.as_ref())?;
     let command = Command::CreateRun {
@@ -66,8 +92,9 @@ pub(super) async fn create(
         pipeline: wanted.pipeline,
         inputs: wanted.inputs,
         parameters: wanted.parameters,
+        owner: asker.owner(),
     };
-    let Outcome::Run { run } = app.group.propose(command).await?.accepted()? else {
+    let Outcome::Run { run } = app.group.propose_by(by, command).await?.accepted()? else {
         return Err(Problem::new(Code::Internal, "a command had an outcome that is not its own"));
     };
     let run = app.run_as_written(&run)?;
@@ -75,8 +102,17 @@ pub(super) async fn create(
 }
 
 /// `POST /v1/runs/{id}/cancel`.
-pub(super) async fn cancel(State(app): Shared, Path(id): Path<RunId>) -> Result<axum::Json<Run>, Problem> {
-    app.group.propose(Command::CancelRun { run: id.clone() }).await?.accepted()?;
+pub(super) async fn cancel(
+    State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    By(by): By,
+    Path(id): Path<RunId>,
+) -> Result<axum::Json<Run>, Problem> {
+    app.group.linearize().await?;
+    if !app.rights_on_run(&asker, &id)?.change {
+        return Err(forbidden("only who submitted a run, or may change all its inputs, cancels it"));
+    }
+    app.group.propose_by(by, Command::CancelRun { run: id.clone() }).await?.accepted()?;
     app.run_as_written(&id).map(axum::Json)
 }
 
@@ -95,16 +131,42 @@ impl App {
         Err(Problem::new(Code::TooManyRequests, detail))
     }
 
-    async fn run(&self, id: &RunId) -> Result<Run, Problem> {
+    /// A run that its asker may see.
+    async fn run(&self, asker: &Asker, id: &RunId) -> Result<Run, Problem> {
         self.group.linearize().await?;
+        self.rights_on_run(asker, id)?;
         self.run_as_written(id)
+    }
+
+    /// What an asker may do to a run; without any right it is not there.
+    fn rights_on_run(&self, asker: &Asker, id: &RunId) -> Result<Rights, Problem> {
+        let principal = self.principal(asker)?;
+        let rights = self.books(|view| match view.get_record::<Runs>(id)? {
+            Some(run) => principal.rights_on_run(view, &run).map(Some),
+            None => Ok(None),
+        })?;
+        rights.filter(|rights| rights.read).ok_or_else(|| no_run(id))
+    }
+
+    /// Whoever runs a program on materials reads them.
+    fn must_read_all(&self, principal: &Principal, inputs: &[MaterialId]) -> Result<(), Problem> {
+        for input in inputs {
+            if self.rights_on(principal, input)?.is_some_and(|rights| !rights.read) {
+                return Err(forbidden(&format!("you may not read {input}")));
+            }
+        }
+        Ok(())
     }
 
     /// The same behind a write of the caller's, see [`App::material_as_written`].
     fn run_as_written(&self, id: &RunId) -> Result<Run, Problem> {
         let found = self.glance(|scene| scene.run(id))?;
-        found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no run {id}")))
+        found.ok_or_else(|| no_run(id))
     }
+}
+
+fn no_run(id: &RunId) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no run {id}"))
 }
 
 /// The pipelines that all nodes have, each with the number of its inputs.
@@ -164,7 +226,6 @@ fn depth(value: &serde_json::Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use microtome_proto::MaterialId;
     use serde_json::json;
 
     #[test]

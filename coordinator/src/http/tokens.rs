@@ -1,6 +1,14 @@
-//! `/v1/materials/{id}/tokens`.
+//! Tokens: made for one material, and taken back.
 
-use super::{Shared, check::bad};
+use super::{
+    Shared,
+    access::{By, forbidden},
+    check::bad,
+};
+use crate::{
+    control::accounts::tell_revoked,
+    core::command::{AccountCommand, Command},
+};
 use axum::{
     Extension,
     extract::State,
@@ -8,11 +16,12 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use microtome_proto::{
-    MaterialId, Problem,
-    token::{CreateToken, MATERIAL_TOKEN_S, MATERIAL_TOKEN_S_MAX},
+    Code, MaterialId, Problem, Timestamp,
+    account::Revoke,
+    token::{Bearer, CreateToken, LEEWAY_S, MATERIAL_TOKEN_S, MATERIAL_TOKEN_S_MAX, Role},
 };
 use microtome_server::{
-    auth::Asker,
+    auth::{Asker, token_hash},
     extract::{Json, Path},
 };
 
@@ -32,4 +41,52 @@ pub(super) async fn create(
     app.material(&id).await?;
     let made = app.auth.material_token(&asker, &id, seconds)?;
     Ok((StatusCode::CREATED, axum::Json(made)).into_response())
+}
+
+/// `POST /v1/tokens/revoke`: the token counts no more, here at once and at the nodes from their next heartbeat on. One that has
+/// ended, or was taken back before, is so already.
+pub(super) async fn revoke(
+    State(app): Shared,
+    Extension(asker): Extension<Asker>,
+    By(by): By,
+    Json(wanted): Json<Revoke>,
+) -> Result<StatusCode, Problem> {
+    let token = &wanted.token.0;
+    let bearer = match app.auth.bearer(token).await {
+        Ok(bearer) => bearer,
+        Err(problem) if ENDED.contains(&problem.code) => return Ok(StatusCode::NO_CONTENT),
+        Err(problem) if problem.code == Code::Unauthorized => {
+            return Err(bad(format!("this is no token that counts here: {}", problem.detail)));
+        }
+        Err(problem) => return Err(problem),
+    };
+    if bearer.role == Role::Server {
+        return Err(forbidden(
+            "servers make tokens for their own calls, one after another: change the secret or the key",
+        ));
+    }
+    app.group.linearize().await?;
+    let principal = app.principal(&asker)?;
+    let is_own = asker.bearer().is_some_and(|own| is_same(own, &bearer));
+    if !is_own && !app.books(|view| principal.is_administrator(view))? {
+        return Err(forbidden("only an administrator of the cluster takes back the tokens of others"));
+    }
+    let until_ms = bearer.validity.until_s.saturating_add(LEEWAY_S).saturating_mul(1000);
+    let command = AccountCommand::RevokeToken {
+        token: token_hash(token),
+        until: Timestamp::from_millis(i64::try_from(until_ms).unwrap_or(i64::MAX)),
+        bearer: bearer.name.clone(),
+    };
+    app.group.propose_by(by, Command::Account(command)).await?.accepted()?;
+    tell_revoked(&app.group, &app.auth);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What says that a token counts no more already.
+const ENDED: [Code; 3] = [Code::TokenExpired, Code::MaterialTokenExpired, Code::TokenRevoked];
+
+/// Whether a token is of who asks: of the same kind, or made by them for one material.
+fn is_same(own: &Bearer, other: &Bearer) -> bool {
+    let is_of_kind = (own.role, &own.space, &own.material) == (other.role, &other.space, &other.material);
+    own.name == other.name && !own.name.is_empty() && (is_of_kind || other.role == Role::Viewer)
 }

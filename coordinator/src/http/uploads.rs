@@ -3,6 +3,7 @@
 
 use super::{
     App, Shared,
+    access::By,
     check::{bad, digits},
     leader,
     materials::Sending,
@@ -139,19 +140,20 @@ pub(super) async fn options() -> Response {
 pub(super) async fn create(State(app): Shared, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let asker = Asker::of(&request.extensions)?;
+    let By(by) = By::of(&app, &request).await?;
     let (material, created) = match text(headers, tus::CONCAT).map(|given| (given, given.parse())) {
         None => {
             let wanted = wanted(headers)?;
-            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, ..sending(&request, asker) };
+            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, by, ..sending(&request, asker) };
             app.create(headers, wanted, sending).await?
         }
         Some((_, Ok(Concat::Partial))) => {
-            let sending = Sending { part_from: Some(sender(&request)?), ..sending(&request, asker) };
+            let sending = Sending { part_from: Some(sender(&request)?), by, ..sending(&request, asker) };
             app.create(headers, wanted(headers)?, sending).await?
         }
         Some((given, Ok(Concat::Final(parts)))) => {
             let wanted = wanted_of_parts(headers)?;
-            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, ..sending(&request, asker) };
+            let sending = Sending { terms: app.terms(asker, &wanted, headers)?, by, ..sending(&request, asker) };
             let material = app.join(headers, wanted, (parts, given.to_owned()), sending).await?;
             // Where it has no place just now, whoever is asked leads there when it has.
             let place = place(&material).unwrap_or_else(|_| format!("/v1/uploads/{}", material.id));

@@ -7,14 +7,15 @@ use super::{
 };
 use crate::{
     core::{
-        command::{Command, Outcome, Proposal},
+        audit::{Deed, describe},
+        command::{Actor, Command, Outcome, Proposal},
         plan::Touched,
         view::View,
     },
     store::{StoreError, log::Log, snapshot::Snapshot, snapshots::Snapshots, state::State},
 };
 use futures_util::StreamExt as _;
-use microtome_proto::{Code, CoordinatorId, Problem, Timestamp};
+use microtome_proto::{Code, CoordinatorId, Problem, Timestamp, protocol};
 use openraft::{
     LinearizerOption, ReadPolicy,
     async_runtime::watch::WatchReceiver as _,
@@ -136,10 +137,30 @@ impl Group {
     /// Puts a command through the log: durable on a majority and applied here when this returns. One that some
     /// coordinator does not understand yet is refused.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Unavailable> {
+        self.propose_by(None, command).await
+    }
+
+    /// The same for somebody: it is written who asked for it, in the books and in the log.
+    pub(crate) async fn propose_by(&self, by: Option<Actor>, command: Command) -> Result<Outcome, Unavailable> {
         if let Some(refused) = self.not_understood(&command) {
             return Ok(refused);
         }
-        let written = timeout(WRITE_WITHIN, self.raft.client_write(proposal(command))).await;
+        let told = by.clone().map(|by| (by, command.clone()));
+        let by = by.filter(|_| self.protocol() >= protocol::BELONGING);
+        let proposal = Proposal { at: Timestamp::now(), by, command };
+        let outcome = self.write(proposal).await?;
+        if let Some((by, command)) = told
+            && let Some(deed) = describe(&command, &outcome)
+        {
+            let Actor { name, address } = by;
+            let Deed { act, object, detail } = deed;
+            tracing::info!(target: "audit", by = name, address, act = %act, object, detail, "done");
+        }
+        Ok(outcome)
+    }
+
+    async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
+        let written = timeout(WRITE_WITHIN, self.raft.client_write(proposal)).await;
         match written.map_err(|_| Unavailable::Unconfirmed)? {
             Ok(response) => Ok(response.data),
             Err(RaftError::APIError(error)) => Err(refused(&error)),

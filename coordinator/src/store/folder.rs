@@ -7,6 +7,7 @@
 //! | `log.redb` | vote and log: what must not be lost |
 //! | `state/` | the applied state: what snapshot and log can rebuild |
 //! | `snapshots/` | the newest two snapshots |
+//! | `first-password` | the password of the first user, of the coordinator that made them known |
 
 use super::StoreError;
 use microtome_proto::{ClusterId, CoordinatorId};
@@ -98,6 +99,10 @@ impl Folder {
 
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
+    }
+
+    pub(crate) fn first_password(&self) -> PathBuf {
+        self.path.join("first-password")
     }
 }
 

@@ -43,14 +43,7 @@ async fn a_node_that_does_not_tell_of_an_upload_for_a_minute_is_asked_what_it_ho
     let mut server = books.serve().await;
     let half = Incoming { material, generation, offset: 500, check: None };
     for (incoming, wanted) in [(vec![], true), (vec![half], false)] {
-        let beat = Heartbeat {
-            instance: instance.clone(),
-            report: report(),
-            incoming,
-            damaged: vec![],
-            runs: vec![],
-            uses: Uses::default(),
-        };
+        let beat = Heartbeat { instance: instance.clone(), report: report(), incoming, ..Heartbeat::default() };
         let answer: HeartbeatAnswer = tell(&server, &format!("/internal/v1/nodes/{node}/heartbeat"), &beat).await;
         assert_eq!(answer.inventory_wanted, wanted);
     }

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod accounts;
 mod alone;
 mod api;
 mod concat;

@@ -79,6 +79,7 @@ async fn runs_do_not_wait_without_bound() {
             name: "tissue".to_owned(),
             inputs: vec![material.clone()],
             parameters: json!({}),
+            owner: None,
         });
     }
     let mut server = books.serve().await;

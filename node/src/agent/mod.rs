@@ -259,6 +259,7 @@ impl Agent {
             damaged: self.damaged(),
             runs: self.node.runs.beats(),
             uses: self.readers.tell(self.node.blobs.reads()),
+            revoked_version: self.node.auth.revoked_version(),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
         self.readers.heard(&beat.uses, &answer.reads_due);
@@ -273,6 +274,10 @@ impl Agent {
         }
         self.follow(&answer.coordinators).await;
         self.inventory_due |= answer.inventory_wanted;
+        if let Some(revoked) = answer.revoked {
+            tracing::info!(version = revoked.version, tokens = revoked.tokens.len(), "tokens that were taken back");
+            self.node.auth.revoke(revoked.version, revoked.tokens);
+        }
         for order in answer.orders {
             self.orders.carry_out(order);
         }

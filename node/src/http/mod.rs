@@ -55,6 +55,8 @@ pub(crate) fn router(node: &Arc<Node>) -> Router {
     let open = Router::new()
         .route("/", get(elsewhere::to_coordinator))
         .route("/view/{id}", get(elsewhere::to_coordinator))
+        .route("/v1/login", post(elsewhere::to_coordinator))
+        .route("/v1/login/refresh", post(elsewhere::to_coordinator))
         .route("/openapi.json", get(elsewhere::to_coordinator))
         .route("/docs", get(elsewhere::to_coordinator))
         .route("/docs/problems", get(elsewhere::to_coordinator))

@@ -49,6 +49,17 @@ pub struct Validity {
 }
 
 impl Bearer {
+    /// Whether its time has come and not yet gone, see [`Validity::holds`].
+    ///
+    /// # Errors
+    /// [`Refused::Expired`], [`Refused::MaterialExpired`] or [`Refused::Early`].
+    pub fn holds(&self, now_s: u64) -> Result<(), Refused> {
+        self.validity.holds(now_s).map_err(|refused| match refused {
+            Refused::Expired(ago_s) if self.role == Role::Viewer => Refused::MaterialExpired(ago_s),
+            other => other,
+        })
+    }
+
     /// Whose the uploads are that it makes: its own, or an administrator's.
     pub fn owner(&self) -> Option<Owner> {
         let space = match self.role {

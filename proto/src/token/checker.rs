@@ -47,7 +47,7 @@ impl Checker {
     /// [`Refused`]: why it is not taken.
     pub fn check(&self, token: &str, now_s: u64) -> Result<Arc<Bearer>, Refused> {
         if let Some(bearer) = self.known(token) {
-            bearer.validity.holds(now_s)?;
+            bearer.holds(now_s)?;
             return Ok(bearer);
         }
         let bearer = Arc::new(self.ring.check(token, now_s)?);

@@ -33,6 +33,12 @@ pub enum Refused {
     /// It has expired.
     #[error("the token expired {0} s ago")]
     Expired(u64),
+    /// It has expired, and read one material: those who look at slides are told from those who have not logged in.
+    #[error("the token for this material expired {0} s ago")]
+    MaterialExpired(u64),
+    /// It was taken back.
+    #[error("the token was taken back")]
+    Revoked,
     /// It is from the future, by more than clocks may differ.
     #[error("the token is valid only {0} s from now, and clocks may differ by {LEEWAY_S} s")]
     Early(u64),
@@ -49,6 +55,8 @@ impl Refused {
     pub const fn code(&self) -> Code {
         match self {
             Self::Expired(_) => Code::TokenExpired,
+            Self::MaterialExpired(_) => Code::MaterialTokenExpired,
+            Self::Revoked => Code::TokenRevoked,
             Self::NoRights(_) => Code::NoRights,
             Self::KeysNotThere { .. } => Code::NotReady,
             _ => Code::Unauthorized,

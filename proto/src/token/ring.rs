@@ -91,13 +91,17 @@ impl KeyRing {
         if !candidates.iter().any(|key| key.has_signed(message, signature)) {
             return Err(Refused::Signature);
         }
-        // Whether it is still valid is what its bearer wants to know first.
         let validity = validity(&claims)?;
-        validity.holds(now_s)?;
-        match provider {
+        let bearer = match provider {
             None => policy::own(&claims, validity),
             Some((_, issuer)) => issuer.policy.bearer(&claims, validity),
+        };
+        // Whether it is still valid is what its bearer wants to know first.
+        match &bearer {
+            Ok(bearer) => bearer.holds(now_s)?,
+            Err(_) => validity.holds(now_s)?,
         }
+        bearer
     }
 
     /// The provider that the claims name as their issuer. All other tokens are the cluster's own, or nobody's.

@@ -3,6 +3,7 @@
 //!
 //! Where a provider or a file cannot be read, the last keys that were known stay.
 
+use super::revoked::Revoked;
 use crate::outside;
 use futures_util::future::{join, join_all};
 use microtome_proto::token::{
@@ -50,6 +51,7 @@ pub(super) struct Keys {
     file: Option<Source<PathBuf>>,
     providers: Vec<Source<Provider>>,
     pace: Pace,
+    revoked: Revoked,
 }
 
 /// Something that keys are read from.
@@ -114,6 +116,7 @@ impl Keys {
             file: settings.verifying_keys.clone().map(Source::new),
             providers: settings.providers.iter().cloned().map(Source::new).collect(),
             pace,
+            revoked: Revoked::default(),
         };
         keys.read_own()?;
         for (place, source) in keys.providers.iter().enumerate() {
@@ -131,13 +134,36 @@ impl Keys {
     /// What a token proves. Where it names a key that is not known, its provider is asked once more before it is refused: the
     /// first token that is signed by a new key must not be.
     pub(super) async fn prove(self: &Arc<Self>, token: &str) -> Result<Arc<Bearer>, Refused> {
-        match self.now().check(token, now_s()) {
+        match self.check(token) {
             Err(Refused::UnknownKey { provider: Some(place) } | Refused::KeysNotThere { provider: place }) => {
                 self.ask_again(place).await;
-                self.now().check(token, now_s())
+                self.check(token)
             }
             other => other,
         }
+    }
+
+    /// What was proven before was not taken back then, nor since: see [`Keys::revoke`].
+    fn check(&self, token: &str) -> Result<Arc<Bearer>, Refused> {
+        let (checker, now_s) = (self.now(), now_s());
+        if let Some(bearer) = checker.remembered(token, now_s) {
+            return Ok(bearer);
+        }
+        if self.revoked.has(token) {
+            return Err(Refused::Revoked);
+        }
+        checker.check(token, now_s)
+    }
+
+    /// From now on these count no more. What was proven goes after they are known: whoever proves anew meets them.
+    pub(super) fn revoke(&self, version: u64, tokens: Vec<String>) {
+        if self.revoked.replace(version, tokens) {
+            self.change(|checker| Checker::new(checker.ring().clone()));
+        }
+    }
+
+    pub(super) fn revoked_version(&self) -> u64 {
+        self.revoked.version()
     }
 
     /// Asks a provider for its keys, unless that was done a moment ago. Whoever comes meanwhile waits for the same answer.

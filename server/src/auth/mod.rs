@@ -8,16 +8,18 @@
 mod carried;
 mod keys;
 mod middleware;
+mod revoked;
 #[cfg(test)]
 mod tests;
 
 pub use middleware::{Asker, administrators, server, user};
+pub use revoked::token_hash;
 
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use carried::{in_query, stands_for, token};
 use keys::{Keys, Pace};
 use microtome_proto::{
-    Code, MaterialId, Problem, Timestamp,
+    Code, MaterialId, Problem, SessionId, Timestamp, UserId,
     token::{Allowed, Bearer, Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, may_be_for_all, now_s},
 };
 use std::{
@@ -79,6 +81,14 @@ impl Auth {
     /// Whether tokens are checked.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whoever logs in, or is given a token, needs servers that check them.
+    ///
+    /// # Errors
+    /// `conflict` where tokens are not checked.
+    pub fn must_be_on(&self) -> Result<(), Problem> {
+        self.checked().map(|_| ())
     }
 
     /// Keeps the keys of providers and those in files as they are there, until `stop` is cancelled.
@@ -180,17 +190,50 @@ impl Auth {
         Some(token)
     }
 
+    /// A token that speaks for a user as long as this session is there, and for `seconds` at most.
+    ///
+    /// # Errors
+    /// `conflict` where tokens are not checked.
+    pub fn user_token(&self, user: &UserId, session: &SessionId, seconds: u64) -> Result<String, Problem> {
+        let mut claims = Claims::new(user.as_str(), Role::User, now_s(), seconds);
+        claims.session = Some(session.clone());
+        self.checked()?.signer.sign(&claims).map_err(|error| Problem::new(Code::Internal, error.to_string()))
+    }
+
+    /// Who a token speaks for.
+    ///
+    /// # Errors
+    /// `conflict` where tokens are not checked; otherwise why it is not taken.
+    pub async fn bearer(&self, token: &str) -> Result<Arc<Bearer>, Problem> {
+        Ok(self.checked()?.keys.prove(token).await?)
+    }
+
+    /// From now on the tokens with these [`token_hash`]es count no more, and no others: the set of this version.
+    pub fn revoke(&self, version: u64, tokens: Vec<String>) {
+        if let Some(checked) = &self.0 {
+            checked.keys.revoke(version, tokens);
+        }
+    }
+
+    /// The version of the tokens taken back that is known here; 0 where none is.
+    pub fn revoked_version(&self) -> u64 {
+        self.0.as_ref().map_or(0, |checked| checked.keys.revoked_version())
+    }
+
+    fn checked(&self) -> Result<&Checked, Problem> {
+        self.0.as_deref().ok_or_else(|| {
+            let detail = "this cluster has neither a secret nor a key: it checks no tokens, and makes none. Without them \
+                          everybody on this machine may do everything; with 'secret' under [auth] in cluster.toml people log in";
+            Problem::new(Code::Conflict, detail)
+        })
+    }
+
     /// A token that reads one material for `seconds`, in the name of whoever asked for it.
     ///
     /// # Errors
     /// `conflict` where tokens are not checked.
     pub fn material_token(&self, asker: &Asker, material: &MaterialId, seconds: u64) -> Result<MadeToken, Problem> {
-        let none = || {
-            let detail = "this cluster has neither a secret nor a key: it checks no tokens, and makes none";
-            Problem::new(Code::Conflict, detail)
-        };
-        let checked = self.0.as_ref().ok_or_else(none)?;
-        checked.viewer(asker.name(), material, seconds)
+        self.checked()?.viewer(asker.name(), material, seconds)
     }
 
     /// The same for somebody outside whom a server asks to look at it; none where tokens are not checked.

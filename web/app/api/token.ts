@@ -2,12 +2,16 @@
 // tab only, and leaves the address bar, so that a copied link does not give it away.
 
 const KEY = "microtome.token";
+/** What is kept of a login, whose access token it is then. */
+export const LOGIN_KEY = "microtome.login";
 
 /** Moves a token from the page's address into this tab's storage. */
 export function takeTokenFromAddress(): void {
   const address = new URL(location.href);
   const given = address.searchParams.get("token");
   if (given === null) return;
+  // Whose token it is, nothing of a login before goes on.
+  sessionStorage.removeItem(LOGIN_KEY);
   keepToken(given);
   address.searchParams.delete("token");
   history.replaceState(history.state, "", address);
@@ -15,6 +19,10 @@ export function takeTokenFromAddress(): void {
 
 export function keepToken(token: string): void {
   sessionStorage.setItem(KEY, token);
+}
+
+export function forgetToken(): void {
+  sessionStorage.removeItem(KEY);
 }
 
 export function token(): string | undefined {

@@ -18,7 +18,7 @@ export function startFeeds(api: Api, store: Store<State>): void {
   const tell = (thrown: unknown): void => {
     const problem = asProblem(thrown, api.server);
     // Whoever may look at one material only looks at that.
-    if (problem.status !== 403) store.patch({ offline: problem });
+    if (problem.status !== 403 || problem.code === "token_revoked") store.patch({ offline: problem });
   };
   poll(async () => {
     try {

@@ -1,5 +1,8 @@
 // The cluster's health at a glance, in the bar on top.
 
+import { loggedInAs, logOut } from "../api/login.ts";
+import type { Problem } from "../api/problem.ts";
+import { authorization } from "../api/token.ts";
 import type { Cluster } from "../api/types.ts";
 import { h, setShown, setText } from "../dom.ts";
 import { bytes, duration, plural } from "../format.ts";
@@ -13,7 +16,7 @@ export function createClusterBar(store: Store<State>): HTMLElement {
   const facts = h("div", { class: "health-facts" });
   const name = h("span", { class: "cluster-name" });
   store.watch(["cluster", "offline"], ({ cluster, offline }) => {
-    const verdict = offline ? offlineVerdict(cluster !== undefined) : cluster ? clusterVerdict(cluster) : undefined;
+    const verdict = offline ? offlineVerdict(offline, cluster !== undefined) : cluster ? clusterVerdict(cluster) : undefined;
     setText(text, verdict?.text ?? "Connecting …");
     dot.className = `dot ${verdict?.tone ?? "quiet"}`;
     health.title = offline ? `${offline.title}: ${offline.detail}` : "";
@@ -29,7 +32,23 @@ export function createClusterBar(store: Store<State>): HTMLElement {
     if (cluster.auth === "off") parts.push("open: no tokens are checked");
     setText(facts, parts.join(" · "));
   });
-  return h("div", { class: "cluster" }, name, health, facts);
+  return h("div", { class: "cluster" }, name, health, facts, ownName());
+}
+
+/** Who is logged in, and the way out. */
+function ownName(): HTMLElement | undefined {
+  const name = loggedInAs();
+  if (name === undefined) return undefined;
+  const leave = async (): Promise<void> => {
+    await logOut(authorization());
+    location.reload();
+  };
+  return h(
+    "div",
+    { class: "own" },
+    h("span", { class: "own-name" }, name),
+    h("button", { type: "button", class: "button", onclick: () => void leave() }, "Log out"),
+  );
 }
 
 interface Verdict {
@@ -37,7 +56,8 @@ interface Verdict {
   text: string;
 }
 
-function offlineVerdict(known: boolean): Verdict {
+function offlineVerdict(offline: Problem, known: boolean): Verdict {
+  if (offline.status === 401 || offline.code === "token_revoked") return { tone: "quiet", text: "Not logged in" };
   return { tone: "bad", text: known ? "No coordinator answers; what is open stays open" : "No coordinator answers" };
 }
 

@@ -1,7 +1,6 @@
 // Why a material is not on the screen, and what to do about it.
 
 import { Problem } from "../api/problem.ts";
-import { keepToken } from "../api/token.ts";
 import type { Material } from "../api/types.ts";
 import { h, setShown } from "../dom.ts";
 import { fileSize } from "../format.ts";
@@ -9,6 +8,7 @@ import { icon } from "../icons.ts";
 import type { OpenMaterial } from "../live/open_material.ts";
 import type { State, Store } from "../live/store.ts";
 import { NO_SMALL_LEVELS } from "../pixels/pyramid.ts";
+import { loginCard } from "./login_card.ts";
 import { showBar } from "./material_card.ts";
 import { materialState } from "./material_state.ts";
 import { factRows, link } from "./slide_panel.ts";
@@ -34,8 +34,8 @@ interface Card {
 }
 
 function chooseCard({ openId, material, slide, problem, offline }: Readonly<State>): Card | undefined {
-  const unauthorized = [problem, offline].find((candidate) => candidate?.status === 401);
-  if (unauthorized) return { key: "token", build: () => tokenCard(unauthorized) };
+  const unauthorized = [problem, offline].find((it) => it?.status === 401 || it?.code === "token_revoked");
+  if (unauthorized) return { key: `login ${unauthorized.code}`, build: () => loginCard(unauthorized) };
   if (openId === undefined || slide) return undefined;
   if (problem) {
     const key = JSON.stringify([problem.code, problem.detail, material?.id, material?.state]);
@@ -97,23 +97,5 @@ function arrivingCard(material: Material): HTMLElement {
     h("h1", {}, "The slide is arriving"),
     h("p", {}, `${material.name}, ${fileSize(material)}. It opens by itself as soon as it is whole.`),
     bar,
-  );
-}
-
-function tokenCard(problem: Problem): HTMLElement {
-  const input = h("input", { type: "password", "aria-label": "Token", autocomplete: "off", placeholder: "Token", required: true });
-  const submit = (event: SubmitEvent): void => {
-    event.preventDefault();
-    keepToken(input.value.trim());
-    location.reload();
-  };
-  return h(
-    "div",
-    { class: "card-large problem", "data-code": problem.code },
-    h("div", { class: "emblem" }, icon("warning")),
-    h("h1", {}, problem.title),
-    h("p", {}, problem.detail),
-    h("p", { class: "way-out" }, problem.wayOut),
-    h("form", { class: "token", onsubmit: submit }, input, h("button", { class: "button primary" }, "Sign in")),
   );
 }

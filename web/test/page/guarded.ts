@@ -11,6 +11,8 @@ import { binary } from "./demo.ts";
 import { PATIENCE_MS } from "./looking.ts";
 
 const ENVIRONMENT = { ...process.env, MICROTOME_AUTH_SECRET: "a secret for the page's tests" };
+/** Of the first user, `admin`. */
+export const PASSWORD = "correct horse battery";
 
 export class Guarded {
   private readonly folder = mkdtempSync(join(tmpdir(), "microtome-guarded-"));
@@ -22,6 +24,7 @@ export class Guarded {
   material = "";
 
   async start(slide: Uint8Array): Promise<void> {
+    writeFileSync(join(this.folder, "password"), PASSWORD);
     this.server = await this.serve("coordinator");
     this.node = await this.serve("node", "--coordinator", this.server);
     const file = join(this.folder, "slide.svs");
@@ -50,7 +53,7 @@ export class Guarded {
   }
 
   private run(...words: string[]): string {
-    const env = { ...ENVIRONMENT, XDG_STATE_HOME: this.folder };
+    const env = { ...ENVIRONMENT, XDG_STATE_HOME: this.folder, XDG_CONFIG_HOME: this.folder };
     return execFileSync(binary(), words, { encoding: "utf8", env, stdio: ["ignore", "pipe", "pipe"] }).trim();
   }
 
@@ -58,7 +61,8 @@ export class Guarded {
   private async serve(...words: string[]): Promise<string> {
     const url = `127.0.0.1:${await freePort()}`;
     const place = ["--json", "--listen", url, "--data-dir", join(this.folder, words[0] ?? "")];
-    const server = spawn(binary(), [...words, ...place], { env: ENVIRONMENT, stdio: ["ignore", "pipe", "ignore"] });
+    const env = { ...ENVIRONMENT, MICROTOME_AUTH_FIRST_PASSWORD_FILE: join(this.folder, "password") };
+    const server = spawn(binary(), [...words, ...place], { env, stdio: ["ignore", "pipe", "ignore"] });
     this.servers.push(server);
     for await (const line of createInterface({ input: server.stdout })) return (JSON.parse(line) as { url: string }).url;
     throw new Error(`${words.join(" ")} ended before it listened`);

@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import type { SlideInfo } from "../../app/api/types.ts";
 import { launchBrowser } from "./browser.ts";
 import { Demo } from "./demo.ts";
-import { Guarded } from "./guarded.ts";
+import { Guarded, PASSWORD } from "./guarded.ts";
 import { PATIENCE_MS, TileLog, photograph, tilesInView, waitForTissue } from "./looking.ts";
 
 declare global {
@@ -226,10 +226,45 @@ test("where tokens are checked, the page's own stands in no address", async () =
     assert.ok(carried.has(link.searchParams.get("token") ?? ""));
     assert.equal((await fetch(link, { method: "HEAD" })).status, 200);
     await other.close();
+    await logsInAndOut(guarded);
   } finally {
     await guarded.stop();
   }
 });
+
+/** Whoever comes without a token is asked for name and password; the login outlives a reload, and ends. */
+async function logsInAndOut(guarded: Guarded): Promise<void> {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const visitor = await context.newPage();
+  visitor.on("pageerror", (error) => errors.push(String(error)));
+  await visitor.goto(`${guarded.server}/view/${guarded.material}`, { timeout: PATIENCE_MS });
+  const enter = async (password: string): Promise<void> => {
+    await visitor.locator("input[name=name]").fill("admin");
+    await visitor.locator("input[name=password]").fill(password);
+    await visitor.locator(".login button").click();
+  };
+  await enter("not this one");
+  await visitor.locator(".refused").filter({ hasText: "Name or password is wrong" }).waitFor();
+  await photograph(visitor, "8-login");
+  await enter(PASSWORD);
+  await visitor.locator(".own-name").filter({ hasText: "admin" }).waitFor();
+  await waitForTissue(visitor, CANVAS, 0.05);
+  // An access token that is about to end is changed for the next one before anything is asked.
+  await visitor.evaluate(() => {
+    const login = JSON.parse(sessionStorage.getItem("microtome.login") ?? "{}") as Record<string, unknown>;
+    sessionStorage.setItem("microtome.login", JSON.stringify({ ...login, endsAtMs: Date.now() }));
+  });
+  const before = await visitor.evaluate(() => sessionStorage.getItem("microtome.token"));
+  await visitor.reload({ timeout: PATIENCE_MS });
+  await visitor.locator(".own-name").waitFor();
+  await visitor.waitForFunction((old) => sessionStorage.getItem("microtome.token") !== old, before);
+  await waitForTissue(visitor, CANVAS, 0.05);
+  await visitor.locator(".own button").click();
+  await visitor.locator(".login").waitFor();
+  assert.equal(await visitor.evaluate(() => sessionStorage.length), 0);
+  await context.close();
+}
 
 test("no script failed on the way", () => {
   assert.deepEqual(errors, []);

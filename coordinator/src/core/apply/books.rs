@@ -1,12 +1,12 @@
 //! How a material's or a run's record is written: its indexes and sums follow from its form before and after.
 
-use super::{Stop, concat, meta, spaces};
+use super::{Stop, accounts, concat, meta, spaces};
 use crate::core::{
     draft::Draft,
     tables::{
-        Arriving, ArrivingRecord, ByHash, Concat, Damaged, Ends, InSpace, Joining, Leaving, MaterialRecord, Materials,
-        MaterialsByAge, Meta, OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals, TotalsRecord,
-        Unsettled, WaitingRuns,
+        Arriving, ArrivingRecord, ByHash, Concat, Damaged, Ends, InCase, InSpace, Joining, Leaving, MaterialRecord,
+        Materials, MaterialsByAge, Meta, OnNode, RequestRecord, Requests, RunRecord, Runs, RunsOnNode, Totals,
+        TotalsRecord, Unsettled, WaitingRuns,
     },
     view::{Table, Typed, ViewError, stored_key, stored_record},
 };
@@ -67,6 +67,9 @@ pub(super) fn store_material(
     reindex(draft, &material_index(id, before, belongs)?, material_index(id, after.as_ref(), belongs)?);
     sum(draft, before, after.as_ref())?;
     spaces::sum(draft, before, after.as_ref())?;
+    if let Some(case) = before.and_then(|record| record.terms.case.as_ref()) {
+        accounts::empty(draft, case)?;
+    }
     concat::end_parts(draft, at, id, ended.unwrap_or_default())
 }
 
@@ -135,6 +138,9 @@ fn material_index(id: &MaterialId, record: Option<&MaterialRecord>, belongs: boo
     }
     if let Some(place) = spaces::by_hash(id, record).filter(|_| belongs) {
         index.add::<ByHash>(&place, &())?;
+    }
+    if let Some(case) = record.terms.case.as_ref().filter(|_| !record.is_deleted()) {
+        index.add::<InCase>(&(case.clone(), record.sequence), id)?;
     }
     if record.joining().is_some() {
         index.add::<Joining>(id, &())?;

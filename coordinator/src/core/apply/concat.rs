@@ -1,7 +1,7 @@
 //! Materials that are put together from parts: made, and what becomes of the parts.
 
 use super::{
-    Applied, Stop,
+    Applied, Stop, accounts,
     books::store_material,
     earlier, key_reused,
     materials::{check_name, check_population, is_same_place, living},
@@ -43,6 +43,7 @@ pub(super) fn join(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, no
             && is_same_place(&record.terms, wanted.terms);
         return if is_same { Ok(made_before(id, &record)) } else { key_reused() };
     }
+    accounts::must_live(draft, wanted.terms.case.as_ref())?;
     check_name(wanted.name)?;
     check_population(wanted.population)?;
     let distinct: BTreeSet<_> = wanted.parts.iter().collect();

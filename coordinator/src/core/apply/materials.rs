@@ -1,7 +1,8 @@
 //! Materials: made, renamed, deleted.
 
 use super::{
-    Applied, Stop, books::store_material, earlier, key_reused, meta, next, next_generation, nodes, refuse, runs, spaces,
+    Applied, Stop, accounts, books::store_material, earlier, key_reused, meta, next, next_generation, nodes, refuse,
+    runs, spaces,
 };
 use crate::core::{
     command::Outcome,
@@ -39,6 +40,7 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>, 
     if wanted.size > MATERIAL_SIZE_MAX {
         return refuse(Code::TooLarge, format!("{} bytes: a material has at most {MATERIAL_SIZE_MAX}", wanted.size));
     }
+    accounts::must_live(draft, wanted.terms.case.as_ref())?;
     spaces::must_admit(draft, wanted.terms, wanted.owner, if wanted.size_deferred { 0 } else { wanted.size })?;
     nodes::member(draft, node)?;
     let Some(cluster) = meta(draft)?.cluster else {

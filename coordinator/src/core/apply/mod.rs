@@ -5,6 +5,7 @@
 //! refused with `stale_generation`. Indexes and sums (see [`super::tables`]) follow from each record's old and new
 //! form in `books`, never by hand.
 
+mod accounts;
 mod books;
 mod concat;
 mod life;
@@ -31,7 +32,10 @@ use microtome_proto::{Code, Generation};
 pub fn apply(view: &dyn View, proposal: &Proposal) -> Result<(Vec<Change>, Outcome), ViewError> {
     let mut draft = Draft::new(view);
     match dispatch(&mut draft, proposal) {
-        Ok(outcome) => Ok((draft.into_changes(), outcome)),
+        Ok(outcome) => {
+            accounts::note(&mut draft, proposal, &outcome)?;
+            Ok((draft.into_changes(), outcome))
+        }
         Err(Stop::Refused(code, detail)) => Ok((Vec::new(), Outcome::Refused { code, detail })),
         Err(Stop::View(error)) => Err(error),
     }
@@ -130,8 +134,10 @@ fn dispatch(draft: &mut Draft<'_>, proposal: &Proposal) -> Applied {
         }
         Command::DropReplica { material, node, generation } => replicas::free(draft, at, material, node, *generation),
         Command::ReplicaGone { material, node, generation } => replicas::gone(draft, at, material, node, *generation),
-        Command::CreateRun { request, pipeline, name, inputs, parameters } => {
-            let wanted = runs::Wanted { request: request.as_deref(), pipeline, name, inputs, parameters };
+        Command::Account(command) => accounts::dispatch(draft, at, command),
+        Command::CreateRun { request, pipeline, name, inputs, parameters, owner } => {
+            let (request, owner) = (request.as_deref(), owner.as_ref());
+            let wanted = runs::Wanted { request, pipeline, name, inputs, parameters, owner };
             runs::create(draft, at, &wanted)
         }
         Command::AssignRun { run, node } => runs::assign(draft, at, run, node),

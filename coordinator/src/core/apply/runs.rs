@@ -11,7 +11,7 @@ use crate::core::{
 use microtome_proto::{
     Code, Generation, MaterialId, NodeId, RunId, Timestamp,
     limits::{RUN_INPUTS_MAX, RUN_OUTPUTS_MAX},
-    material::Origin,
+    material::{Origin, Owner},
     run::{Output, RunState},
 };
 
@@ -25,6 +25,7 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) inputs: &'a [MaterialId],
     pub(super) parameters: &'a serde_json::Value,
+    pub(super) owner: Option<&'a Owner>,
 }
 
 /// What an attempt that is done reports.
@@ -40,7 +41,8 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>) 
         let record = known(draft, &run)?;
         let is_same = record.pipeline == wanted.pipeline
             && record.inputs == wanted.inputs
-            && record.parameters == *wanted.parameters;
+            && record.parameters == *wanted.parameters
+            && record.owner.as_ref() == wanted.owner;
         return if is_same { Ok(Outcome::Run { run }) } else { key_reused() };
     }
     if wanted.inputs.is_empty() || wanted.inputs.len() > RUN_INPUTS_MAX {
@@ -57,6 +59,7 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>) 
         name: wanted.name.to_owned(),
         inputs: wanted.inputs.to_vec(),
         parameters: wanted.parameters.clone(),
+        owner: wanted.owner.cloned(),
         state: RunState::Waiting,
         node: None,
         attempt: NO_ATTEMPT,

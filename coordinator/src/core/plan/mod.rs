@@ -7,6 +7,7 @@
 
 mod agenda;
 mod balance;
+mod cases;
 mod copies;
 mod damage;
 mod ends;
@@ -95,6 +96,7 @@ pub fn plan(
 
 fn plan_all(scene: &Scene<'_>, agenda: &mut Agenda) -> Result<Vec<Command>, ViewError> {
     let mut commands = damage::plan(scene)?;
+    commands.extend(cases::plan(scene)?);
     commands.extend(copies::plan(scene, agenda)?);
     commands.extend(joins::plan(scene)?);
     // What lacks comes first, and a look at the nodes is right only when nothing else is about to change them.

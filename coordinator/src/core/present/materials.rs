@@ -2,24 +2,21 @@
 
 use super::{
     PresentError, Scene,
-    page::{self, page, page_within},
+    page::{page, page_of, page_within},
 };
 use crate::core::{
     access::Principal,
     keys,
     roster::{Peer, Roster},
-    tables::{InSpace, MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
+    tables::{InCase, InSpace, MaterialRecord, Materials, MaterialsByAge, ReplicaRecord},
     view::{Typed, ViewError},
 };
 use microtome_proto::{
-    MaterialId, NodeId,
+    CaseId, MaterialId, NodeId,
     internal::Located,
     material::{Material, MaterialState, Replica, ReplicaState},
     page::{Page, PageQuery},
 };
-
-/// Materials that are looked at for a page of what somebody may read.
-pub(in crate::core) const LOOKS_MAX: usize = 2_000;
 
 impl Scene<'_> {
     /// Whether a material is shown to nobody: a part of a file that is put together.
@@ -64,22 +61,21 @@ impl Scene<'_> {
     /// # Errors
     /// Where the state cannot be read or the query is not understood.
     pub fn materials_for(&self, asker: &Principal, query: &PageQuery) -> Result<Page<Material>, PresentError> {
-        let (limit, after) = (page::limit(query.limit)?, page::after::<MaterialsByAge>(query)?);
-        let (mut items, mut looks, mut last) = (Vec::new(), 0, None);
-        for entry in self.view.scan_records::<MaterialsByAge>(&[], after.as_ref()) {
-            if items.len() == limit || looks == LOOKS_MAX {
-                let next_cursor = last.as_ref().map(page::cursor_at::<MaterialsByAge>);
-                return Ok(Page { items: self.all_of(items)?, next_cursor });
-            }
-            let (sequence, id) = entry?;
-            (last, looks) = (Some(sequence), looks + 1);
-            if let Some(record) = self.view.get_record::<Materials>(&id)?
-                && asker.rights_on(self.view, &id, &record)?.read
-            {
-                items.push(id);
-            }
-        }
-        Ok(Page { items: self.all_of(items)?, next_cursor: None })
+        let is_readable = |_: &u64, id: &MaterialId| match self.view.get_record::<Materials>(id)? {
+            Some(record) => Ok(asker.rights_on(self.view, id, &record)?.read),
+            None => Ok(false),
+        };
+        let (entries, next_cursor) = page_of::<MaterialsByAge>(self.view, &[], query, is_readable)?;
+        Ok(Page { items: self.all_of(entries.into_iter().map(|(_, id)| id))?, next_cursor })
+    }
+
+    /// Those of a case.
+    ///
+    /// # Errors
+    /// Where the state cannot be read or the query is not understood.
+    pub fn materials_of_case(&self, case: &CaseId, query: &PageQuery) -> Result<Page<Material>, PresentError> {
+        let (entries, next_cursor) = page_within::<InCase>(self.view, &keys::numbered(case.as_str()), query)?;
+        Ok(Page { items: self.all_of(entries.into_iter().map(|(_, id)| id))?, next_cursor })
     }
 
     fn all_of(&self, ids: impl IntoIterator<Item = MaterialId>) -> Result<Vec<Material>, ViewError> {

@@ -3,6 +3,7 @@
 //! Lists come a page at a time and cost a page's work. Their cursors are opaque: the last key shown, in hexadecimal, so
 //! that a page stays right while entries come and go.
 
+mod accounts;
 mod balance;
 mod cluster;
 mod materials;
@@ -13,7 +14,7 @@ mod spaces;
 
 pub use cluster::Overview;
 #[cfg(test)]
-pub(super) use materials::LOOKS_MAX;
+pub(super) use page::LOOKS_MAX;
 pub use page::PresentError;
 
 use super::{

@@ -22,6 +22,9 @@ pub enum PresentError {
 /// A page's entries, and the next one's cursor.
 pub(super) type Entries<T> = (Vec<(<T as Table>::Key, <T as Table>::Record)>, Option<String>);
 
+/// Entries that one page is chosen from: where hardly any is for the asker, a page may have few entries, and another behind it.
+pub(in crate::core) const LOOKS_MAX: usize = 2_000;
+
 /// A page of a table, in the order of its keys.
 pub(super) fn page<T: Table>(view: &dyn View, query: &PageQuery) -> Result<Entries<T>, PresentError> {
     page_within::<T>(view, &[], query)
@@ -33,15 +36,28 @@ pub(super) fn page_within<T: Table>(
     prefix: &[u8],
     query: &PageQuery,
 ) -> Result<Entries<T>, PresentError> {
-    let limit = limit(query.limit)?;
-    let after = after::<T>(query)?;
-    let mut entries = Vec::new();
-    for entry in view.scan_records::<T>(prefix, after.as_ref()) {
-        if entries.len() == limit {
-            let cursor = entries.last().map(|(key, _)| cursor_at::<T>(key));
-            return Ok((entries, cursor));
+    page_of::<T>(view, prefix, query, |_, _| Ok(true))
+}
+
+/// The same of those that are chosen.
+pub(super) fn page_of<T: Table>(
+    view: &dyn View,
+    prefix: &[u8],
+    query: &PageQuery,
+    mut is_chosen: impl FnMut(&T::Key, &T::Record) -> Result<bool, ViewError>,
+) -> Result<Entries<T>, PresentError> {
+    let (limit, after) = (limit(query.limit)?, after::<T>(prefix, query)?);
+    let mut entries: Vec<(T::Key, T::Record)> = Vec::new();
+    let mut last = None;
+    for (nth, entry) in view.scan_records::<T>(prefix, after.as_ref()).enumerate() {
+        if entries.len() == limit || nth == LOOKS_MAX {
+            return Ok((entries, last));
         }
-        entries.push(entry?);
+        let (key, record) = entry?;
+        last = Some(cursor_at::<T>(&key));
+        if is_chosen(&key, &record)? {
+            entries.push((key, record));
+        }
     }
     Ok((entries, None))
 }
@@ -55,10 +71,11 @@ pub(super) fn limit(asked: Option<u32>) -> Result<usize, PresentError> {
     }
 }
 
-/// The key behind which the page starts.
-pub(super) fn after<T: Table>(query: &PageQuery) -> Result<Option<T::Key>, PresentError> {
+/// The key behind which the page starts: one of this list.
+pub(super) fn after<T: Table>(prefix: &[u8], query: &PageQuery) -> Result<Option<T::Key>, PresentError> {
     let Some(cursor) = &query.cursor else { return Ok(None) };
-    from_hex(cursor).and_then(|bytes| T::decode(&bytes)).map(Some).ok_or_else(foreign)
+    let bytes = from_hex(cursor).filter(|bytes| bytes.starts_with(prefix));
+    bytes.and_then(|bytes| T::decode(&bytes)).map(Some).ok_or_else(foreign)
 }
 
 /// The cursor of a page that ends with this key.

@@ -1,7 +1,8 @@
 //! Runs as the API shows them.
 
-use super::{PresentError, Scene, page::page};
+use super::{PresentError, Scene, page::page_of};
 use crate::core::{
+    access::Principal,
     tables::{Materials, RunRecord, Runs},
     view::{Typed, ViewError},
 };
@@ -21,12 +22,14 @@ impl Scene<'_> {
         self.view.get_record::<Runs>(id)?.map(|record| self.present_run(id.clone(), record)).transpose()
     }
 
-    /// Runs, the newest first.
+    /// Runs, the newest first: those that somebody has submitted or may read all inputs of.
     ///
     /// # Errors
     /// Where the state cannot be read or the query is not understood.
-    pub fn runs(&self, query: &PageQuery) -> Result<Page<Run>, PresentError> {
-        let (entries, next_cursor) = page::<Runs>(self.view, query)?;
+    pub fn runs(&self, asker: &Principal, query: &PageQuery) -> Result<Page<Run>, PresentError> {
+        let everything = asker.is_administrator(self.view)?;
+        let is_shown = |_: &RunId, run: &RunRecord| Ok(everything || asker.rights_on_run(self.view, run)?.read);
+        let (entries, next_cursor) = page_of::<Runs>(self.view, &[], query, is_shown)?;
         let items = entries.into_iter().map(|(id, record)| self.present_run(id, record)).collect::<Result<_, _>>()?;
         Ok(Page { items, next_cursor })
     }

@@ -14,9 +14,6 @@ use microtome_proto::{
     space::{DescribeSpace, FilesQuery, Space, SpaceFile, SpaceFiles},
 };
 
-/// Spaces that are looked at for a page of those that somebody has to do with.
-const LOOKS_MAX: usize = 2_000;
-
 impl Scene<'_> {
     /// A space, for somebody with these rights in it; none where nobody has described it and nothing lies in it.
     ///
@@ -47,7 +44,7 @@ impl Scene<'_> {
     /// # Errors
     /// Where the state cannot be read or the query is not understood.
     pub fn spaces_for(&self, asker: &Principal, query: &PageQuery) -> Result<Page<Space>, PresentError> {
-        let (limit, after) = (page::limit(query.limit)?, page::after::<Spaces>(query)?);
+        let (limit, after) = (page::limit(query.limit)?, page::after::<Spaces>(&[], query)?);
         let mut described = self.view.scan_keys::<Spaces>(&[], after.as_ref()).peekable();
         let mut used = self.view.scan_keys::<SpaceTotals>(&[], after.as_ref()).peekable();
         let (mut items, mut looks, mut last) = (Vec::new(), 0, None);
@@ -65,7 +62,7 @@ impl Scene<'_> {
                     }
                 },
             };
-            if items.len() == limit || looks == LOOKS_MAX {
+            if items.len() == limit || looks == page::LOOKS_MAX {
                 return Ok(Page { items, next_cursor: last.as_ref().map(page::cursor_at::<Spaces>) });
             }
             let Some(name) = next.transpose()? else { continue };

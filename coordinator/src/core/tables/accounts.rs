@@ -2,6 +2,7 @@
 
 use super::is_default;
 use crate::core::{keys, view::Table};
+pub use microtome_proto::account::TeamRole;
 use microtome_proto::{CaseId, MaterialId, SessionId, TeamId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, ops::Not};
@@ -15,16 +16,6 @@ impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
-}
-
-/// What a user may do in a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TeamRole {
-    /// Reads the team's cases and makes new ones.
-    Member,
-    /// Deletes cases, and says who belongs to the team.
-    Administrator,
 }
 
 /// A user: a person, or a service account.
@@ -44,6 +35,9 @@ pub struct UserRecord {
     /// Their password's Argon2id hash in the PHC string format; none of who cannot log in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Hidden>,
+    /// The `Idempotency-Key` that they were created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// When they were made known.
     pub created_at: Timestamp,
 }
@@ -62,6 +56,10 @@ pub struct SessionRecord {
     /// BLAKE3 of the one before: who brings it has a stolen one, or had it stolen, and the session ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<String>,
+    /// When that one was taken. None where it was taken once more after that: a client that never got the answer asks again,
+    /// and is given another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed_at: Option<Timestamp>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends.
@@ -75,6 +73,9 @@ pub struct TeamRecord {
     pub name: String,
     /// Who belongs to it; always one administrator at least.
     pub members: BTreeMap<UserId, TeamRole>,
+    /// The `Idempotency-Key` that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -99,6 +100,9 @@ pub struct CaseRecord {
     /// After how many seconds without a reader they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_expires_in_s: Option<u64>,
+    /// The `Idempotency-Key` that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// When it was deleted: its materials are deleted step by step, and the record goes with the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
@@ -175,7 +179,7 @@ table!(
     EndingCases, b'd', CaseId => (), |id| keys::numbered(id.as_str()), |bytes| keys::whole(keys::take_id(bytes))
 );
 table!(
-    /// Index: the materials of a case, the newest first.
+    /// Index: the materials of a case, the newest first, deleted ones left out.
     InCase, b'k', (CaseId, u64) => MaterialId,
     |key| [keys::numbered(key.0.as_str()), keys::newest_first(key.1)].concat(),
     |bytes| {

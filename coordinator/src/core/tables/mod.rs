@@ -40,7 +40,7 @@ pub use spaces::*;
 
 use super::{keys, view::Table};
 use microtome_proto::{
-    ClusterId, Generation, MaterialId, NodeId, RunId, Timestamp,
+    CaseId, ClusterId, Generation, MaterialId, NodeId, RunId, TeamId, Timestamp, UserId,
     internal::Belonging,
     limits::MATERIAL_SIZE_MAX,
     material::{Origin, Owner, ReplicaState, Terms},
@@ -80,6 +80,9 @@ pub struct MetaRecord {
     /// The last entry's counter in the trail of who did what.
     #[serde(skip_serializing_if = "is_default")]
     pub audit_last: u64,
+    /// Grows with each change of the tokens that were taken back: whoever has heard of it knows all of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub revoked_version: u64,
     /// Materials that are not deleted, parts of others left out.
     pub materials: u64,
     /// Their bytes, each counted once.
@@ -333,6 +336,9 @@ pub struct RunRecord {
     pub inputs: Vec<MaterialId>,
     /// Its parameters.
     pub parameters: serde_json::Value,
+    /// Who submitted it, where it was no administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// Where it stands.
     pub state: RunState,
     /// The node of the present or last attempt; none while it waits.
@@ -382,6 +388,12 @@ pub enum RequestRecord {
     Material(MaterialId),
     /// A run.
     Run(RunId),
+    /// A user.
+    User(UserId),
+    /// A team.
+    Team(TeamId),
+    /// A case.
+    Case(CaseId),
 }
 
 table!(

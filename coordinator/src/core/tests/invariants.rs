@@ -1,10 +1,12 @@
 //! What must hold of the books after every command, worked out anew from the facts alone.
 
 use crate::core::{
+    keys,
     tables::{
-        Arriving, ArrivingRecord, ByHash, Concat, Damaged, Ends, InSpace, Joining, Keys, Leaving, MaterialRecord,
-        Materials, MaterialsByAge, Meta, Nodes, OnNode, OwnerTotals, RequestRecord, Requests, Runs, RunsOnNode,
-        SpaceTotals, Totals, TotalsRecord, Unsettled, WaitingRuns, owner_text,
+        Arriving, ArrivingRecord, ByHash, Cases, CasesOfTeam, Concat, Damaged, EndingCases, Ends, InCase, InSpace,
+        Joining, Keys, Leaving, MaterialRecord, Materials, MaterialsByAge, Meta, Nodes, OnNode, OwnerTotals,
+        RequestRecord, Requests, Runs, RunsOnNode, Sessions, SessionsByEnd, SessionsOfUser, SpaceTotals, TeamRole,
+        Teams, TeamsOfUser, Totals, TotalsRecord, Unsettled, Users, UsersByName, WaitingRuns, owner_text,
     },
     view::{Memory, Table, Typed, stored_key, stored_record},
 };
@@ -39,6 +41,10 @@ pub(super) fn check(view: &Memory) {
             assert_eq!(material.population, 1, "{id}");
         } else {
             expected.add::<MaterialsByAge>(&material.sequence, &id);
+        }
+        if let Some(case) = material.terms.case.as_ref().filter(|_| !material.is_deleted()) {
+            assert!(view.get_record::<Cases>(case).unwrap().is_some(), "{id} is in {case}, which is not there");
+            expected.add::<InCase>(&(case.clone(), material.sequence), &id);
         }
         if material.joining().is_some() {
             expected.add::<Joining>(&id, &());
@@ -132,7 +138,15 @@ pub(super) fn check(view: &Memory) {
             }
         }
     }
+    accounts(view, &mut expected);
     let derived = [
+        InCase::TAG,
+        UsersByName::TAG,
+        SessionsOfUser::TAG,
+        SessionsByEnd::TAG,
+        TeamsOfUser::TAG,
+        CasesOfTeam::TAG,
+        EndingCases::TAG,
         MaterialsByAge::TAG,
         OnNode::TAG,
         Arriving::TAG,
@@ -173,6 +187,56 @@ fn keys_lead_to_what_is_there(view: &Memory) {
     }
 }
 
+/// Who belongs to a team is a user, and one of them administers it; sessions are of users who are there.
+fn accounts(view: &Memory, expected: &mut Expected) {
+    let (mut users, mut heads) = (0, 0);
+    for entry in view.scan_records::<Users>(&[], None) {
+        let (id, user) = entry.unwrap();
+        expected.add::<UsersByName>(&user.name.to_lowercase(), &id);
+        if let Some(request) = &user.request {
+            expected.add::<Requests>(request, &RequestRecord::User(id));
+        }
+        users += 1;
+        heads += usize::from(user.administrator && !user.disabled && !user.service);
+    }
+    assert!(heads > 0 || users == 0, "nobody administers the cluster");
+    for entry in view.scan_records::<Sessions>(&[], None) {
+        let (id, session) = entry.unwrap();
+        let user = view.get_record::<Users>(&session.user).unwrap();
+        assert!(user.is_some_and(|user| !user.disabled || user.service), "{id}: {session:?}");
+        expected.add::<SessionsOfUser>(&(session.user, id.clone()), &());
+        expected.add::<SessionsByEnd>(&(session.ends_at, id), &());
+    }
+    for entry in view.scan_records::<Teams>(&[], None) {
+        let (id, team) = entry.unwrap();
+        assert!(team.members.values().any(|role| *role == TeamRole::Administrator), "{id} is headless: {team:?}");
+        for (user, role) in team.members {
+            assert!(view.get_record::<Users>(&user).unwrap().is_some(), "{user} of {id} is not there");
+            expected.add::<TeamsOfUser>(&(user, id.clone()), &role);
+        }
+        if let Some(request) = &team.request {
+            expected.add::<Requests>(request, &RequestRecord::Team(id));
+        }
+    }
+    for entry in view.scan_records::<Cases>(&[], None) {
+        let (id, case) = entry.unwrap();
+        if let Some(request) = &case.request {
+            expected.add::<Requests>(request, &RequestRecord::Case(id.clone()));
+        }
+        if case.deleted_at.is_some() {
+            let prefix = keys::numbered(id.as_str());
+            assert!(
+                view.scan_keys::<InCase>(&prefix, None).next().is_some(),
+                "{id} is deleted and empty, and still there"
+            );
+            expected.add::<EndingCases>(&id, &());
+        } else {
+            assert!(view.get_record::<Teams>(&case.team).unwrap().is_some(), "{id} is of no team");
+            expected.add::<CasesOfTeam>(&(case.team, id), &());
+        }
+    }
+}
+
 /// When it is to be looked whether it ends: at its age, or so long behind its last use that no read is forgotten.
 fn ends_at(material: &MaterialRecord) -> Option<Timestamp> {
     let idle = material.terms.idle_s.zip(material.used_at).map(|(idle_s, used_at)| {
@@ -206,7 +270,7 @@ fn parts_belong_to_one(view: &Memory, id: &MaterialId, material: &MaterialRecord
 
 #[test]
 fn no_two_tables_share_a_tag() {
-    use crate::core::tables::{Instances, Spaces};
+    use crate::core::tables::{Audit, Instances, Revoked, Spaces};
     let tags = [
         Meta::TAG,
         Nodes::TAG,
@@ -224,12 +288,26 @@ fn no_two_tables_share_a_tag() {
         WaitingRuns::TAG,
         RunsOnNode::TAG,
         Requests::TAG,
+        Users::TAG,
+        UsersByName::TAG,
+        Sessions::TAG,
+        SessionsOfUser::TAG,
+        SessionsByEnd::TAG,
+        Teams::TAG,
+        TeamsOfUser::TAG,
+        Cases::TAG,
+        CasesOfTeam::TAG,
+        EndingCases::TAG,
+        InCase::TAG,
+        Revoked::TAG,
+        Audit::TAG,
         Spaces::TAG,
         SpaceTotals::TAG,
         OwnerTotals::TAG,
         InSpace::TAG,
         Keys::TAG,
         ByHash::TAG,
+        Ends::TAG,
     ];
     assert_eq!(tags.iter().collect::<HashSet<_>>().len(), tags.len());
 }

@@ -8,6 +8,7 @@ mod format;
 mod invariants;
 mod model;
 mod simulation;
+mod stories_accounts;
 mod stories_balance;
 mod stories_concat;
 mod stories_damage;

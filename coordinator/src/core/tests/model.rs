@@ -3,12 +3,15 @@
 use super::{invariants, support::*};
 use crate::core::{
     apply::apply,
-    command::{Command, Life, Outcome, Proposal, SpaceCommand},
-    tables::{Ends, MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs, SpaceTotals, Spaces},
+    command::{AccountCommand, Command, Life, Outcome, Proposal, SpaceCommand},
+    tables::{
+        Ends, Hidden, MaterialRecord, Materials, Meta, MetaRecord, Nodes, ReplicaRecord, Runs, SpaceTotals, Spaces,
+        TeamRole,
+    },
     view::{Change, Memory, Typed, View},
 };
 use microtome_proto::{
-    Code, Generation, MaterialId, NodeId, RunId, Timestamp,
+    CaseId, Code, Generation, MaterialId, NodeId, RunId, SessionId, TeamId, Timestamp, UserId,
     material::{Condition, Origin, ReplicaState, Terms},
     node::{Lifecycle, Scheduling},
     run::Output,
@@ -39,6 +42,9 @@ struct Model {
     nodes: Vec<NodeId>,
     materials: Vec<MaterialId>,
     runs: Vec<RunId>,
+    users: Vec<UserId>,
+    teams: Vec<TeamId>,
+    cases: Vec<CaseId>,
     removed: HashSet<NodeId>,
     ids: HashSet<String>,
     generations: HashSet<Generation>,
@@ -58,6 +64,9 @@ impl Model {
             nodes: Vec::new(),
             materials: Vec::new(),
             runs: Vec::new(),
+            users: Vec::new(),
+            teams: Vec::new(),
+            cases: Vec::new(),
             removed: HashSet::new(),
             ids: HashSet::new(),
             generations: HashSet::new(),
@@ -65,6 +74,8 @@ impl Model {
             steps: 0,
             held: BTreeMap::new(),
         };
+        let (name, password) = ("admin".to_owned(), Hidden("x".to_owned()));
+        model.step(Command::Account(AccountCommand::FirstUser { name, password }));
         for name in ["a", "b", "c", "d"] {
             model.step(register(name, None));
         }
@@ -100,7 +111,11 @@ impl Model {
         };
         let size = record.as_ref().map_or(3, |record| record.size);
         let request = (c % 4 == 0).then(|| format!("key {}", b % 16));
-        match kind % 62 {
+        let kind = kind % 86;
+        if kind >= 62 {
+            return self.account(kind, a, b, c, request);
+        }
+        match kind {
             0..=3 => Command::CreateMaterial {
                 request,
                 name: "x".to_owned(),
@@ -144,6 +159,7 @@ impl Model {
                 name: "p".to_owned(),
                 inputs: vec![material],
                 parameters: serde_json::Value::Null,
+                owner: (c % 3 == 0).then(lab),
             },
             28..=30 => Command::AssignRun { run, node },
             31 => Command::RequeueRun { run, attempt, reason: "x".to_owned() },
@@ -263,6 +279,66 @@ impl Model {
             .take(2)
             .map(|(ends_at, id)| (id, ends_at.minus_millis(u64::from(c.is_multiple_of(5)))))
             .collect()
+    }
+
+    /// A command about users, teams and cases, mostly such as exist.
+    fn account(&self, kind: u8, a: u8, b: u8, c: u8, request: Option<String>) -> Command {
+        fn pick<T: Clone>(all: &[T], n: u8) -> Option<T> {
+            all.get(usize::from(n) % all.len().max(1)).cloned()
+        }
+        let user = pick(&self.users, a).unwrap_or_else(|| UserId::from_counter(9_999));
+        let team = pick(&self.teams, b).unwrap_or_else(|| TeamId::from_counter(9_999));
+        let case = pick(&self.cases, b).unwrap_or_else(|| CaseId::from_counter(9_999));
+        let session = SessionId::from_random(u128::from(c % 16));
+        let is_so = |bit: u8| (c & bit != 0).then_some(c & 16 != 0);
+        let role = if c.is_multiple_of(2) { TeamRole::Member } else { TeamRole::Administrator };
+        Command::Account(match kind {
+            62..=63 => AccountCommand::CreateUser {
+                request,
+                name: format!("user {}", c % 32),
+                service: c.is_multiple_of(4),
+                administrator: c.is_multiple_of(3),
+                password: (!c.is_multiple_of(4)).then(|| Hidden("x".to_owned())),
+            },
+            64 => AccountCommand::UpdateUser {
+                user,
+                name: c.is_multiple_of(5).then(|| format!("USER {}", b % 32)),
+                password: None,
+                administrator: is_so(1),
+                disabled: is_so(2),
+            },
+            65 if c.is_multiple_of(4) => AccountCommand::DeleteUser { user },
+            66 => AccountCommand::StartTokenSession {
+                session,
+                user,
+                label: "x".to_owned(),
+                ends_at: Timestamp::from_millis(self.steps + i64::from(b)),
+            },
+            67 => AccountCommand::EndSession { user, session },
+            68 => AccountCommand::Tidy,
+            69..=70 => AccountCommand::CreateTeam { request, name: "team".to_owned(), administrator: user },
+            71..=74 => AccountCommand::SetMember { team, user, role },
+            75..=76 => AccountCommand::RemoveMember { team, user },
+            77 if c.is_multiple_of(4) => AccountCommand::DeleteTeam { team },
+            78..=79 => AccountCommand::CreateCase {
+                request,
+                team,
+                name: "case".to_owned(),
+                description: String::new(),
+                created_by: "x".to_owned(),
+                expires_in_s: None,
+                idle_expires_in_s: None,
+            },
+            80 if c.is_multiple_of(4) => AccountCommand::DeleteCase { case },
+            _ => {
+                let node = self.nodes[usize::from(a) % self.nodes.len()].clone();
+                let mut command = create(u64::from(c % 3), u32::from(c % 3), &node);
+                if let Command::CreateMaterial { terms, .. } = &mut command {
+                    terms.case = Some(case);
+                }
+                return command;
+            }
+        })
     }
 
     /// So many parts that could be put together, the latest first, and another material besides.
@@ -397,6 +473,9 @@ impl Model {
             (before.material_last, after.material_last),
             (before.run_last, after.run_last),
             (before.generation_last, after.generation_last),
+            (before.user_last, after.user_last),
+            (before.team_last, after.team_last),
+            (before.case_last, after.case_last),
         ] {
             assert!(after >= before, "a counter went back");
         }
@@ -490,7 +569,11 @@ impl Model {
 
     fn repeating_changes_nothing(&self, proposal: &Proposal) {
         let is_idempotent = match &proposal.command {
-            Command::CreateMaterial { request, .. } | Command::CreateRun { request, .. } => request.is_some(),
+            Command::CreateMaterial { request, .. }
+            | Command::CreateRun { request, .. }
+            | Command::Account(
+                AccountCommand::CreateTeam { request, .. } | AccountCommand::CreateCase { request, .. },
+            ) => request.is_some(),
             // Its parts are taken up by now: the same again gives the same, others are refused.
             Command::JoinParts { .. } => true,
             _ => true,
@@ -532,6 +615,9 @@ impl Model {
                 assert!(self.generations.insert(*generation), "generation {generation} was used before");
                 self.materials.push(material.clone());
             }
+            Outcome::User { user } if !self.users.contains(user) => self.users.push(user.clone()),
+            Outcome::Team { team } if !self.teams.contains(team) => self.teams.push(team.clone()),
+            Outcome::Case { case } if !self.cases.contains(case) => self.cases.push(case.clone()),
             Outcome::Run { run } if !self.runs.contains(run) => {
                 assert!(self.ids.insert(run.to_string()));
                 self.runs.push(run.clone());

@@ -1,7 +1,7 @@
 //! What users see, one story a test.
 
 use super::support::*;
-use crate::core::{command::Command, present::PresentError};
+use crate::core::{access::Principal, command::Command, present::PresentError};
 use microtome_proto::{Code, Generation, material::MaterialState, node::Availability, page::PageQuery, run::RunState};
 
 fn query(limit: u32, cursor: Option<String>) -> PageQuery {
@@ -103,9 +103,9 @@ fn lists_are_paged_newest_first_and_stay_right_while_things_go() {
     assert_eq!(world.scene().nodes(&query(11, nodes.next_cursor)).unwrap().items[0].id.as_str(), "n-12");
 
     let runs: Vec<_> = (0..11).map(|_| world.submit(&[&materials[0]])).collect();
-    let page = world.scene().runs(&query(2, None)).unwrap();
+    let page = world.scene().runs(&Principal::Administrator, &query(2, None)).unwrap();
     assert_eq!([&page.items[0].id, &page.items[1].id], [&runs[10], &runs[9]]);
-    assert_eq!(world.scene().runs(&query(20, page.next_cursor)).unwrap().items.len(), 9);
+    assert_eq!(world.scene().runs(&Principal::Administrator, &query(20, page.next_cursor)).unwrap().items.len(), 9);
 }
 
 #[test]

@@ -154,6 +154,7 @@ pub(super) fn create_run(request: Option<&str>, inputs: Vec<MaterialId>) -> Comm
         name: "tissue".to_owned(),
         inputs,
         parameters: serde_json::json!({}),
+        owner: None,
     }
 }
 

@@ -155,6 +155,7 @@ impl VirtualNode {
             incoming: incoming.collect(),
             runs: runs.collect(),
             uses: self.uses(),
+            ..Heartbeat::default()
         }
     }
 

@@ -12,7 +12,7 @@ use crate::core::{
     settle::settle,
     tables::{MaterialRecord, Materials, RunRecord, Runs},
     uses::due,
-    view::{Change, Memory, Typed, View},
+    view::{Change, Memory, Table, Typed, View, stored_key, stored_record},
 };
 use microtome_proto::{
     ClusterId, Code, Generation, MaterialId, NodeId, RunId, Timestamp,
@@ -98,6 +98,13 @@ impl World {
         }
     }
 
+    /// A record as no command would write it.
+    pub(super) fn put<T: Table>(&mut self, key: &T::Key, record: &T::Record) {
+        let key = stored_key::<T>(key);
+        let record = stored_record::<T>(&key, record).unwrap();
+        self.view.insert(key, record);
+    }
+
     pub(super) fn accept(&mut self, command: Command) -> Outcome {
         match self.apply(command.clone()) {
             Outcome::Refused { code, detail } => panic!("{command:?} was refused: {code}: {detail}"),
@@ -147,7 +154,7 @@ impl World {
     pub(super) fn beat_with(&mut self, node: &NodeId, report: NodeReport, incoming: Vec<Incoming>, runs: Vec<RunBeat>) {
         let damaged = self.damaged.get(node).cloned().unwrap_or_default();
         let uses = self.uses.get(node).cloned().unwrap_or_default();
-        let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs, uses };
+        let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs, uses, ..Heartbeat::default() };
         self.hear(node, &beat);
     }
 

@@ -10,7 +10,10 @@ pub use node::{FakeNode, report};
 
 use axum::Router;
 use microtome_coordinator::{Config, CoordinatorError, Tuning, run_tuned};
-use microtome_proto::material::Material;
+use microtome_proto::{
+    material::Material,
+    token::{Claims, Role, now_s},
+};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -136,13 +139,21 @@ impl Server {
 
     /// A number from `/metrics`.
     pub async fn metric(&self, name: &str) -> Option<u64> {
-        let text = http().get(format!("{}/metrics", self.url)).send().await.ok()?.text().await.ok()?;
+        let text = self.as_server(http().get(format!("{}/metrics", self.url))).send().await.ok()?.text().await.ok()?;
         let line = text.lines().find(|line| line.starts_with(&format!("microtome_{name} ")))?;
         line.split(' ').nth(1)?.parse().ok()
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
-        read(send(http().get(format!("{}{path}", self.url))).await, StatusCode::OK).await
+        read(send(self.as_server(http().get(format!("{}{path}", self.url)))).await, StatusCode::OK).await
+    }
+
+    /// The same request from another server of the cluster, where tokens are checked.
+    pub fn as_server(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.config.auth.signer().unwrap() {
+            Some(signer) => request.bearer_auth(signer.sign(&Claims::new("node", Role::Server, now_s(), 600)).unwrap()),
+            None => request,
+        }
     }
 }
 
@@ -267,7 +278,8 @@ pub fn alone(data_dir: PathBuf) -> Config {
 }
 
 pub async fn tell<T: DeserializeOwned>(coordinator: &Server, path: &str, body: &impl Serialize) -> T {
-    read(send(http().post(format!("{}{path}", coordinator.url)).json(body)).await, StatusCode::OK).await
+    let request = coordinator.as_server(http().post(format!("{}{path}", coordinator.url)));
+    read(send(request.json(body)).await, StatusCode::OK).await
 }
 
 /// Asks for a new material.

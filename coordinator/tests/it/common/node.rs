@@ -116,14 +116,8 @@ impl FakeNode {
         incoming: Vec<Incoming>,
         runs: Vec<RunBeat>,
     ) -> HeartbeatAnswer {
-        let beat = Heartbeat {
-            instance: self.instance.clone(),
-            report: report(),
-            incoming,
-            damaged: vec![],
-            runs,
-            uses: Uses::default(),
-        };
+        let beat =
+            Heartbeat { instance: self.instance.clone(), report: report(), incoming, runs, ..Heartbeat::default() };
         tell(coordinator, &format!("/internal/v1/nodes/{}/heartbeat", self.id), &beat).await
     }
 
@@ -180,7 +174,7 @@ impl FakeNode {
 
     async fn replica(&self, coordinator: &Server, material: &MaterialId, report: &serde_json::Value) {
         let url = format!("{}/internal/v1/nodes/{}/replicas/{material}", coordinator.url, self.id);
-        let answer = send(http().post(url).json(report)).await;
+        let answer = send(coordinator.as_server(http().post(url)).json(report)).await;
         let status = answer.status();
         assert_eq!(status, StatusCode::NO_CONTENT, "{}", answer.text().await.unwrap());
     }

@@ -181,6 +181,7 @@ async fn heartbeat(State(fake): Fake, Json(beat): Json<Heartbeat>) -> Json<Heart
         inventory_wanted: false,
         reads_due,
         orders,
+        revoked: None,
     })
 }
 

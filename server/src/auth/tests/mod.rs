@@ -102,3 +102,28 @@ fn an_open_server_stays_on_loopback() {
     let closed = Auth::new(&Settings::of_secret(SECRET)).unwrap();
     assert!(closed.check_address("0.0.0.0".parse().unwrap()).is_ok());
 }
+
+#[tokio::test]
+async fn a_token_that_was_taken_back_counts_no_more_also_where_it_was_proven_before() {
+    let auth = Auth::new(&Settings::of_secret(SECRET)).unwrap();
+    let signer = Signer::from_secret(SECRET).unwrap();
+    let token = |name: &str| signer.sign(&Claims::new(name, Role::Administrator, now_s(), 60)).unwrap();
+    let (taken_back, other) = (token("ada"), token("bob"));
+    let check = async |token: &str| {
+        let uri = Uri::try_from(format!("/v1/cluster?token={token}")).unwrap();
+        let checked = auth.check(Role::Administrator, &Method::GET, &uri, &HeaderMap::new()).await;
+        (checked.map(|_| ()).map_err(|problem| problem.code), auth.at_hand(&Method::GET, &uri, &HeaderMap::new()))
+    };
+    assert_eq!(check(&taken_back).await, (Ok(()), true));
+    auth.revoke(1, vec![token_hash(&taken_back)]);
+    assert_eq!(auth.revoked_version(), 1);
+    for _ in 0..2 {
+        assert_eq!(check(&taken_back).await, (Err(Code::TokenRevoked), false));
+        assert_eq!(check(&other).await, (Ok(()), true));
+    }
+    // The same claims under another signature are the same token.
+    let (signed, _) = taken_back.rsplit_once('.').unwrap();
+    assert_eq!(check(&format!("{signed}.AAAA")).await.0, Err(Code::TokenRevoked));
+    auth.revoke(2, Vec::new());
+    assert_eq!(check(&taken_back).await, (Ok(()), true));
+}
