@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::core::{
-    command::Command,
+    command::{Command, Life},
     orders::orders,
     plan::{Agenda, Touched},
     present::Scene,
@@ -153,4 +153,27 @@ fn who_looks_at_the_cluster_costs_no_more_than_its_nodes() {
     assert_eq!((agenda.healing().materials, agenda.healing().bytes_left), (300, 1_500));
     let placed = 3 * world.knobs.copies_per_node_max;
     assert!(view.take() <= 2 * placed + 4 * 4, "{} records read", view.take());
+}
+
+#[test]
+fn what_ends_later_costs_a_round_nothing() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let all: Vec<_> = (0..300).map(|_| world.stored(5, 2, &[&n[0], &n[1]])).collect();
+    let (counting, mut agenda) = (Counting::of(&world), Agenda::default());
+    world.plan_with(&counting, &mut agenda);
+    counting.take();
+    world.plan_with(&counting, &mut agenda);
+    let before = counting.take();
+    for (nth, material) in all.iter().enumerate() {
+        let expires_at = Some(Some(world.at().plus_millis(60_000 + nth as u64)));
+        let material = material.clone();
+        world.accept(Command::Life(Life::Set { material, name: None, population: None, expires_at, idle_s: None }));
+    }
+    let (counting, mut agenda) = (Counting::of(&world), Agenda::default());
+    world.plan_with(&counting, &mut agenda);
+    counting.take();
+    world.plan_with(&counting, &mut agenda);
+    let after = counting.take();
+    assert!(after <= before + 1, "{before} reads, then {after}");
 }
