@@ -20,6 +20,7 @@ mod incoming;
 mod mending;
 mod node;
 mod pixels;
+mod readers;
 mod reports;
 mod runs;
 mod scrub;

@@ -8,6 +8,7 @@ use crate::{
     http::Locator,
     identity::Identity,
     pixels::Pixels,
+    readers::Readers,
     runs::Runs,
     scrub::Scrub,
     upload::Uploads,
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) has_told: tokio::sync::RwLock<bool>,
     /// Materials whose copies have ended without being one, while the coordinators have not heard of it.
     pub(crate) failing: Mutex<HashSet<MaterialId>>,
+    /// Who reads what.
+    pub(crate) readers: Mutex<Readers>,
     /// Checks what was uploaded, where the operator wants that.
     pub(crate) checks: Option<Checks>,
     /// The protocol of the coordinator that it registered with.

@@ -12,8 +12,10 @@ use crate::{
     incoming::Incoming,
     mending::{self, Others},
     pixels::{PixelLimits, Pixels},
+    readers::Readers,
     runs::Runs,
     scrub::{self, Scrub},
+    tasks,
     upload::Uploads,
 };
 use microtome_client::{Cluster, Encryption};
@@ -98,6 +100,11 @@ pub async fn run(config: Config, stop: CancellationToken, ready: oneshot::Sender
     if tokio::time::timeout(STOP_WITHIN, node.tasks.wait()).await.is_err() {
         tracing::warn!("some work did not end in time; it goes on with the next start");
     }
+    // Nothing is served any more.
+    let kept = tasks::blocking(move || node.readers.lock().keep(node.blobs.reads(), &node.layout)).await;
+    if let Err(error) = kept {
+        tracing::warn!(%error, "who has read what is forgotten: idle materials here live longer");
+    }
     ended
 }
 
@@ -127,6 +134,7 @@ pub(crate) fn open(
     let left_behind = Incoming::left_behind(&layout, &blobs).map_err(folder)?;
     let (clones, uploads) = left_behind.into_iter().partition(Incoming::is_clone);
     let runs = Runs::new(&layout.runs(), config.runs_max).map_err(folder)?;
+    let readers = Readers::open(&layout).map_err(folder)?;
     let scrub = Scrub::open(layout.scrub());
     let pixels = Pixels::new(&PixelLimits::default());
     pixels.show_in(&metrics);
@@ -146,6 +154,7 @@ pub(crate) fn open(
         uploads: Uploads::new(config.uploads_expire_after),
         has_told: tokio::sync::RwLock::new(false),
         failing: Mutex::default(),
+        readers: Mutex::new(readers),
         checks: config.checks.clone().map(Checks::new),
         spoken: AtomicU32::new(PROTOCOL),
         clones: Clones::default(),

@@ -159,6 +159,9 @@ pub struct Uses {
     /// Whether more is being downloaded.
     #[serde(default)]
     pub more_open: bool,
+    /// For how long the node has known of all reads, in milliseconds: over proper stops, and since it was killed last.
+    #[serde(default)]
+    pub known_for_ms: u64,
 }
 
 /// A material was read.
@@ -492,6 +495,7 @@ mod tests {
             open: vec![material.clone(); USES_MAX],
             more_read: true,
             more_open: true,
+            known_for_ms: u64::MAX,
         };
         let progress = Progress { value: 0.123_456_789, label: "x".repeat(100) };
         let run = RunBeat { run: "r-0123456789".parse().unwrap(), attempt: generation, progress, bytes_moved: 1 << 40 };

@@ -61,6 +61,8 @@ async fn ask(
     within: Duration,
 ) -> Result<(StatusCode, Vec<u8>), String> {
     let request = request.map_err(|error| error.to_string())?;
+    // What stands in a query may be a secret.
+    let url = url.split('?').next().unwrap_or_default();
     match tokio::time::timeout(within, send(uri, request)).await {
         Ok(answer) => answer.map_err(|error| format!("{url}: {error}")),
         Err(_) => Err(format!("{url}: no whole answer within {} s", within.as_secs_f32())),

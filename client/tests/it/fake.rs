@@ -176,6 +176,7 @@ pub(crate) fn ready(bytes: &[u8], nodes: &[&str]) -> Material {
         url: (*url).to_owned(),
         live: true,
         offset: None,
+        check: None,
     };
     Material {
         blake3: Some(blake3::hash(bytes).to_hex().to_string()),

@@ -1,6 +1,6 @@
 //! What a command was, in the words of the trail of who did what.
 
-use super::command::{AccountCommand, Command, Outcome};
+use super::command::{AccountCommand, Command, Life, Outcome, SpaceCommand};
 use microtome_proto::node::Scheduling;
 use std::borrow::Cow;
 
@@ -60,6 +60,12 @@ pub fn describe(command: &Command, outcome: &Outcome) -> Option<Deed> {
         }
         Command::Rebalance { wanted } => Deed::new(if *wanted { "rebalance" } else { "stop_rebalance" }, ""),
         Command::Account(command) => return of_accounts(command, outcome),
+        Command::Space(SpaceCommand::Describe { space, .. }) => Deed::new("describe_space", space),
+        Command::Space(SpaceCommand::Forget { space }) => Deed::new("delete_space", space),
+        Command::Space(SpaceCommand::RemoveFile { space, key, material }) => {
+            Deed::new("delete_material", material).with(format!("{key}, space {space}"))
+        }
+        Command::Life(Life::Set { material, .. }) => Deed::new("update_material", material),
         _ => return None,
     })
 }

@@ -10,7 +10,8 @@
 //! 2. A leader ends nothing before it has heard each holder after `D` ([`Ending`]): a read up to `D` that was not
 //!    covered yet is in that heartbeat. One behind `D` came too late.
 //! 3. A node that is killed takes along what it had not told. That was read before it was started again: so nothing of
-//!    what it holds ends before it has run for the idle time.
+//!    what it holds ends before it has known of all reads for the idle time. One that is stopped properly writes down what
+//!    it knows.
 //! 4. Holders that are silent are waited for until they are called down. What one of them had not told was read shortly
 //!    after it was heard last, or before this leader began to listen: it is let go when the idle time has passed since
 //!    then. Only one that is cut off from the coordinators, and all the while gives readers bytes, serves some of whom
@@ -37,13 +38,21 @@ pub struct Told {
     /// Whether there was more of either than it could tell.
     read_is_cut_short: bool,
     open_is_cut_short: bool,
+    /// For how long it has known of all reads, in milliseconds.
+    known_for_ms: u64,
 }
 
 impl Told {
     /// As it came in a heartbeat at this time, `due` of it.
     pub fn new(uses: &Uses, due: BTreeMap<MaterialId, Timestamp>) -> Self {
         let open = uses.open.iter().cloned().collect();
-        Self { due, open, read_is_cut_short: uses.more_read, open_is_cut_short: uses.more_open }
+        Self {
+            due,
+            open,
+            read_is_cut_short: uses.more_read,
+            open_is_cut_short: uses.more_open,
+            known_for_ms: uses.known_for_ms,
+        }
     }
 }
 
@@ -113,9 +122,9 @@ impl Ending<'_> {
         if told.open_is_cut_short || told.open.contains(self.material) || seen.beat_at < self.ends_at {
             return false;
         }
-        let runs_for_ms = self.at.millis_since(seen.beat_at).saturating_add(seen.report.uptime_s.saturating_mul(1_000));
+        let known_for_ms = told.known_for_ms.saturating_add(self.at.millis_since(seen.beat_at));
         let is_read = told.read_is_cut_short || told.due.contains_key(self.material);
-        self.is_by_age() || (!is_read && self.is_idle_for(runs_for_ms))
+        self.is_by_age() || (!is_read && self.is_idle_for(known_for_ms))
     }
 
     fn is_by_age(&self) -> bool {

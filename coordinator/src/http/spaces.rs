@@ -1,9 +1,13 @@
 //! `/v1/spaces`: what spaces there are, for whom, and how much they hold.
 
-use super::{App, Shared, access::denied, check};
+use super::{
+    App, Shared,
+    access::{By, denied},
+    check,
+};
 use crate::core::{
     access::{Principal, SpaceRights},
-    command::{Command, SpaceCommand},
+    command::{Actor, Command, SpaceCommand},
     tables::Spaces,
     view::Typed as _,
 };
@@ -54,13 +58,14 @@ pub(super) async fn put(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
     Path(name): Path<String>,
+    By(by): By,
     Json(description): Json<PatchSpace>,
 ) -> Result<Response, Problem> {
     check::space_name(&name)?;
     app.group.linearize().await?;
     app.must_administer(&asker, "describe spaces")?;
     let is_new = app.books(|view| view.get_record::<Spaces>(&name))?.is_none();
-    let space = app.describe(name, description, true).await?;
+    let space = app.describe(name, description, true, by).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(space)).into_response())
 }
@@ -70,6 +75,7 @@ pub(super) async fn patch(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
     Path(name): Path<String>,
+    By(by): By,
     Json(patch): Json<PatchSpace>,
 ) -> Result<axum::Json<Space>, Problem> {
     app.group.linearize().await?;
@@ -84,7 +90,7 @@ pub(super) async fn patch(
             return Err(denied(&principal, "only a manager of the space says who its members are"));
         }
     }
-    app.describe(name, patch, false).await.map(axum::Json)
+    app.describe(name, patch, false, by).await.map(axum::Json)
 }
 
 /// `DELETE /v1/spaces/{space}`.
@@ -92,19 +98,20 @@ pub(super) async fn delete(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
     Path(name): Path<String>,
+    By(by): By,
 ) -> Result<StatusCode, Problem> {
     app.group.linearize().await?;
     app.must_administer(&asker, "take spaces away")?;
-    app.group.propose(Command::Space(SpaceCommand::Forget { space: name })).await?.accepted()?;
+    app.group.propose_by(by, Command::Space(SpaceCommand::Forget { space: name })).await?.accepted()?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {
-    async fn describe(&self, name: String, patch: PatchSpace, anew: bool) -> Result<Space, Problem> {
+    async fn describe(&self, name: String, patch: PatchSpace, anew: bool, by: Option<Actor>) -> Result<Space, Problem> {
         check::life("expires_in_s", patch.expires_in_s.flatten())?;
         check::life("idle_expires_in_s", patch.idle_expires_in_s.flatten())?;
         let command = Command::Space(SpaceCommand::Describe { space: name.clone(), patch, anew });
-        self.group.propose(command).await?.accepted()?;
+        self.group.propose_by(by, command).await?.accepted()?;
         self.space(&name, SpaceRights { read: true, write: true, manage: true })
     }
 

@@ -3,7 +3,7 @@
 use crate::common::{Books, FakeNode, Server, code, created_on, http, report, send, tell};
 use microtome_proto::{
     Timestamp,
-    internal::{Heartbeat, HeartbeatAnswer, Incoming, Uses},
+    internal::{Heartbeat, HeartbeatAnswer, Incoming},
     material::Material,
 };
 use reqwest::StatusCode;

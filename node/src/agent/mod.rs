@@ -4,7 +4,6 @@
 //! trying.
 
 mod orders;
-mod readers;
 mod report;
 
 use crate::{Node, NodeError, tasks::blocking};
@@ -16,7 +15,6 @@ use microtome_proto::{
     protocol::{self, PROTOCOL},
 };
 use orders::Orders;
-use readers::Readers;
 use report::Reporter;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -48,7 +46,6 @@ pub(crate) struct Agent {
     introduction: Introduction,
     reporter: Reporter,
     orders: Orders,
-    readers: Readers,
     reached: Option<bool>,
     /// Whether the coordinators could not be written down.
     forgets: bool,
@@ -67,7 +64,6 @@ impl Agent {
             introduction,
             reporter,
             orders,
-            readers: Readers::default(),
             reached: None,
             forgets: false,
             inventory_due: true,
@@ -258,11 +254,11 @@ impl Agent {
             incoming: self.node.uploads.progress().into_iter().chain(self.node.clones.progress()).collect(),
             damaged: self.damaged(),
             runs: self.node.runs.beats(),
-            uses: self.readers.tell(self.node.blobs.reads()),
+            uses: self.node.readers.lock().tell(self.node.blobs.reads()),
             revoked_version: self.node.auth.revoked_version(),
         };
         let answer = self.node.cluster.with_deadline(CALL_WITHIN).heartbeat(id, &beat).await?;
-        self.readers.heard(&beat.uses, &answer.reads_due);
+        self.node.readers.lock().heard(&beat.uses, &answer.reads_due);
         self.take(answer).await;
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(super) async fn ask(url: &str, subject: &Subject, within: Duration) -> Resul
     match status {
         accepted if accepted.is_success() => Ok(Verdict::Accepted),
         StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => Ok(Verdict::Refused(why())),
-        other => Err(Untold(format!("{url} answers {other}"))),
+        other => Err(Untold(format!("the check answers {other}"))),
     }
 }
 

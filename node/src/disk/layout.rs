@@ -18,6 +18,7 @@ use std::{
 /// runs/                where runs work
 /// trash/               what is being deleted
 /// scrub.json           how far the scrub is
+/// readers.json         who had read what when the node was stopped; not while it runs
 /// set-aside/           what could not be understood or mended; never deleted by the node
 /// ```
 #[derive(Debug, Clone)]
@@ -94,6 +95,11 @@ impl Layout {
     /// How far the scrub is.
     pub(crate) fn scrub(&self) -> PathBuf {
         self.root.join("scrub.json")
+    }
+
+    /// Who had read what when the node was stopped.
+    pub(crate) fn readers(&self) -> PathBuf {
+        self.root.join("readers.json")
     }
 
     /// What could not be understood or mended.

@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::core::{
     access::Principal,
-    command::{Command, Outcome},
+    command::{Command, Life, Outcome},
     orders::orders,
     plan::{Agenda, Touched},
     present::{LOOKS_MAX, Scene},
@@ -187,4 +187,27 @@ fn a_page_costs_what_it_shows_however_much_there_is() {
     assert!(first.items.is_empty() && looked <= 4 * LOOKS_MAX + 10, "{looked} records read for a page");
     let rest = scene.materials_for(&member, &PageQuery { limit: Some(10), cursor: first.next_cursor }).unwrap();
     assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
+}
+
+#[test]
+fn what_ends_later_costs_a_round_nothing() {
+    let mut world = World::new();
+    let n = world.nodes(2);
+    let all: Vec<_> = (0..300).map(|_| world.stored(5, 2, &[&n[0], &n[1]])).collect();
+    let (counting, mut agenda) = (Counting::of(&world), Agenda::default());
+    world.plan_with(&counting, &mut agenda);
+    counting.take();
+    world.plan_with(&counting, &mut agenda);
+    let before = counting.take();
+    for (nth, material) in all.iter().enumerate() {
+        let expires_at = Some(Some(world.at().plus_millis(60_000 + nth as u64)));
+        let material = material.clone();
+        world.accept(Command::Life(Life::Set { material, name: None, population: None, expires_at, idle_s: None }));
+    }
+    let (counting, mut agenda) = (Counting::of(&world), Agenda::default());
+    world.plan_with(&counting, &mut agenda);
+    counting.take();
+    world.plan_with(&counting, &mut agenda);
+    let after = counting.take();
+    assert!(after <= before + 1, "{before} reads, then {after}");
 }

@@ -167,11 +167,12 @@ fn a_holder_that_is_gone_is_waited_for_as_long_as_it_may_have_served_a_reader() 
     world.restart(&n[1]);
     world.observed.inventory_settled(&n[1]);
     world.pass(6, &[&n[0]]);
-    let up_for = |uptime_s| NodeReport { uptime_s, ..report(100 * GIB) };
-    world.beat_as(&n[1], up_for(6));
-    assert_eq!(world.plan(), []);
-    world.beat_as(&n[1], up_for(60));
-    assert_eq!(world.plan().len(), 1);
+    let mut knows_for = |seconds: u64| {
+        world.uses.insert(n[1].clone(), Uses { known_for_ms: seconds * 1_000, ..Uses::default() });
+        world.beat(&n[1]);
+        world.plan().len()
+    };
+    assert_eq!([6, 59, 60].map(&mut knows_for), [0, 0, 1]);
     assert!(is_there(&world, &m));
 }
 

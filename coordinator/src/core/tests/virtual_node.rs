@@ -175,7 +175,7 @@ impl VirtualNode {
 
     fn uses(&self) -> Uses {
         let read = |(material, ago_s): (&MaterialId, &u64)| Read { material: material.clone(), ago_ms: ago_s * 1_000 };
-        Uses { read: self.reads.iter().map(read).collect(), ..Uses::default() }
+        Uses { read: self.reads.iter().map(read).collect(), known_for_ms: self.up_s * 1_000, ..Uses::default() }
     }
 
     pub(super) fn inventory(&self) -> Inventory {
@@ -192,7 +192,6 @@ impl VirtualNode {
             disk_free: DISK - stored - arrived,
             disk_promised: self.incoming.values().map(|pull| pull.size - pull.offset).sum(),
             stored,
-            uptime_s: self.up_s,
             ..NodeReport::default()
         }
     }

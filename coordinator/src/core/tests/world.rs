@@ -153,7 +153,11 @@ impl World {
 
     pub(super) fn beat_with(&mut self, node: &NodeId, report: NodeReport, incoming: Vec<Incoming>, runs: Vec<RunBeat>) {
         let damaged = self.damaged.get(node).cloned().unwrap_or_default();
-        let uses = self.uses.get(node).cloned().unwrap_or_default();
+        let mut uses = self.uses.get(node).cloned().unwrap_or_default();
+        // For as long as there is anything to be read, unless it is said.
+        if uses.known_for_ms == 0 {
+            uses.known_for_ms = u64::MAX;
+        }
         let beat = Heartbeat { instance: String::new(), report, incoming, damaged, runs, uses, ..Heartbeat::default() };
         self.hear(node, &beat);
     }

@@ -4,7 +4,11 @@ mod put;
 
 pub(super) use put::{create, with_bytes};
 
-use super::{App, Shared, access::denied, condition::condition};
+use super::{
+    App, Shared,
+    access::{By, denied},
+    condition::condition,
+};
 use crate::core::{
     command::{Command, Outcome, SpaceCommand},
     tables::MaterialRecord,
@@ -64,6 +68,7 @@ pub(super) async fn delete(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
     Path((space, key)): Path<(String, String)>,
+    By(by): By,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let condition = condition(&headers)?;
@@ -82,7 +87,7 @@ pub(super) async fn delete(
             return Err(Problem::new(Code::PreconditionFailed, format!("'{key}' has the ETag \"{hash}\"")));
         }
         let remove = SpaceCommand::RemoveFile { space: space.clone(), key: key.clone(), material };
-        match app.group.propose(Command::Space(remove)).await? {
+        match app.group.propose_by(by.clone(), Command::Space(remove)).await? {
             // It was overwritten just now: what is there now is looked at.
             Outcome::Refused { code: Code::PreconditionFailed, .. } => {}
             outcome => {

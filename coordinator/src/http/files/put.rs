@@ -3,7 +3,7 @@
 
 use crate::http::{
     App, Shared,
-    access::forbidden,
+    access::{By, forbidden},
     check::{bad, digits},
     leader::was_forwarded,
     materials::Sending,
@@ -59,6 +59,7 @@ pub(in crate::http) async fn create(
     State(app): Shared,
     Path((space, key)): Path<(String, String)>,
     Query(query): Query<PutQuery>,
+    By(by): By,
     request: Parts,
 ) -> Result<Response, Problem> {
     let headers = &request.headers;
@@ -80,7 +81,7 @@ pub(in crate::http) async fn create(
     if terms.space.as_ref() != Some(&space) {
         return Err(forbidden(&format!("you may not send files to the space '{space}'")));
     }
-    let sending = Sending { size_deferred, owner: asker.owner(), terms, ..Sending::default() };
+    let sending = Sending { size_deferred, owner: asker.owner(), terms, by, ..Sending::default() };
     let (material, _) = app.create(headers, wanted, sending).await?;
     let replaces = app.glance(|scene| scene.under_key(&space, &key))?.is_some_and(|(id, _)| id != material.id);
     let mut response = (StatusCode::CREATED, [(header::LOCATION, place(&material)?)]).into_response();

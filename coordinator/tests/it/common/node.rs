@@ -6,7 +6,7 @@ use microtome_proto::{
     Code, Generation, MaterialId, NodeId, Problem,
     internal::{
         Counting, Heartbeat, HeartbeatAnswer, Incoming, Inventory, Order, Register, Registered, Reserve, RunBeat,
-        Settled, Uses,
+        Settled,
     },
     node::NodeReport,
     protocol::PROTOCOL,
