@@ -132,8 +132,8 @@ impl Cluster {
         self.observed.tick(self.now_ms, &self.timing, self.knobs.failure_pause_ms);
         let begin = cpu_time();
         self.agenda.note(std::mem::take(&mut self.touched));
-        let now = (self.now_ms, self.at());
-        let commands = plan(&self.view, &mut self.agenda, &self.observed, now, &self.timing, &self.knobs)?;
+        let times = (self.now_ms, self.at());
+        let commands = plan(&self.view, &mut self.agenda, &self.observed, times, &self.timing, &self.knobs)?;
         self.tally.round(cpu_time().saturating_sub(begin), commands.len());
         self.note_silence();
         let is_busy = moved > 0 || !commands.is_empty();
