@@ -54,7 +54,10 @@ fn done(material: &Material, healing: &Healing) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use microtome_proto::{Timestamp, material::MaterialState};
+    use microtome_proto::{
+        Timestamp,
+        material::{MaterialState, Terms},
+    };
 
     fn material(population: u32, population_live: u32) -> Material {
         Material {
@@ -69,6 +72,8 @@ mod tests {
             population_live,
             replicas: Vec::new(),
             created_at: Timestamp::from_millis(0),
+            terms: Terms::default(),
+            used_at: None,
             origin: None,
             upload_url: None,
             view: "/view/m-1".to_owned(),

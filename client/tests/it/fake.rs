@@ -3,7 +3,7 @@
 
 use microtome_proto::{
     Code, MaterialId, Problem, Timestamp,
-    material::{Material, MaterialState, Replica, ReplicaState},
+    material::{Material, MaterialState, Replica, ReplicaState, Terms},
 };
 use std::{
     collections::HashMap,
@@ -159,6 +159,8 @@ pub(crate) fn receiving(size: usize, upload_url: &str) -> Material {
         population_live: 0,
         replicas: Vec::new(),
         created_at: Timestamp::from_millis(0),
+        terms: Terms::default(),
+        used_at: None,
         origin: None,
         upload_url: Some(upload_url.to_owned()),
         view: format!("/view/{}", id()),

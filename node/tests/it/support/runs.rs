@@ -12,7 +12,7 @@ use axum::{
 use microtome_proto::{
     Code, Generation, MaterialId, Problem, RunId, Timestamp,
     internal::{Order, Reserve, RunReport},
-    material::{CreateMaterial, Material, MaterialState},
+    material::{CreateMaterial, Material, MaterialState, Terms},
 };
 use std::sync::Arc;
 
@@ -114,6 +114,8 @@ async fn create(State(fake): Fake, headers: HeaderMap, Json(wanted): Json<Create
         population_live: 0,
         replicas: Vec::new(),
         created_at: Timestamp::now(),
+        terms: Terms::default(),
+        used_at: None,
         origin: wanted.origin,
         upload_url: (!known).then(|| format!("{node}/v1/uploads/{id}")),
         view: format!("/view/{id}"),
