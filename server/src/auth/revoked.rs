@@ -27,10 +27,10 @@ impl Revoked {
         self.known().version
     }
 
-    /// Whether it changes anything.
+    /// Whether it changes anything: what is older, and came later, does not.
     pub(super) fn replace(&self, version: u64, tokens: Vec<String>) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.version == version {
+        if version <= known.version {
             return false;
         }
         *known = Arc::new(Known { version, tokens: tokens.into_iter().collect() });

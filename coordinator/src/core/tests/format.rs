@@ -3,7 +3,10 @@
 use super::support::*;
 use crate::core::{
     command::{Command, Proposal, SpaceCommand},
-    tables::{Keys, Leaving, MaterialRecord, Materials, Meta, Nodes, ReplicaRecord, RunRecord, Runs, SpaceRecord},
+    tables::{
+        InCase, Keys, Leaving, MaterialRecord, Materials, Meta, Nodes, ReplicaRecord, RunRecord, Runs, SessionRecord,
+        SpaceRecord, TeamRecord, UserRecord, Users,
+    },
     view::{Memory, Typed, ViewError, stored_key},
 };
 use microtome_proto::{
@@ -122,6 +125,33 @@ fn spaces_and_what_lies_in_them_since_protocol_4() {
     assert_eq!(stored_key::<Keys>(&("lab".to_owned(), "a/b".to_owned())), b"Klab\0a/b\0");
     let space: SpaceRecord = serde_json::from_str(r#"{"visibility":"public","quota_bytes":5}"#).unwrap();
     assert_eq!((space.quota_bytes, space.members.len()), (Some(5), 0));
+}
+
+#[test]
+fn users_teams_and_who_asked_since_protocol_4() {
+    let entries = [
+        r#"{"at":"2026-12-01T00:00:00.000Z","by":{"name":"u-1","address":"10.0.0.7"},"command":{"do":"account","account":"set_member","team":"t-1","user":"u-2","role":"administrator"}}"#,
+        r#"{"at":"2026-12-01T00:00:00.000Z","command":{"do":"account","account":"start_session","session":"s-1","user":"u-2","proven":"00","refresh":"00","ends_at":"2026-12-31T00:00:00.000Z"}}"#,
+        r#"{"at":"2026-12-01T00:00:00.000Z","command":{"do":"account","account":"tidy"}}"#,
+    ];
+    for entry in entries {
+        let proposal: Proposal = serde_json::from_str(entry).unwrap();
+        assert!(matches!(&proposal.command, Command::Account(_)) && proposal.command.protocol() == 4);
+        assert_eq!(serde_json::to_string(&proposal).unwrap(), entry);
+    }
+    let user = r#"{"name":"ada","password":"$argon2id$v=19$…","created_at":"2026-12-01T00:00:00.000Z"}"#;
+    let record: UserRecord = serde_json::from_str(user).unwrap();
+    assert_eq!(serde_json::to_string(&record).unwrap(), user);
+    assert!(!format!("{record:?}").contains("argon2"));
+    let session =
+        r#"{"user":"u-2","refresh":"00","created_at":"2026-12-01T00:00:00.000Z","ends_at":"2026-12-31T00:00:00.000Z"}"#;
+    let record: SessionRecord = serde_json::from_str(session).unwrap();
+    assert_eq!(serde_json::to_string(&record).unwrap(), session);
+    let team = r#"{"name":"t","members":{"u-1":"administrator"},"created_at":"2026-12-01T00:00:00.000Z"}"#;
+    let record: TeamRecord = serde_json::from_str(team).unwrap();
+    assert_eq!(serde_json::to_string(&record).unwrap(), team);
+    assert_eq!(stored_key::<Users>(&"u-12".parse().unwrap()), b"U\x04u-12");
+    assert_eq!(stored_key::<InCase>(&("case-1".parse().unwrap(), 1)), b"k\x06case-1\xff\xff\xff\xff\xff\xff\xff\xfe");
 }
 
 #[test]

@@ -124,6 +124,9 @@ async fn a_token_that_was_taken_back_counts_no_more_also_where_it_was_proven_bef
     // The same claims under another signature are the same token.
     let (signed, _) = taken_back.rsplit_once('.').unwrap();
     assert_eq!(check(&format!("{signed}.AAAA")).await.0, Err(Code::TokenRevoked));
+    // What an older leader says comes too late.
+    auth.revoke(0, Vec::new());
+    assert_eq!(check(&taken_back).await.0, Err(Code::TokenRevoked));
     auth.revoke(2, Vec::new());
     assert_eq!(check(&taken_back).await, (Ok(()), true));
 }
