@@ -287,7 +287,7 @@ async fn encryption_is_turned_on_while_the_cluster_works() {
 
 /// Two copies of some bytes.
 fn wanted(size: u64) -> CreateMaterial {
-    CreateMaterial { name: "noise".to_owned(), size, media_type: None, blake3: None, population: Some(2), origin: None }
+    CreateMaterial { name: "noise".to_owned(), size, population: Some(2), ..CreateMaterial::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
