@@ -75,6 +75,30 @@ async fn a_file_is_written_read_listed_and_deleted_under_its_key_by_any_coordina
     assert_eq!(cluster.refused(&unknown).await.0, 404);
     assert_eq!(cluster.http.delete(&unknown).send().await.unwrap().status(), 404);
     names_that_lead_nowhere(&cluster).await;
+    what_is_asked_for_has_limits(&cluster).await;
+}
+
+async fn what_is_asked_for_has_limits(cluster: &Cluster) {
+    let base = format!("{}/v1/spaces/lab/files", cluster.coordinators[0].url);
+    let long = "p".repeat(1025);
+    for query in ["delimiter=x", "limit=0", "limit=1001", "cursor=zz", &format!("prefix={long}")] {
+        let (status, problem) = cluster.refused(&format!("{base}?{query}")).await;
+        assert_eq!((status, problem["code"].as_str()), (400, Some("bad_request")), "{query}");
+    }
+    let tags = vec!["\"a\""; 17].join(",");
+    for (name, value) in [
+        (header::CONTENT_RANGE, "bytes 0-0/5"),
+        (header::IF_MATCH, &tags),
+        (header::IF_MATCH, "a"),
+        (header::IF_NONE_MATCH, "\"a\""),
+    ] {
+        let answer = cluster.http.put(format!("{base}/a")).header(name, value).body("x").send().await.unwrap();
+        assert_eq!(verdict(answer).await, refusal(400, "bad_request"), "{value}");
+    }
+    let members: serde_json::Map<_, _> = (0..1001).map(|n| (format!("user:u-{n}"), "reader".into())).collect();
+    let request = cluster.http.put(format!("{}/v1/spaces/crowd", cluster.coordinators[0].url));
+    let answer = cluster.send(&request.json(&serde_json::json!({ "members": members }))).await;
+    assert_eq!(verdict(answer).await, refusal(400, "bad_request"));
 }
 
 async fn names_that_lead_nowhere(cluster: &Cluster) {

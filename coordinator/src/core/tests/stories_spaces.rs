@@ -121,6 +121,24 @@ fn of_writers_who_race_for_one_condition_one_wins() {
 }
 
 #[test]
+fn what_is_put_together_stands_under_its_key_when_it_is_whole_or_ends_with_its_parts() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let (one, other) = (world.part(2, &n[0]), world.part(3, &n[0]));
+    let first = world.sent(under(SPACE, "a", Some(Condition::Nothing), join(&[one], &n[0])));
+    let second = world.sent(under(SPACE, "a", Some(Condition::Nothing), join(std::slice::from_ref(&other), &n[0])));
+    assert_eq!(world.stands("a"), None);
+    world.verify(&first.0, &n[0], first.1);
+    assert_eq!(world.stands("a"), Some(first.0));
+    assert_eq!(world.refused(verified(&second.0, &n[0], second.1, 3)), Code::PreconditionFailed);
+    assert!(world.material(&second.0).is_deleted() && world.material(&other).is_deleted());
+    // The parts lie in no space: what they make does.
+    world.accept(quota(3, None));
+    let third = world.part(2, &n[0]);
+    assert_eq!(world.refused(under(SPACE, "b", None, join(&[third], &n[0]))), Code::QuotaExceeded);
+}
+
+#[test]
 fn a_file_is_removed_from_its_key_only_while_it_stands_there() {
     let mut world = World::new();
     let n = world.nodes(1);

@@ -65,6 +65,23 @@ async fn a_token_for_a_material_reads_it_and_is_known_at_hand_once_it_was_proven
     assert_eq!(open.err().unwrap().code, Code::Conflict);
 }
 
+/// Coordinators have the books; nodes know nothing of what is for all.
+#[tokio::test]
+async fn without_a_token_only_who_has_the_books_is_asked_and_only_to_read() {
+    let closed = Auth::new(&Settings::of_secret(SECRET)).unwrap();
+    let asking = closed.clone().asking_the_books();
+    let asker = ask(&asking, "GET /v1/materials/m-1/file", None).await.unwrap();
+    assert!(asker.is_by_books() && asker.bearer().is_none() && asker.owner().is_none());
+    for request in ["DELETE /v1/materials/m-1", "GET /v1/materials", "GET /metrics", "POST /internal/v1/uploads"] {
+        assert_eq!(ask(&asking, request, None).await.unwrap_err().code, Code::Unauthorized, "{request}");
+    }
+    let wrong = ask(&asking, "GET /v1/materials/m-1/file", Some("x.y.z")).await.unwrap_err();
+    assert_eq!(wrong.code, Code::Unauthorized, "a wrong token is none");
+    assert_eq!(ask(&closed, "GET /v1/materials/m-1/file", None).await.unwrap_err().code, Code::Unauthorized);
+    let uri = Uri::from_static("/v1/materials/m-1/file");
+    assert!(!asking.at_hand(&Method::GET, &uri, &HeaderMap::new()));
+}
+
 #[test]
 fn a_servers_token_is_used_more_than_once() {
     let auth = Auth::new(&Settings::of_secret(SECRET)).unwrap();
