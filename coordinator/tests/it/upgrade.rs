@@ -16,13 +16,13 @@ fn before() -> Tuning {
 async fn what_a_version_brings_waits_until_all_coordinators_are_upgraded() {
     let mut cluster = Cluster::start(3, before(), |_| ()).await;
     let node = FakeNode::join(&cluster.servers[0], "node a").await;
-    let part = http().post(format!("{}/v1/uploads", cluster.servers[0].url)).header("Tus-Resumable", "1.0.0");
-    let part = part.header("Upload-Concat", "partial").header("Upload-Length", 1000);
+    let user = http().post(format!("{}/v1/users", cluster.servers[0].url));
+    let user = user.json(&json!({ "name": "ada", "service": true }));
     // One after the other; all goes on meanwhile.
     for upgraded in 0..3 {
         let refused = eventually("a refusal", || async {
             node.beat(&cluster.servers[0]).await;
-            let answer = part.try_clone().unwrap().send().await.unwrap();
+            let answer = user.try_clone().unwrap().send().await.unwrap();
             assert!(!answer.status().is_success());
             let problem: Value = answer.json().await.unwrap();
             (problem["code"] == "upgrading").then_some(problem)
@@ -44,7 +44,7 @@ async fn what_a_version_brings_waits_until_all_coordinators_are_upgraded() {
     })
     .await;
     node.beat(&cluster.servers[0]).await;
-    assert_eq!(send(part).await.status(), StatusCode::CREATED);
+    assert_eq!(send(user).await.status(), StatusCode::CREATED);
     // There is no way back for one of them.
     cluster.servers[2].stop().await;
     cluster.servers[2].tuning = before();
