@@ -1,7 +1,7 @@
 // The real program: three coordinators and three nodes as processes of their own, with a slide on two of them.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -39,15 +39,18 @@ export class Demo {
     }
   }
 
-  /** Kills the server at this base URL as a power cut would. */
-  kill(url: string): void {
+  /** Kills the server at this base URL as a power cut would; what starts it again. */
+  kill(url: string): () => ChildProcess {
     const address = new URL(url).host;
     const processes = execFileSync("ps", ["-ww", "-e", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
     for (const line of processes.split("\n")) {
       const [pid, parent, ...words] = line.trim().split(/\s+/);
       if (Number(parent) !== this.program.pid || !words.includes(address)) continue;
+      const of = (what: string): string[] => readFileSync(`/proc/${pid}/${what}`, "utf8").split("\0").filter(Boolean);
+      const [program, ...args] = of("cmdline");
+      const env = Object.fromEntries(of("environ").map((pair) => [pair.split("=", 1)[0], pair.slice(pair.indexOf("=") + 1)]));
       process.kill(Number(pid), "SIGKILL");
-      return;
+      return () => spawn(program ?? "", args, { env, stdio: "ignore" });
     }
     throw new Error(`no process of the demo listens on ${address}`);
   }

@@ -1,6 +1,7 @@
 // Files go from a real browser into the real program: dropped, paused, taken up after the page was loaded anew.
 
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -182,6 +183,35 @@ test("Uppy on a page of another origin sends a file, is broken off and goes on",
   } finally {
     await other.close();
     uppy.stop();
+  }
+});
+
+test("Uppy goes on by itself when the node dies under it and comes back", async () => {
+  const uppy = await UppyPage.start();
+  const other = await page.context().newPage();
+  const slow = await page.context().newCDPSession(other);
+  const uploadThroughput = SLOW_BYTES_PER_S;
+  const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput };
+  let restarted: ChildProcess | undefined;
+  try {
+    await other.goto(uppy.address(`${demo.server}/v1/uploads`));
+    await slow.send("Network.emulateNetworkConditions", limits);
+    const sent = patches(other);
+    await other.setInputFiles("input", file);
+    await other.waitForFunction(() => Number(document.body.dataset["percent"]) >= 40);
+    const node = new URL(sent[0]?.url() ?? "").origin;
+    restarted = demo.kill(node)();
+    await slow.send("Network.emulateNetworkConditions", { ...limits, uploadThroughput: -1 });
+    const end = await other.waitForFunction(() => document.body.dataset["end"]);
+    const told = (await end.jsonValue()) ?? "";
+    assert.match(told, /^done /);
+    assert.ok(sent.length > 1 && Number(sent.at(-1)?.headers()["upload-offset"]) > 0, "it went on where it stood");
+    const arrived = await material(new URL(told.slice(5)).pathname.split("/").at(-1) ?? "");
+    assert.equal(arrived?.blake3, demo.material.blake3);
+  } finally {
+    await other.close();
+    uppy.stop();
+    restarted?.kill("SIGTERM");
   }
 });
 
