@@ -142,19 +142,31 @@ impl Control {
         Err(told_by_all(size, &refusals))
     }
 
-    /// Ends an upload that no node takes, and its material with it; answers whether there still was one. It gets a new
-    /// generation first, which only an upload under way can: one that has become whole meanwhile has the old one and
-    /// stays.
+    /// Ends an upload that no node takes, and its material with it; `false` where it has arrived. It gets a new generation
+    /// first, which only an upload under way can: one that has become whole meanwhile has the old one and stays.
     async fn give_up(&self, material: &MaterialId) -> Result<bool, Problem> {
-        let Some(Assigned { node, generation, .. }) = self.assigned(material)? else { return Ok(false) };
+        let Some(Assigned { node, generation, .. }) = self.assigned(material)? else {
+            // Its node may have ended it itself: it has just told all that it holds, and this was not among it.
+            return self.has_arrived(material).map(|has_arrived| !has_arrived);
+        };
         let again = Command::MoveUpload { material: material.clone(), generation, node: node.clone() };
         let generation = match self.group.propose(again).await? {
             Outcome::Assigned { generation } => generation,
             Outcome::Refused { code: Code::StaleGeneration, .. } => return Ok(false),
+            Outcome::Refused { code: Code::NotFound | Code::Gone, .. } => return Ok(true),
             other => return other.accepted().and_then(|_| Err(unexpected())),
         };
         let gone = Command::ReplicaGone { material: material.clone(), node, generation };
-        self.group.propose(gone).await?.accepted().map(|_| true)
+        match self.group.propose(gone).await? {
+            Outcome::Refused { code: Code::NotFound | Code::Gone, .. } => Ok(true),
+            outcome => outcome.accepted().map(|_| true),
+        }
+    }
+
+    fn has_arrived(&self, material: &MaterialId) -> Result<bool, Problem> {
+        let found =
+            self.group.read(|view| view.get_record::<Materials>(material)).map_err(|error| unreadable(&error))?;
+        Ok(found.is_some_and(|record| !record.is_deleted() && record.blake3.is_some()))
     }
 
     pub(super) async fn move_upload(

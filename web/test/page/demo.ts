@@ -50,7 +50,9 @@ export class Demo {
       const [program, ...args] = of("cmdline");
       const env = Object.fromEntries(of("environ").map((pair) => [pair.split("=", 1)[0], pair.slice(pair.indexOf("=") + 1)]));
       process.kill(Number(pid), "SIGKILL");
-      return () => spawn(program ?? "", args, { env, stdio: "ignore" });
+      // It was to end with the demo, whose child the next one is not.
+      const alone = args.filter((word, at) => ![word, args[at - 1]].includes("--exit-with-parent"));
+      return () => spawn(program ?? "", alone, { env, stdio: "ignore" });
     }
     throw new Error(`no process of the demo listens on ${address}`);
   }
