@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use microtome_coordinator::core::apply::apply;
 use microtome_coordinator::core::command::{Command, Outcome, Proposal};
 use microtome_coordinator::core::tables::{
-    MaterialRecord, Materials, MaterialsByAge, Meta, OnNode, ReplicaRecord, Totals, TotalsRecord,
+    ByHash, MaterialRecord, Materials, MaterialsByAge, Meta, OnNode, ReplicaRecord, Totals, TotalsRecord,
 };
 use microtome_coordinator::core::view::{Memory, Table, Typed as _, ViewError, stored_key, stored_record};
 use microtome_proto::material::{ReplicaState, Terms};
@@ -136,6 +136,7 @@ impl Filling {
             totals.bytes += size;
         }
         self.put::<MaterialsByAge>(&sequence, &id)?;
+        self.put::<ByHash>(&(String::new(), blake3(sequence), id.clone()), &())?;
         let record = MaterialRecord {
             sequence,
             name: name(sequence),

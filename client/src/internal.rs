@@ -4,8 +4,8 @@ use crate::{ByteStream, ClientError, Cluster, calls::with_range, transport::Call
 use microtome_proto::{
     MaterialId, NodeId, RunId,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RunReport,
-        Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Reader, Register, Registered, ReplicaReport,
+        RunReport, Settled,
     },
 };
 use std::ops::Range;
@@ -71,6 +71,14 @@ impl Cluster {
     /// `not_found` among the problems.
     pub async fn locate(&self, material: &MaterialId) -> Result<Located, ClientError> {
         self.ask(&Call::get(format!("/internal/v1/materials/{material}"))).await
+    }
+
+    /// Whether somebody may read a material, as the books have it.
+    ///
+    /// # Errors
+    /// `forbidden`, `token_revoked` and `not_found` among the problems.
+    pub async fn may_read(&self, material: &MaterialId, reader: &Reader) -> Result<(), ClientError> {
+        self.send(&Call::post(format!("/internal/v1/materials/{material}/reader"), reader)?).await.map(|_| ())
     }
 
     /// The leaves of a material's hash tree, from the node with the base URL `node`.

@@ -13,12 +13,17 @@
 //! | coordinator `POST /internal/v1/nodes/{id}/replicas/{material}` | [`ReplicaReport`] | 204 |
 //! | coordinator `POST /internal/v1/nodes/{id}/runs/{run}` | [`RunReport`] | 204 |
 //! | coordinator `GET /internal/v1/materials/{id}` | – | [`Located`] |
+//! | coordinator `POST /internal/v1/materials/{id}/reader` | [`Reader`] | 204, or why not |
 //! | node `POST /internal/v1/uploads` | [`Reserve`] | 204, or 507 `no_space` where nothing of it is there |
 //! | node `GET /internal/v1/blobs/{id}/leaves` | – | the leaves of the hash tree, 32 bytes a group |
 //! | node `GET /internal/v1/blobs/{id}/data` with `Range` | – | bytes of the file |
 
 use crate::{
-    CaseId, CoordinatorId, Generation, MaterialId, NodeId, RunId, material::Owner, node::NodeReport, run::Progress,
+    CaseId, CoordinatorId, Generation, MaterialId, NodeId, RunId, SessionId,
+    material::Owner,
+    node::NodeReport,
+    run::Progress,
+    token::{Bearer, Role},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Not};
@@ -177,6 +182,28 @@ impl Uses {
     /// Whether there is nothing to tell.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// Somebody whose token a node has proven, and whose rights stand in the books.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reader {
+    /// What kind of bearer.
+    pub role: Role,
+    /// The token's subject.
+    pub name: String,
+    /// The space that it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// The login that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+}
+
+impl From<&Bearer> for Reader {
+    fn from(bearer: &Bearer) -> Self {
+        let Bearer { role, name, space, session, .. } = bearer.clone();
+        Self { role, name, space, session }
     }
 }
 

@@ -99,11 +99,19 @@ async fn a_team_shares_its_cases_until_somebody_is_taken_out() {
         let client = Client::new(vec![server.url.clone()], Some(who.to_owned())).with_deadline(PATIENCE);
         client.tile(Some(&server.url), &id, 0, 0, 0).await.map(|_| ()).map_err(|error| error.code())
     };
+    // As browsers do, which leave it behind.
+    let plain = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let looked = async |server: &Server, who: &str| {
+        let tile = format!("{}/tiles/{id}/0/0_0.jpg", server.url);
+        verdict(plain.get(tile).bearer_auth(who).send().await.unwrap()).await
+    };
     let forbidden = Err(Some(Code::Forbidden));
     for server in &servers {
         for who in [&head, &member] {
             assert_eq!(tile(server, who).await, Ok(()), "{}", server.name);
+            assert_eq!(looked(server, who).await.0, 200, "{}", server.name);
         }
+        assert_eq!(looked(server, &stranger).await, refusal(403, "forbidden"), "{}", server.name);
         assert_eq!(tile(server, &stranger).await, forbidden, "{}", server.name);
     }
     // Nodes check what the viewer puts into addresses by themselves, as long as it lasts: its life is short.
@@ -113,6 +121,11 @@ async fn a_team_shares_its_cases_until_somebody_is_taken_out() {
     assert_eq!(shown().await.0, 200);
     ask(&cluster, &head, &format!("DELETE {members}/bob"), Value::Null).await;
     for server in &servers {
+        // Nodes believe for a moment what they were told.
+        eventually("the next tile is refused", || async {
+            (looked(server, &member).await == refusal(403, "forbidden")).then_some(())
+        })
+        .await;
         assert_eq!(tile(server, &member).await, forbidden, "{}", server.name);
         assert_eq!(tile(server, &head).await, Ok(()), "{}", server.name);
     }

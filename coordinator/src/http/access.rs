@@ -16,15 +16,11 @@ use crate::{
 use axum::{
     RequestPartsExt as _,
     extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use microtome_proto::{
-    Code, MaterialId, Problem, Timestamp,
-    material::Owner,
-    token::{MATERIAL_TOKEN_S, Role},
-};
+use microtome_proto::{Code, MaterialId, Problem, Timestamp, internal::Reader, material::Owner, token::Role};
 use microtome_server::auth::Asker;
 use std::sync::Arc;
 
@@ -104,7 +100,7 @@ pub(super) async fn guard(State(app): Shared, request: Request, next: Next) -> R
     let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some(id) = read
         && response.status() == StatusCode::TEMPORARY_REDIRECT
-        && let Err(problem) = app.hand_token(&asker, &id, &mut response)
+        && let Err(problem) = app.auth.hand_on(&asker, &id, &mut response)
     {
         return problem.into_response();
     }
@@ -153,9 +149,13 @@ impl App {
     /// # Errors
     /// `token_revoked` where the login that the token comes from has ended.
     pub(super) fn principal(&self, asker: &Asker) -> Result<Principal, Problem> {
-        let Some(bearer) = asker.bearer() else {
-            return Ok(if asker.is_by_books() { Principal::Nobody } else { Principal::Administrator });
-        };
+        match asker.bearer() {
+            Some(bearer) => self.principal_of(&Reader::from(bearer), bearer.material.as_ref()),
+            None => Ok(if asker.is_by_books() { Principal::Nobody } else { Principal::Administrator }),
+        }
+    }
+
+    fn principal_of(&self, bearer: &Reader, material: Option<&MaterialId>) -> Result<Principal, Problem> {
         let owner =
             |space: &Option<String>| Owner { space: space.clone().unwrap_or_default(), name: bearer.name.clone() };
         let ended = || Problem::new(Code::TokenRevoked, "the login that this token comes from has ended");
@@ -163,7 +163,7 @@ impl App {
             Role::Server | Role::Administrator => Principal::Administrator,
             Role::Member => Principal::Member(owner(&bearer.space)),
             Role::Uploader => Principal::Uploader(owner(&bearer.space)),
-            Role::Viewer => Principal::Viewer(bearer.material.clone().ok_or_else(ended)?),
+            Role::Viewer => Principal::Viewer(material.cloned().ok_or_else(ended)?),
             Role::User => {
                 let session = bearer.session.as_ref().ok_or_else(ended)?;
                 let session = self.books(|view| view.get_record::<Sessions>(session))?.ok_or_else(ended)?;
@@ -173,6 +173,16 @@ impl App {
                 Principal::User(session.user)
             }
         })
+    }
+
+    /// Refuses somebody whom a node asks about where they may not read a material.
+    pub(super) fn must_read(&self, reader: &Reader, id: &MaterialId) -> Result<(), Problem> {
+        let principal = self.principal_of(reader, None)?;
+        match self.rights_on(&principal, id)? {
+            Some(rights) if rights.read => Ok(()),
+            Some(_) => Err(forbidden(&format!("this is not among your rights on {id}"))),
+            None => Err(Problem::new(Code::NotFound, format!("there is no material {id}"))),
+        }
     }
 
     /// What somebody may do to a material; none where there is no such material.
@@ -186,23 +196,6 @@ impl App {
     /// Reads the books as this coordinator has them.
     pub(super) fn books<T>(&self, read: impl FnOnce(&dyn View) -> Result<T, ViewError>) -> Result<T, Problem> {
         self.group.read(read).map_err(|error| unreadable(&error))
-    }
-
-    /// The node that a reader is sent to knows nothing of rights: a token for the material tells it that they are there.
-    /// It stands in place of a token that came in the query, which would be found first.
-    pub(super) fn hand_token(&self, asker: &Asker, id: &MaterialId, response: &mut Response) -> Result<(), Problem> {
-        let Some(location) = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
-            return Ok(());
-        };
-        let made = self.auth.material_token(asker, id, MATERIAL_TOKEN_S)?;
-        let (path, query) = location.split_once('?').unwrap_or((location, ""));
-        let others = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("token="));
-        let own = format!("token={}", made.token);
-        let query = others.chain([own.as_str()]).collect::<Vec<_>>().join("&");
-        let location = HeaderValue::try_from(format!("{path}?{query}"));
-        let location = location.map_err(|_| Problem::new(Code::BadRequest, "the path cannot be sent on"))?;
-        response.headers_mut().insert(header::LOCATION, location);
-        Ok(())
     }
 }
 

@@ -16,8 +16,8 @@ use axum::{extract::State, http::StatusCode};
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem, RunId, Timestamp,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Register, Registered, ReplicaReport, RevokedTokens,
-        RunReport, Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Reader, Register, Registered, ReplicaReport,
+        RevokedTokens, RunReport, Settled,
     },
     limits::{INVENTORY_PAGE_MAX, LABELS_MAX, ORDERS_MAX, RUN_OUTPUTS_MAX},
     node::Lifecycle,
@@ -215,6 +215,16 @@ pub(super) async fn run(
 /// `GET /internal/v1/materials/{id}`.
 pub(super) async fn locate(State(app): Shared, Path(id): Path<MaterialId>) -> Result<axum::Json<Located>, Problem> {
     app.located(&id).await.map(axum::Json)
+}
+
+/// `POST /internal/v1/materials/{id}/reader`.
+pub(super) async fn reader(
+    State(app): Shared,
+    Path(id): Path<MaterialId>,
+    Json(reader): Json<Reader>,
+) -> Result<StatusCode, Problem> {
+    app.group.linearize_by_lease().await?;
+    app.must_read(&reader, &id).map(|()| StatusCode::NO_CONTENT)
 }
 
 impl App {

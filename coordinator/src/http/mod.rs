@@ -209,6 +209,7 @@ pub(crate) fn router(app: &Arc<App>, metrics: &Metrics, console: Router) -> Rout
         .route("/internal/v1/nodes/{id}/replicas/{material}", post(internal::replica))
         .route("/internal/v1/nodes/{id}/runs/{run}", post(internal::run))
         .route("/internal/v1/materials/{id}", get(internal::locate))
+        .route("/internal/v1/materials/{id}/reader", post(internal::reader))
         .route_layer(lead)
         .merge(raft::routes())
         .with_state(Arc::clone(app));

@@ -6,6 +6,7 @@ use microtome_proto::{
     account::{Case, CreatedAccessToken, LoggedIn, Me, Team, User},
     material::Material,
     page::Page,
+    tls,
     token::{Claims, Role, Secret, Settings, Signer, now_s},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -36,7 +37,9 @@ async fn first_user(server: &Server) {
 }
 
 fn checked(config: Config) -> Config {
-    Config { auth: Settings::of_secret(SECRET), first_password: Some(Secret::new(PASSWORD)), ..config }
+    // The made-up node speaks no TLS.
+    let tls = tls::Settings { between_servers: Some(tls::BetweenServers::Off), ..tls::Settings::default() };
+    Config { auth: Settings::of_secret(SECRET), tls, first_password: Some(Secret::new(PASSWORD)), ..config }
 }
 
 fn made_by_hand(name: &str, role: Role, space: Option<&str>) -> String {

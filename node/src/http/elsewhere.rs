@@ -8,29 +8,42 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use microtome_client::Cluster;
-use microtome_proto::{Code, MaterialId, Problem, internal::Located};
+use microtome_proto::{
+    Code, MaterialId, Problem,
+    internal::{Located, Reader},
+    token::{Bearer, material_read},
+};
 use microtome_server::auth::Asker;
 use moka::future::Cache;
 use std::{sync::Arc, time::Duration};
 
-/// How long an answer of the coordinator is believed: a viewer's burst of tiles asks it once.
+/// How long an answer of the coordinators is believed, on places and on readers: a viewer's burst of tiles asks once.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
 /// Materials whose places are remembered for that long.
 const REMEMBERED_MAX: u64 = 10_000;
 /// How long the coordinators get to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Asks the coordinators where materials are.
+/// Asks the coordinators where materials are, and who may read them.
 pub(crate) struct Locator {
     cluster: Cluster,
     known: Cache<MaterialId, Arc<Result<Located, Problem>>>,
+    readers: Cache<(MaterialId, Reader), ()>,
 }
 
 impl Locator {
     /// Asks `cluster`.
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let known = Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(BELIEVED_FOR).build();
-        Self { cluster: cluster.with_deadline(ANSWER_WITHIN), known }
+        let readers = Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(BELIEVED_FOR).build();
+        Self { cluster: cluster.with_deadline(ANSWER_WITHIN), known, readers }
+    }
+
+    /// Whether somebody may read a material, as the coordinators say or said a moment ago.
+    async fn admit(&self, id: &MaterialId, bearer: &Bearer) -> Result<(), Problem> {
+        let key = (id.clone(), Reader::from(bearer));
+        let ask = async { self.cluster.may_read(id, &key.1).await.map_err(Problem::from) };
+        self.readers.try_get_with_by_ref(&key, ask).await.map_err(|problem| (*problem).clone())
     }
 
     /// Where a material is, as the coordinators say or said a moment ago.
@@ -86,12 +99,28 @@ pub(super) async fn to_coordinator(State(node): State<Arc<Node>>, uri: Uri) -> R
     }
 }
 
-/// Middleware: what only the books can allow is the coordinators' to answer. They send readers back with a token that tells.
-pub(super) async fn ask_the_books(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
-    match request.extensions().get::<Asker>().is_some_and(Asker::is_by_books) {
-        true => to_coordinator(State(node), request.uri().clone()).await,
-        false => next.run(request).await,
+/// Middleware: what only the books can allow the coordinators are asked about where somebody reads a material, and answer
+/// themselves otherwise.
+pub(super) async fn ask_the_books(State(node): State<Arc<Node>>, mut request: Request, next: Next) -> Response {
+    let asker = match Asker::of(request.extensions()) {
+        Ok(asker) if asker.is_by_books() => asker.clone(),
+        _ => return next.run(request).await,
+    };
+    let id = material_read(request.method(), request.uri().path()).and_then(|id| id.parse::<MaterialId>().ok());
+    let (Some(id), Some(bearer)) = (id, asker.bearer()) else {
+        return to_coordinator(State(node), request.uri().clone()).await;
+    };
+    if let Err(problem) = node.locator.admit(&id, bearer).await {
+        return problem.into_response();
     }
+    request.extensions_mut().insert(asker.allowed());
+    let mut response = next.run(request).await;
+    if response.status().is_redirection()
+        && let Err(problem) = node.auth.hand_on(&asker, &id, &mut response)
+    {
+        return problem.into_response();
+    }
+    response
 }
 
 /// 307 to the same path and query at another server.

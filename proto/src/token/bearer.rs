@@ -5,7 +5,7 @@ use crate::{MaterialId, SessionId, material::Owner};
 use serde::{Deserialize, Serialize};
 
 /// What kind of bearer a token speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// A coordinator or a node: may call `/internal`, and do everything else.

@@ -23,7 +23,7 @@ pub use jwks::Jwks;
 pub use key::{InvalidKey, Key};
 pub use policy::Policy;
 pub use refused::Refused;
-pub use rights::{Allowed, Denied, may_be_for_all};
+pub use rights::{Allowed, Denied, material_read, may_be_for_all};
 pub use ring::KeyRing;
 pub use settings::{KeysAt, Provider, Secret, Settings};
 pub use signer::{Claims, Signer};

@@ -28,6 +28,14 @@ pub fn may_be_for_all(method: &Method, path: &str) -> bool {
     reads && matches!(Place::of(path), Place::Material(_) | Place::Space)
 }
 
+/// The material that a request reads by its path.
+pub fn material_read<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    match Place::of(path) {
+        Place::Material(id) if matches!(*method, Method::GET | Method::HEAD) => Some(id),
+        _ => None,
+    }
+}
+
 /// Why a request is not its bearer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {

@@ -45,6 +45,12 @@ impl Asker {
         self.bearer.as_deref()
     }
 
+    /// The same, of whom the books have said so.
+    #[must_use]
+    pub fn allowed(&self) -> Self {
+        Self { by_books: false, ..self.clone() }
+    }
+
     /// Whether the request may be carried out only where the books say so.
     pub const fn is_by_books(&self) -> bool {
         self.by_books

@@ -15,12 +15,18 @@ mod tests;
 pub use middleware::{Asker, administrators, server, user};
 pub use revoked::token_hash;
 
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::{
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
+    response::Response,
+};
 use carried::{in_query, stands_for, token};
 use keys::{Keys, Pace};
 use microtome_proto::{
     Code, MaterialId, Problem, SessionId, Timestamp, UserId,
-    token::{Allowed, Bearer, Claims, Denied, InvalidKey, MadeToken, Role, Settings, Signer, may_be_for_all, now_s},
+    token::{
+        Allowed, Bearer, Claims, Denied, InvalidKey, MATERIAL_TOKEN_S, MadeToken, Role, Settings, Signer,
+        may_be_for_all, now_s,
+    },
 };
 use std::{
     net::IpAddr,
@@ -236,7 +242,28 @@ impl Auth {
         self.checked()?.viewer(asker.name(), material, seconds)
     }
 
-    /// The same for somebody outside whom a server asks to look at it; none where tokens are not checked.
+    /// Readers that are sent on to another server get a token for the material alone: a node knows nothing of rights, and who
+    /// follows a redirect leaves their own token behind. It stands in place of one that came in the query, which would be
+    /// found first.
+    ///
+    /// # Errors
+    /// `conflict` where tokens are not checked.
+    pub fn hand_on(&self, asker: &Asker, material: &MaterialId, response: &mut Response) -> Result<(), Problem> {
+        let Some(location) = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
+            return Ok(());
+        };
+        let made = self.material_token(asker, material, MATERIAL_TOKEN_S)?;
+        let (path, query) = location.split_once('?').unwrap_or((location, ""));
+        let others = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("token="));
+        let own = format!("token={}", made.token);
+        let query = others.chain([own.as_str()]).collect::<Vec<_>>().join("&");
+        let location = HeaderValue::try_from(format!("{path}?{query}"));
+        let location = location.map_err(|_| Problem::new(Code::BadRequest, "the path cannot be sent on"))?;
+        response.headers_mut().insert(header::LOCATION, location);
+        Ok(())
+    }
+
+    /// A token for somebody outside whom a server asks to look at it; none where tokens are not checked.
     pub fn token_for_check(&self, material: &MaterialId, seconds: u64) -> Option<String> {
         let checked = self.0.as_ref()?;
         checked.viewer("check", material, seconds).ok().map(|made| made.token)

@@ -58,7 +58,7 @@ pub(super) async fn read(
         .map_err(|_| Problem::new(Code::BadRequest, "the query cannot be sent on"))?;
     let mut response = app.to_holder(&id, &at_node).await?;
     if asker.is_by_books() {
-        app.hand_token(&asker, &id, &mut response)?;
+        app.auth.hand_on(&asker, &id, &mut response)?;
     }
     Ok(response)
 }
