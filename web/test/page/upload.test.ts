@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
+import { createCipheriv } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,10 @@ import { UppyPage } from "./uppy.ts";
 const CANVAS = ".canvas .openseadragon-canvas canvas";
 /** Slow enough that what is done meanwhile meets the upload in its middle. */
 const SLOW_BYTES_PER_S = 1_500_000;
+/** Longer than what a node makes durable at a time, and the hash of what is made of it. */
+const LONG_LEN = 200_000_000;
+const LONG_BLAKE3 = "f070720013f02716854577cdb08983879e4fab5692a3401d5258ba9573afd5fd";
+const LONG_BYTES_PER_S = 40_000_000;
 
 let demo: Demo;
 let browser: Browser;
@@ -190,15 +195,16 @@ test("Uppy goes on by itself when the node dies under it and comes back", async 
   const uppy = await UppyPage.start();
   const other = await page.context().newPage();
   const slow = await page.context().newCDPSession(other);
-  const uploadThroughput = SLOW_BYTES_PER_S;
-  const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput };
+  const limits = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: LONG_BYTES_PER_S };
+  const long = join(folder, "long.bin");
+  writeFileSync(long, createCipheriv("aes-256-ctr", Buffer.alloc(32), Buffer.alloc(16)).update(Buffer.alloc(LONG_LEN)));
   let restarted: ChildProcess | undefined;
   try {
     await other.goto(uppy.address(`${demo.server}/v1/uploads`));
     await slow.send("Network.emulateNetworkConditions", limits);
     const sent = patches(other);
-    await other.setInputFiles("input", file);
-    await other.waitForFunction(() => Number(document.body.dataset["percent"]) >= 40);
+    await other.setInputFiles("input", long);
+    await other.waitForFunction(() => Number(document.body.dataset["percent"]) >= 60);
     const node = new URL(sent[0]?.url() ?? "").origin;
     restarted = demo.kill(node)();
     await slow.send("Network.emulateNetworkConditions", { ...limits, uploadThroughput: -1 });
@@ -207,7 +213,7 @@ test("Uppy goes on by itself when the node dies under it and comes back", async 
     assert.match(told, /^done /);
     assert.ok(sent.length > 1 && Number(sent.at(-1)?.headers()["upload-offset"]) > 0, "it went on where it stood");
     const arrived = await material(new URL(told.slice(5)).pathname.split("/").at(-1) ?? "");
-    assert.equal(arrived?.blake3, demo.material.blake3);
+    assert.equal(arrived?.blake3, LONG_BLAKE3);
   } finally {
     await other.close();
     uppy.stop();
