@@ -6,13 +6,14 @@
 
 use super::{
     tables::{
-        CaseRecord, Cases, MaterialRecord, Materials, RunRecord, SpaceRecord, Spaces, TeamRole, TeamsOfUser,
+        CaseRecord, Cases, MaterialRecord, Materials, Revoked, RunRecord, SpaceRecord, Spaces, TeamRole, TeamsOfUser,
         UserRecord, Users,
     },
     view::{Typed, View, ViewError},
 };
 use microtome_proto::{
     CaseId, MaterialId, TeamId, UserId,
+    limits::REVOKED_MAX,
     material::Owner,
     space::{Member, PUBLIC, SpaceRole, Visibility},
 };
@@ -236,6 +237,15 @@ impl Principal {
         let by_owner = if is_own { Rights::ALL } else { Rights::default() };
         Ok(by_space.and(by_owner))
     }
+}
+
+/// Whether who is no administrator may take back one more token of their own. Half of the list is the administrators': nobody
+/// who makes tokens and takes them back keeps them from taking back one that was stolen.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn may_revoke_own(view: &dyn View) -> Result<bool, ViewError> {
+    Ok(view.scan_keys::<Revoked>(&[], None).nth(REVOKED_MAX / 2 - 1).transpose()?.is_none())
 }
 
 /// A user who is not shut out.

@@ -77,7 +77,8 @@ pub(super) async fn refresh(
     app.group.linearize().await?;
     let hash = old.hash();
     let is_its_own = |record: &SessionRecord| {
-        [&record.refresh, &record.refreshed].into_iter().any(|known| known.as_deref() == Some(hash.as_str()))
+        let known = [&record.refresh, &record.refreshed, &record.overtaken];
+        known.into_iter().any(|known| known.as_deref() == Some(hash.as_str()))
     };
     // What is made up writes nothing to the log.
     let session = app.books(|view| view.get_record::<Sessions>(&old.session))?.filter(is_its_own).ok_or_else(none)?;

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     control::accounts::tell_revoked,
-    core::command::{AccountCommand, Command},
+    core::{
+        access,
+        command::{AccountCommand, Command},
+    },
 };
 use axum::{
     Extension,
@@ -68,8 +71,15 @@ pub(super) async fn revoke(
     app.group.linearize().await?;
     let principal = app.principal(&asker)?;
     let is_own = asker.bearer().is_some_and(|own| is_same(own, &bearer));
-    if !is_own && !app.books(|view| principal.is_administrator(view))? {
-        return Err(forbidden("only an administrator of the cluster takes back the tokens of others"));
+    if !app.books(|view| principal.is_administrator(view))? {
+        if !is_own {
+            return Err(forbidden("only an administrator of the cluster takes back the tokens of others"));
+        }
+        if !app.books(access::may_revoke_own)? {
+            let detail =
+                "many tokens are taken back already: wait until some of them have ended, or ask an administrator";
+            return Err(Problem::new(Code::TooManyRequests, detail));
+        }
     }
     let until_ms = bearer.validity.until_s.saturating_add(LEEWAY_S).saturating_mul(1000);
     let command = AccountCommand::RevokeToken {

@@ -109,8 +109,8 @@ async fn a_login_gives_tokens_that_are_refreshed_and_end_with_it() {
     // Each is good once, and once more for who never got the answer.
     let second = refresh(&server, &first.refresh_token.0).await.unwrap();
     let third = refresh(&server, &first.refresh_token.0).await.unwrap();
-    assert_eq!(refresh(&server, &second.refresh_token.0).await.unwrap_err(), wrong(401, "unauthorized"));
-    assert_eq!(refresh(&server, &first.refresh_token.0).await.unwrap_err(), wrong(403, "token_revoked"), "stolen");
+    assert_eq!(refresh(&server, &second.refresh_token.0).await.unwrap_err(), wrong(403, "token_revoked"), "stolen");
+    assert_eq!(refresh(&server, &first.refresh_token.0).await.unwrap_err(), wrong(401, "unauthorized"));
     for ended in [&first, &second, &third] {
         let token = &ended.access_token.0;
         assert_eq!(refusal(&server, token, "GET /v1/me", Value::Null).await, wrong(403, "token_revoked"));

@@ -98,6 +98,9 @@ async fn tus_clients_create_uploads() {
     assert_eq!(options.headers()[tus::TUS_VERSION], "1.0.0");
     assert_eq!(options.headers()[tus::EXTENSION], tus::EXTENSIONS);
     assert_eq!(options.headers()[tus::MAX_SIZE], (1u64 << 40).to_string());
+    // Nobody learns by it what is there: whoever asks so has no token.
+    let of_any = http().request(reqwest::Method::OPTIONS, format!("{url}/m-0000000001")).send().await.unwrap();
+    assert_eq!(of_any.status(), StatusCode::NO_CONTENT);
     let disguised = post().header(tus::METHOD_OVERRIDE, "OPTIONS").send().await.unwrap();
     assert_eq!(disguised.status(), StatusCode::NO_CONTENT);
 

@@ -93,8 +93,19 @@ pub(super) async fn upload_elsewhere(node: &Node, id: &MaterialId, uri: &Uri) ->
 
 /// What is the coordinators' to answer.
 pub(super) async fn to_coordinator(State(node): State<Arc<Node>>, uri: Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    ask_coordinator(&node, path)
+}
+
+/// A file that is here, for who may read it only where the books say so.
+pub(super) fn file_by_books(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    ask_coordinator(node, &format!("/v1/materials/{id}/file{query}"))
+}
+
+fn ask_coordinator(node: &Node, path: &str) -> Response {
     match node.cluster.servers().first() {
-        Some(coordinator) => redirect(coordinator, &uri),
+        Some(coordinator) => lead_to(coordinator, path),
         None => Problem::new(Code::NoLeader, "this node knows no coordinator").into_response(),
     }
 }
@@ -125,7 +136,10 @@ pub(super) async fn ask_the_books(State(node): State<Arc<Node>>, mut request: Re
 
 /// 307 to the same path and query at another server.
 fn redirect(base: &str, uri: &Uri) -> Response {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    lead_to(base, uri.path_and_query().map_or("/", |path| path.as_str()))
+}
+
+fn lead_to(base: &str, path: &str) -> Response {
     match HeaderValue::try_from(format!("{base}{path}")) {
         Ok(location) => {
             let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

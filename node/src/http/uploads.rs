@@ -4,7 +4,10 @@
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
 
-use super::{elsewhere::upload_elsewhere, file};
+use super::{
+    elsewhere::{file_by_books, upload_elsewhere},
+    file,
+};
 use crate::{
     Node, disk,
     free::free,
@@ -66,7 +69,10 @@ async fn handle(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Req
 async fn answer_as(node: &Arc<Node>, id: &MaterialId, method: &Method, request: Request) -> Result<Response, Problem> {
     match *method {
         Method::HEAD => head(node, id, request.uri()).await,
-        Method::GET => Ok(get(node, id, request.uri(), request.headers()).await),
+        Method::GET => {
+            let is_owner = Asker::of(request.extensions())?.owner().is_some();
+            Ok(get(node, id, is_owner, request.uri(), request.headers()).await)
+        }
         Method::PATCH => patch(node, id, request).await,
         Method::DELETE => {
             let is_owner = Asker::of(request.extensions())?.owner().is_some();
@@ -195,9 +201,11 @@ fn told(upload: Told) -> Response {
     response
 }
 
-/// The whole file, as other servers give it to who has sent it.
-async fn get(node: &Arc<Node>, id: &MaterialId, uri: &Uri, headers: &HeaderMap) -> Response {
+/// The whole file, as other servers give it to who has sent it. Whether that one may still read it stands in the books: it
+/// may be a team's by now.
+async fn get(node: &Arc<Node>, id: &MaterialId, is_owner: bool, uri: &Uri, headers: &HeaderMap) -> Response {
     match node.blobs.get(id).filter(|blob| !blob.manifest().is_partial()) {
+        Some(_) if is_owner => file_by_books(node, id, uri),
         Some(blob) => {
             blob.note_read();
             file::give(node, id, &blob, &Method::GET, uri, headers).await

@@ -4,6 +4,7 @@ use crate::support::{FakeCoordinator, TestNode, bytes, code, config, flip, hash,
 use microtome_proto::{
     Generation, MaterialId,
     internal::{Located, Order, ReplicaReport, Reserve},
+    material::Owner,
     tls::BetweenServers,
     token::{Claims, Role, Settings, Signer, now_s},
 };
@@ -216,6 +217,40 @@ async fn parts_that_nobody_takes_up_expire_and_what_is_put_together_does_not() {
     assert!(!node.coordinator.seen().deleted.contains(&other));
     node.coordinator.order(join(&whole, data.len(), &ids));
     node.coordinator.wait_for_report(&whole, |report| *report == verified(&data)).await;
+}
+
+/// What its sender has given to a team is the team's: the node, which knows the sender alone, does not hand it out.
+#[tokio::test]
+async fn who_has_sent_a_file_reads_it_where_the_books_say_so() {
+    const SECRET: &str = "a secret of some length";
+    let (folder, coordinator) = (Arc::new(tempfile::tempdir().unwrap()), FakeCoordinator::start().await);
+    let mut config = config(folder.path(), coordinator.url());
+    config.auth = Settings::of_secret(SECRET);
+    config.tls.between_servers = Some(BetweenServers::Off);
+    let beats = coordinator.beats();
+    let node = TestNode::start_with(config, folder, coordinator).await;
+    node.coordinator.wait("a heartbeat", |seen| seen.beats > beats).await;
+    let (id, data) = (material(1), bytes(MIB, 1));
+    let token = |name: &str, role: Role| {
+        let mut claims = Claims::new(name, role, now_s(), 60);
+        claims.space = (role == Role::Member).then(|| "lab".to_owned());
+        Signer::from_secret(SECRET).unwrap().sign(&claims).unwrap()
+    };
+    let owner = Some(Owner { space: "lab".to_owned(), name: "ada".to_owned() });
+    let wanted = Reserve { owner, ..reserve(&id, data.len() as u64) };
+    let reserved = node.request("POST", "/internal/v1/uploads").bearer_auth(token("one", Role::Server)).json(&wanted);
+    assert_eq!(reserved.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    let ada = token("ada", Role::Member);
+    assert_eq!(node.patch(&id, 0, data.clone()).bearer_auth(&ada).send().await.unwrap().status(), 204);
+    let path = format!("/v1/uploads/{id}?a=b");
+    let get = async |token: &str| node.request("GET", &path).bearer_auth(token).send().await.unwrap();
+    let led = get(&ada).await;
+    assert_eq!(led.status(), StatusCode::TEMPORARY_REDIRECT);
+    let books = format!("{}/v1/materials/{id}/file?a=b", node.coordinator.url());
+    assert_eq!(led.headers()["location"].to_str().unwrap(), books);
+    assert_eq!(get(&token("eve", Role::Member)).await.status(), StatusCode::NOT_FOUND);
+    let whole = get(&token("operator", Role::Administrator)).await;
+    assert_eq!(whole.bytes().await.unwrap(), data);
 }
 
 /// Whose a file is that has no place yet is not known here: the node would ask for its end in its own name.

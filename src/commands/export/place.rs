@@ -15,7 +15,7 @@ use std::{
 /// The mode of copies where none is named: read by their owner and group.
 const COPY_MODE: u32 = 0o440;
 /// Where files are made before they have their names.
-const MAKING: &str = ".microtome-export";
+pub(super) const MAKING: &str = ".microtome-export";
 
 /// Whose the files are to be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -169,7 +169,10 @@ impl Placing<'_> {
                 }
                 let Some(name) = path.to_str().and_then(|name| name.strip_suffix(INFO)) else { continue };
                 let file = PathBuf::from(name);
-                if kind.is_file() && !wanted.contains(file.as_path()) && read(&entry.path()).is_some() {
+                // A file of the space may look as if it told of another one, which nobody has exported.
+                let is_file_itself = read(&self.dir.join(info_of(&path))).is_some();
+                let tells = kind.is_file() && !is_file_itself && read(&entry.path()).is_some();
+                if tells && !wanted.contains(file.as_path()) {
                     left.push(file);
                 }
             }
@@ -209,4 +212,36 @@ fn read(path: &Path) -> Option<Info> {
 
 fn is_one_file(path: &Path, other: &fs::Metadata) -> bool {
     fs::symlink_metadata(path).is_ok_and(|one| (one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microtome_proto::Timestamp;
+
+    /// Whoever sends files chooses their names and their bytes.
+    #[test]
+    fn a_file_that_looks_as_if_it_told_of_another_has_none_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let placing = Placing { dir: dir.path(), data_dir: None, owned: Owned::default() };
+        let info = |name: &str| Info {
+            id: "m-1".parse().unwrap(),
+            space: "lab".to_owned(),
+            key: None,
+            name: name.to_owned(),
+            size: 1,
+            blake3: "ab".repeat(32),
+            media_type: "image/tiff".to_owned(),
+            created_at: Timestamp::from_millis(0),
+        };
+        let write =
+            |path: &str, info: &Info| fs::write(dir.path().join(path), serde_json::to_vec(info).unwrap()).unwrap();
+        fs::write(dir.path().join("notes"), "nobody has exported these").unwrap();
+        write("notes.info", &info("made up"));
+        write("notes.info.info", &info("notes.info"));
+        fs::write(dir.path().join("gone"), "a").unwrap();
+        write("gone.info", &info("gone"));
+        let left = placing.left_over(&BTreeMap::new()).unwrap();
+        assert_eq!(left, [Path::new("gone"), Path::new("notes.info")]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Where in the tree each file lies. Names came from outside: none leads out of the tree, takes another's place, or is too
 //! long for a file system.
 
+use super::place::MAKING;
 use microtome_proto::{MaterialId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -66,7 +67,7 @@ fn parts(leaf: &Leaf<'_>) -> Vec<String> {
 fn safe(name: &str, id: &MaterialId) -> String {
     let plain: String = name.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
     match plain.as_str() {
-        "" | "." | ".." => id.to_string(),
+        "" | "." | ".." | MAKING => id.to_string(),
         _ if plain.len() > NAME_LEN_MAX => marked(&plain, id),
         _ => plain,
     }
@@ -116,6 +117,12 @@ mod tests {
         let placed = placed(&leaves);
         assert_eq!(placed[..6], ["m-1", "m-2", ".._.._etc_passwd", "_etc", "a_b_", "m-6"]);
         assert!(placed[6].len() <= NAME_LEN_MAX && placed[6].ends_with("é~m-7"), "{}", placed[6]);
+    }
+
+    #[test]
+    fn no_name_is_that_of_the_folder_in_which_files_are_made() {
+        let folder = format!("{MAKING}/a");
+        assert_eq!(placed(&[("m-1", None, MAKING), ("m-2", Some(&folder), "")]), ["m-1", "m-2/a"]);
     }
 
     #[test]

@@ -108,10 +108,11 @@ fn must_hold(draft: &Draft<'_>, terms: &Terms) -> Result<(), Stop> {
     if condition.holds(present.as_deref()) {
         return Ok(());
     }
+    // Which one it is those are not told who only drop files off: with its hash they could overwrite it.
     let stands = match (condition, &present) {
-        (Condition::Nothing, _) => "a file stands".to_owned(),
-        (_, None) => "no file stands".to_owned(),
-        (_, Some(hash)) => format!("another file, with the ETag \"{hash}\", stands"),
+        (Condition::Nothing, _) => "a file stands",
+        (_, None) => "no file stands",
+        (_, Some(_)) => "another file stands",
     };
     refuse(Code::PreconditionFailed, format!("{stands} under '{key}' in the space '{space}'"))
 }

@@ -56,7 +56,11 @@ pub struct SessionRecord {
     /// BLAKE3 of the one before: who brings it has a stolen one, or had it stolen, and the session ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<String>,
-    /// When that one was taken. None where it was taken once more after that: a client that never got the answer asks again,
+    /// BLAKE3 of the one that was given for it first, where it was taken once more: whoever brings that got the answer, and
+    /// the other was somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken: Option<String>,
+    /// When the one before was taken. None where it was taken once more after that: a client that never got the answer asks again,
     /// and is given another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed_at: Option<Timestamp>,

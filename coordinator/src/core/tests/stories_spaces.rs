@@ -120,6 +120,18 @@ fn of_writers_who_race_for_one_condition_one_wins() {
     world.accept(nothing);
 }
 
+/// Who only drops files off overwrites what they name. The refusal must not tell them the name.
+#[test]
+fn who_guesses_what_stands_under_a_key_is_not_told() {
+    let mut world = World::new();
+    let n = world.nodes(1);
+    let old = world.file("a", &n[0]);
+    let guess = Some(Condition::AnyOf(vec!["ab".repeat(32)]));
+    let guessed = world.apply(under(SPACE, "a", guess, create(5, 1, &n[0])));
+    let Outcome::Refused { code: Code::PreconditionFailed, detail } = guessed else { panic!("{guessed:?}") };
+    assert!(!detail.contains(&hash(&old)), "{detail}");
+}
+
 #[test]
 fn what_is_put_together_stands_under_its_key_when_it_is_whole_or_ends_with_its_parts() {
     let mut world = World::new();

@@ -44,6 +44,7 @@ pub(super) fn start(
         label: None,
         refresh: Some(login.refresh.to_owned()),
         refreshed: None,
+        overtaken: None,
         refreshed_at: None,
         created_at: at,
         ends_at,
@@ -75,6 +76,7 @@ pub(super) fn start_token(
         label: Some(label.to_owned()),
         refresh: None,
         refreshed: None,
+        overtaken: None,
         refreshed_at: None,
         created_at: at,
         ends_at,
@@ -100,6 +102,11 @@ pub(super) fn refresh(
     if before.refresh.as_deref() == Some(old) {
         after.refreshed = Some(old.to_owned());
         after.refreshed_at = Some(at);
+        after.overtaken = None;
+    } else if before.overtaken.as_deref() == Some(old) {
+        // Two have brought the one before it, and both got an answer: one of them has a copy.
+        store(draft, session, Some(&before), None)?;
+        return Ok(Outcome::Stolen { user: before.user });
     } else if before.refreshed.as_deref() == Some(old) {
         let since_ms = before.refreshed_at.map(|since| at.as_millis() - since.as_millis());
         if since_ms.is_none_or(|since_ms| since_ms > ONCE_MORE_WITHIN_MS) {
@@ -107,6 +114,7 @@ pub(super) fn refresh(
             return Ok(Outcome::Stolen { user: before.user });
         }
         after.refreshed_at = None;
+        after.overtaken = before.refresh.clone();
     } else {
         return ended();
     }
