@@ -10,6 +10,7 @@ mod fleet;
 mod forge;
 mod healing;
 mod load;
+mod logins;
 mod memory;
 mod opening;
 mod process;
@@ -50,6 +51,8 @@ enum Command {
     Coordinators(coordinators::Coordinators),
     /// The planning of a large cluster after failures, simulated: no servers, no bytes
     Healing(healing::Healing),
+    /// Logins, and requests of those who have logged in, beside the hash of a password
+    Logins(logins::Logins),
     /// The check of a token, the first time and remembered, beside the library's own
     Tokens(tokens::Tokens),
 }
@@ -128,6 +131,7 @@ async fn run(program: Program) -> anyhow::Result<()> {
             Command::Upload(options) => Box::pin(upload::run(&options)).await,
             Command::Coordinators(options) => Box::pin(coordinators::run(&options)).await,
             Command::Healing(options) => tokio::task::spawn_blocking(move || healing::run(&options)).await?,
+            Command::Logins(options) => Box::pin(logins::run(&options)).await,
             Command::Tokens(options) => tokio::task::spawn_blocking(move || tokens::run(&options)).await?,
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use microtome_proto::internal::{Heartbeat, Incoming, Uses};
+use microtome_proto::internal::{Heartbeat, Incoming};
 use microtome_proto::node::NodeReport;
 use microtome_proto::{Generation, MaterialId, NodeId};
 

@@ -113,7 +113,7 @@ fn a_node_tells_a_read_again_until_it_is_in_the_books_whoever_leads() {
         let uses = Uses { read: vec![Read { material: m.clone(), ago_ms }], ..Uses::default() };
         let (report, instance) = (report(100 * GIB), String::new());
         let (incoming, damaged, runs) = Default::default();
-        world.hear(&n[0], &Heartbeat { instance, report, incoming, damaged, runs, uses })
+        world.hear(&n[0], &Heartbeat { instance, report, incoming, damaged, runs, uses, ..Heartbeat::default() })
     };
     assert!(beat(&mut world, 0).contains(&m));
     let read_at = world.at();
