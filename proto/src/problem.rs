@@ -73,7 +73,7 @@ codes! {
     /// The token was good, and was taken back, or its login has ended.
     TokenRevoked = "token_revoked", 403, "The token counts no more",
         "Log in again; where that is refused, ask an administrator.";
-    /// What servers say to each other came without encryption, see [`crate::tls`].
+    /// What servers say to each other came without encryption, and this server wants it encrypted.
     EncryptionNeeded = "encryption_needed", 403, "Servers speak to each other over TLS here",
         "Set the same secret and the same 'between_servers' under [tls] on every server; while a cluster is upgraded, 'off' and then 'prefer'.";
     /// Bytes were sent to an upload that is put together from others.
