@@ -101,13 +101,14 @@ fn tried(python: &Path, secret: Option<&str>, how: &How) -> Outcome {
         Some(_) => Some(log_in(&coordinator.url, folder.path())?),
         None => None,
     };
+    let (slides, uploads) = ([("SLIDE", slide.as_str())], [("UPLOAD", upload.as_str())]);
     let mut parts = vec![
         Part {
             name: "pixels",
             config: "pixels",
             url: &node.url,
             token,
-            words: &[("SLIDE", &slide)],
+            words: &slides,
             only: vec!["--include-tag", "Pixels", "--include-tag", "Files and slides"],
             phases: "examples,coverage,fuzzing",
         },
@@ -116,7 +117,7 @@ fn tried(python: &Path, secret: Option<&str>, how: &How) -> Outcome {
             config: "uploads",
             url: &node.url,
             token,
-            words: &[("UPLOAD", &upload)],
+            words: &uploads,
             only: vec!["--include-path", "/v1/uploads/{id}"],
             phases: "examples,coverage,fuzzing",
         },
