@@ -4,6 +4,8 @@
 pub const NAME_LEN_MAX: usize = 255;
 /// Longest key under which a space serves a file, in bytes of UTF-8.
 pub const FILE_KEY_LEN_MAX: usize = 1024;
+/// The form of such a key as JSON Schema has it: names with a slash between two, of which none is `.` or `..`.
+pub const FILE_KEY_PATTERN: &str = r"^[^/\u0000-\u001f\u007f-\u009f]+(/[^/\u0000-\u001f\u007f-\u009f]+)*$";
 /// Most members of a space.
 pub const SPACE_MEMBERS_MAX: usize = 1_000;
 /// Most ETags in a condition under which a key is overwritten.
@@ -73,6 +75,9 @@ pub const MATERIALS_TOLD_MAX: usize = 100;
 pub const REGION_PIXELS_MAX: u64 = 64 << 20;
 /// Longest name of a user, in characters; compared in lower case.
 pub const USER_NAME_CHARS_MAX: usize = 64;
+/// The form of such a name as JSON Schema has it: no blanks at its ends.
+pub const USER_NAME_PATTERN: &str =
+    r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
 /// Shortest password, in bytes of UTF-8. What it is made of is its owner's affair (NIST SP 800-63B).
 pub const PASSWORD_LEN_MIN: usize = 10;
 /// Longest password, in bytes of UTF-8.

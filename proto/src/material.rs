@@ -1,7 +1,8 @@
 //! Materials: the stored files, and where their copies are.
 
 use crate::limits::{
-    MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, MEDIA_TYPE_PATTERN, NAME_LEN_MAX, NAME_PATTERN, POPULATION_MAX,
+    FILE_KEY_LEN_MAX, FILE_KEY_PATTERN, LIFE_S_MAX, MATERIAL_SIZE_MAX, MEDIA_TYPE_LEN_MAX, MEDIA_TYPE_PATTERN,
+    NAME_LEN_MAX, NAME_PATTERN, POPULATION_MAX,
 };
 use crate::{CaseId, Generation, MaterialId, NodeId, RunId, Timestamp};
 use schemars::JsonSchema;
@@ -185,9 +186,11 @@ pub struct CreateMaterial {
     pub population: Option<u32>,
     /// The space that it is to lie in; a token's own space comes before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub space: Option<String>,
-    /// See [`Terms::key`].
+    /// The key under which its space serves it, from the moment when its first copy is verified: names with slashes between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = FILE_KEY_LEN_MAX), regex(pattern = FILE_KEY_PATTERN))]
     pub key: Option<String>,
     /// The case that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,9 +200,11 @@ pub struct CreateMaterial {
     pub private: Option<bool>,
     /// After how many seconds it is deleted, used or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub expires_in_s: Option<u64>,
     /// After how many seconds without a reader it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub idle_expires_in_s: Option<u64>,
     /// The run's attempt that makes it. Only nodes name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,9 +226,11 @@ pub struct PatchMaterial {
     pub population: Option<u32>,
     /// After how many seconds from now it is deleted, used or not; null for never.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub expires_in_s: Option<Option<u64>>,
     /// After how many seconds without a reader it is deleted; null for never.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub idle_expires_in_s: Option<Option<u64>>,
 }
 

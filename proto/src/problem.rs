@@ -73,7 +73,7 @@ codes! {
     /// The token was good, and was taken back, or its login has ended.
     TokenRevoked = "token_revoked", 403, "The token counts no more",
         "Log in again; where that is refused, ask an administrator.";
-    /// What servers say to each other came without encryption, see [`crate::tls`].
+    /// What servers say to each other came without encryption, and this server wants it encrypted.
     EncryptionNeeded = "encryption_needed", 403, "Servers speak to each other over TLS here",
         "Set the same secret and the same 'between_servers' under [tls] on every server; while a cluster is upgraded, 'off' and then 'prefer'.";
     /// Bytes were sent to an upload that is put together from others.
@@ -255,6 +255,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // RFC 9110, 11.6.1: each 401 says how to bring what it lacks.
+        if self.status == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -265,6 +269,14 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_401_says_how_to_bring_what_it_lacks() {
+        for code in Code::ALL {
+            let response = Problem::new(*code, "x").into_response();
+            assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), code.status() == 401, "{code}");
+        }
+    }
     use std::collections::HashSet;
 
     #[test]

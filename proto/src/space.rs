@@ -2,16 +2,19 @@
 
 use crate::{
     MaterialId, TeamId, Timestamp, UserId,
+    ids::ID_LEN_MAX,
+    limits::{LIFE_S_MAX, SPACE_MEMBERS_MAX},
     material::{Condition, given},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 /// The space of uploads that name one only by their token and are not private.
 pub const PUBLIC: &str = "public";
 
 /// Who may read what lies in a space, beside its members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Nobody.
@@ -24,7 +27,7 @@ pub enum Visibility {
 }
 
 /// What a member may do in a space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpaceRole {
     /// Sends files, and reads nothing back.
@@ -72,6 +75,17 @@ impl TryFrom<String> for Member {
     }
 }
 
+impl JsonSchema for Member {
+    fn schema_name() -> Cow<'static, str> {
+        "Member".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = format!("^(user:u|team:t)-[a-z0-9]{{1,{}}}$", ID_LEN_MAX - "u-".len());
+        json_schema!({ "type": "string", "description": "A member: `user:u-7`, `team:t-2`.", "pattern": pattern })
+    }
+}
+
 impl From<Member> for String {
     fn from(member: Member) -> Self {
         member.to_string()
@@ -88,7 +102,7 @@ impl fmt::Display for Member {
 }
 
 /// A space as the API shows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Space {
     /// Its name.
@@ -105,8 +119,8 @@ pub struct Space {
     pub bytes: u64,
 }
 
-/// `PUT /v1/spaces/{space}`: what is left out is as it is in a new space.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Who a space is for, and how much lies in it for how long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DescribeSpace {
     /// Who may read what lies in it, beside its members.
@@ -128,27 +142,31 @@ pub struct DescribeSpace {
     pub idle_expires_in_s: Option<u64>,
 }
 
-/// `PATCH /v1/spaces/{space}`: what is left out stays, and `null` takes away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `PATCH /v1/spaces/{space}`: what is left out stays, and `null` takes away. With `PUT`, what is left out is as it is in a new
+/// space.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PatchSpace {
-    /// See [`DescribeSpace::visibility`].
+    /// Who may read what lies in it, beside its members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
     /// Members and their new roles; without one they are members no longer.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = SPACE_MEMBERS_MAX))]
     pub members: BTreeMap<Member, Option<SpaceRole>>,
-    /// See [`DescribeSpace::quota_bytes`].
+    /// Most bytes that lie in it.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<Option<u64>>,
-    /// See [`DescribeSpace::quota_bytes_per_owner`].
+    /// Most of one owner's bytes that lie in it.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub quota_bytes_per_owner: Option<Option<u64>>,
-    /// See [`DescribeSpace::expires_in_s`].
+    /// After how many seconds its materials are deleted, used or not, unless they say it themselves.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub expires_in_s: Option<Option<u64>>,
-    /// See [`DescribeSpace::idle_expires_in_s`].
+    /// After how many seconds without a reader they are.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFE_S_MAX))]
     pub idle_expires_in_s: Option<Option<u64>>,
 }
 
@@ -178,7 +196,7 @@ impl PatchSpace {
 }
 
 /// A file that a space serves under a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpaceFile {
     /// Its key: names with slashes between them.
     pub key: String,
@@ -195,7 +213,7 @@ pub struct SpaceFile {
 }
 
 /// A page of the files of a space, in the order of their keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpaceFiles {
     /// The files.
     pub items: Vec<SpaceFile>,
@@ -217,7 +235,7 @@ pub struct FilesQuery {
     /// `/`: keys that have one behind the prefix are told as their beginning up to there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// Most entries wanted, 1 to [`crate::limits::PAGE_ITEMS_MAX`].
+    /// Most entries wanted, 1 to 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.

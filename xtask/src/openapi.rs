@@ -1,8 +1,9 @@
 //! The API's description against the built program: a public validator reads it, and schemathesis tries each operation with
 //! sound and unsound requests, with all of its checks. Both with and without tokens.
 //!
-//! A node is tried by itself with what it holds; then a coordinator, which leads there, and where all else is done. What a
-//! check cannot know is in `openapi/*.toml`.
+//! A node is tried by itself with what it holds; then a coordinator, which leads there, and where all else is done: where tokens
+//! are checked first as a user who has logged in, then with a token of the cluster's secret, which nothing that is tried can take
+//! away. What a check cannot know is in `openapi/*.toml`.
 
 use crate::{
     Outcome, python, root,
@@ -28,14 +29,19 @@ validate_url(sys.argv[1], cls=OpenAPIV31SpecValidator)";
 const EXAMPLES: &str = "5";
 const SEED: &str = "1";
 
+/// What would end the login of whoever tries it.
+const ENDS_OWN_LOGIN: &[&str] = &["logout", "changePassword", "updateUser", "deleteUser", "endSession"];
+
 /// What one call of schemathesis tries.
 struct Part<'a> {
-    /// Its configuration's name.
     name: &'a str,
+    /// Its configuration.
+    config: &'a str,
     url: &'a str,
+    token: Option<&'a str>,
     /// What is put in place of words of the configuration.
     words: &'a [(&'a str, &'a str)],
-    only: &'a [&'a str],
+    only: Vec<&'a str>,
     phases: &'a str,
 }
 
@@ -90,33 +96,59 @@ fn tried(python: &Path, secret: Option<&str>, how: &How) -> Outcome {
     succeed(Command::new(python).arg(root().join("xtask/src/openapi/slide.py")).arg(&picture), "drawing a slide")?;
     let slide = put(&coordinator.url, folder.path(), &picture, token.as_deref())?;
     let upload = create_upload(&coordinator.url, token.as_deref())?;
-    let parts = [
+    let token = token.as_deref();
+    let user = match secret {
+        Some(_) => Some(log_in(&coordinator.url, folder.path())?),
+        None => None,
+    };
+    let (slides, uploads) = ([("SLIDE", slide.as_str())], [("UPLOAD", upload.as_str())]);
+    let mut parts = vec![
         Part {
             name: "pixels",
+            config: "pixels",
             url: &node.url,
-            words: &[("SLIDE", &slide)],
-            only: &["--include-tag", "Pixels", "--include-tag", "Files and slides"],
+            token,
+            words: &slides,
+            only: vec!["--include-tag", "Pixels", "--include-tag", "Files and slides"],
             phases: "examples,coverage,fuzzing",
         },
         Part {
             name: "uploads",
+            config: "uploads",
             url: &node.url,
-            words: &[("UPLOAD", &upload)],
-            only: &["--include-path", "/v1/uploads/{id}"],
+            token,
+            words: &uploads,
+            only: vec!["--include-path", "/v1/uploads/{id}"],
             phases: "examples,coverage,fuzzing",
         },
-        // It deletes what it finds.
-        Part {
-            name: "coordinator",
-            url: &coordinator.url,
-            words: &[],
-            only: &[],
-            phases: "examples,coverage,fuzzing,stateful",
-        },
     ];
+    if user.is_some() {
+        let tags = ["Logging in", "Users", "Teams", "Cases", "Spaces", "Materials"];
+        let only = tags.iter().flat_map(|tag| ["--include-tag", tag]);
+        let own = ENDS_OWN_LOGIN.iter().flat_map(|id| ["--exclude-operation-id", id]);
+        parts.push(Part {
+            name: "as a user",
+            config: "coordinator",
+            url: &coordinator.url,
+            token: user.as_deref(),
+            words: &[],
+            only: only.chain(own).collect(),
+            phases: "examples,coverage,fuzzing",
+        });
+    }
+    // It deletes what it finds.
+    parts.push(Part {
+        name: "coordinator",
+        config: "coordinator",
+        url: &coordinator.url,
+        token,
+        words: &[],
+        only: Vec::new(),
+        phases: "examples,coverage,fuzzing,stateful",
+    });
     for part in parts {
         let mut command = schemathesis(python, folder.path(), &part, &description, how)?;
-        if let Some(token) = &token {
+        if let Some(token) = part.token {
             command.arg("--header").arg(format!("Authorization: Bearer {token}"));
         }
         let started = Instant::now();
@@ -136,13 +168,13 @@ fn schemathesis(
     how: &How,
 ) -> Result<Command, String> {
     let sources = root().join("xtask/src/openapi");
-    let file = sources.join(format!("{}.toml", part.name));
+    let file = sources.join(format!("{}.toml", part.config));
     let mut config = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let hooks = sources.join("hooks.py").to_string_lossy().into_owned();
     for (word, meant) in part.words.iter().chain(&[("HOOKS", hooks.as_str())]) {
         config = config.replace(&format!("\"{word}\""), &format!("\"{meant}\""));
     }
-    let config_here = folder.join(format!("{}.toml", part.name));
+    let config_here = folder.join(format!("{}.toml", part.config));
     fs::write(&config_here, config).map_err(|error| format!("cannot write {}: {error}", config_here.display()))?;
     let mut command = Command::new(python.with_file_name("schemathesis"));
     command
@@ -154,7 +186,7 @@ fn schemathesis(
         .args(["--max-examples", &how.examples, "--seed", &how.seed, "--no-color", "--continue-on-failure"])
         // Test machines are busy: what is slow is not wrong.
         .args(["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "120"])
-        .args(part.only);
+        .args(&part.only);
     Ok(command)
 }
 
@@ -174,23 +206,39 @@ fn put(coordinator: &str, folder: &Path, picture: &Path, token: Option<&str>) ->
     }
 }
 
+/// Logs the first user in, who administers the cluster; their access token.
+fn log_in(coordinator: &str, folder: &Path) -> Result<String, String> {
+    let file = folder.join("coordinator/first-password");
+    let password = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let body = format!("{{\"name\":\"admin\",\"password\":\"{}\"}}", password.trim());
+    let answer = post(coordinator, "/v1/login", "Content-Type: application/json\r\n", &body)?;
+    answer.lines().last().and_then(|said| field(said, "access_token")).ok_or_else(|| format!("logging in:\n{answer}"))
+}
+
 /// An upload that waits for its bytes; its id.
 fn create_upload(coordinator: &str, token: Option<&str>) -> Result<String, String> {
-    let host = coordinator.trim_start_matches("http://");
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let headers = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 100000\r\n{token}");
+    let answer = post(coordinator, "/v1/uploads", &headers, "")?;
+    let location = answer.lines().find_map(|line| line.strip_prefix("location: "));
+    let id = location.and_then(|location| location.trim().rsplit('/').next());
+    id.map(str::to_owned).ok_or_else(|| format!("creating an upload: it is not said where it is:\n{answer}"))
+}
+
+/// The whole answer to a POST, with its head.
+fn post(server: &str, path: &str, headers: &str, body: &str) -> Result<String, String> {
+    let host = server.trim_start_matches("http://");
+    let length = body.len();
     let request = format!(
-        "POST /v1/uploads HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nTus-Resumable: 1.0.0\r\n\
-         Upload-Length: 100000\r\nContent-Length: 0\r\n{token}\r\n"
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
     );
     let mut answer = String::new();
     let sent = TcpStream::connect(host).and_then(|mut stream| {
         stream.write_all(request.as_bytes())?;
         stream.read_to_string(&mut answer)
     });
-    sent.map_err(|error| format!("creating an upload: {error}"))?;
-    let location = answer.lines().find_map(|line| line.strip_prefix("location: "));
-    let id = location.and_then(|location| location.trim().rsplit('/').next());
-    id.map(str::to_owned).ok_or_else(|| format!("creating an upload: it is not said where it is:\n{answer}"))
+    sent.map_err(|error| format!("POST {path}: {error}"))?;
+    Ok(answer)
 }
 
 #[cfg(test)]

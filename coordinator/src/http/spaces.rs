@@ -121,6 +121,7 @@ impl App {
 
     /// Who asks, and what they may do in a space.
     pub(super) fn rights_in(&self, asker: &Asker, space: &str) -> Result<(Principal, SpaceRights), Problem> {
+        check::space_name(space)?;
         let principal = self.principal(asker)?;
         let rights = self.books(|view| principal.rights_in(view, space))?;
         Ok((principal, rights))

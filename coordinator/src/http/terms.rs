@@ -49,9 +49,12 @@ impl App {
                 return Err(bad("'key' is there, and no space: a file is served under a key of a space"));
             }
         }
-        let condition = match &wanted.key {
-            Some(_) => overwriting(condition(headers)?, only_drops)?,
-            None => None,
+        let condition = match (&wanted.key, condition(headers)?) {
+            (Some(_), condition) => overwriting(condition, only_drops)?,
+            (None, Some(_)) => {
+                return Err(bad("If-Match or If-None-Match is there, and no key: they say what must stand under one"));
+            }
+            (None, None) => None,
         };
         Ok(Terms {
             space,

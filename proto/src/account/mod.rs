@@ -11,12 +11,14 @@ pub use team::{CreateTeam, Membership, PatchTeam, PutMember, Team, TeamMember, T
 pub use user::{CreateAccessToken, CreateUser, CreatedAccessToken, PatchUser, Session, User};
 
 use crate::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A text that no log shows: a password, or a token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Confidential(pub String);
 
 impl fmt::Debug for Confidential {
@@ -26,7 +28,7 @@ impl fmt::Debug for Confidential {
 }
 
 /// Something that somebody did: an entry of `GET /v1/audit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// Its number: each entry's is one more than that of the one before.
     pub sequence: u64,
@@ -45,20 +47,6 @@ pub struct AuditEntry {
     /// What else is to be told of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-}
-
-/// What a field of a PATCH says where null means something: left out it stays, null takes it away.
-pub(crate) mod settable {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
-        Option::<u64>::deserialize(deserializer).map(Some)
-    }
-
-    #[allow(clippy::ref_option, reason = "serde hands it over so")]
-    pub(crate) fn serialize<S: Serializer>(value: &Option<Option<u64>>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.flatten().serialize(serializer)
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Teams and who belongs to them.
 
+use crate::limits::{NAME_LEN_MAX, NAME_PATTERN};
 use crate::{TeamId, Timestamp, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// What a user may do in a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TeamRole {
     /// Reads the team's cases and makes new ones.
@@ -42,7 +44,7 @@ impl FromStr for TeamRole {
 }
 
 /// A team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Team {
     /// Its identifier.
     pub id: TeamId,
@@ -55,7 +57,7 @@ pub struct Team {
 }
 
 /// Somebody who belongs to a team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TeamMember {
     /// Who.
     pub user: UserId,
@@ -66,7 +68,7 @@ pub struct TeamMember {
 }
 
 /// A team that somebody belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Membership {
     /// The team.
     pub team: TeamId,
@@ -77,10 +79,11 @@ pub struct Membership {
 }
 
 /// `POST /v1/teams`. The header `Idempotency-Key` makes a retry safe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTeam {
-    /// See [`Team::name`]; 1 to [`crate::limits::NAME_LEN_MAX`] bytes.
+    /// Its name: 1 to 255 bytes of UTF-8 without control characters.
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Its first administrator, by id or name: whoever makes it, unless they administer the cluster and say another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,16 +91,17 @@ pub struct CreateTeam {
 }
 
 /// `PATCH /v1/teams/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchTeam {
     /// A new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_LEN_MAX), regex(pattern = NAME_PATTERN))]
     pub name: Option<String>,
 }
 
 /// `PUT /v1/teams/{id}/members/{user}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutMember {
     /// What they may do there from now on.

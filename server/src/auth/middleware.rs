@@ -3,7 +3,7 @@
 use super::Auth;
 use axum::{
     extract::{Request, State},
-    http::{Extensions, HeaderValue, Method, StatusCode, header},
+    http::{Extensions, Method},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -112,12 +112,6 @@ async fn guarded(auth: &Auth, role: Role, mut request: Request, next: Next) -> R
             request.extensions_mut().insert(asker);
             next.run(request).await
         }
-        Err(problem) => {
-            let mut response = problem.into_response();
-            if response.status() == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        }
+        Err(problem) => problem.into_response(),
     }
 }

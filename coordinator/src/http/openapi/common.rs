@@ -2,8 +2,8 @@
 
 use super::words::{Form, Link, Operation, Parameter};
 use microtome_proto::{
-    Code, CoordinatorId, MaterialId, NodeId, RunId,
-    limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
+    Code, CoordinatorId, MaterialId, NodeId, RunId, UserId,
+    limits::{LIFE_S_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, POPULATION_MAX},
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,10 @@ pub(super) fn node() -> Parameter {
 
 pub(super) fn run() -> Parameter {
     Parameter::path("id", "The run.", Form::of::<RunId>(), "r-1")
+}
+
+pub(super) fn user() -> Parameter {
+    Parameter::path("id", "The user.", Form::of::<UserId>(), "u-1")
 }
 
 pub(super) fn coordinator() -> Parameter {
@@ -50,6 +54,31 @@ pub(super) fn idempotency_key() -> Parameter {
 pub(super) fn dry_run() -> Parameter {
     let form = json!({ "type": "boolean", "default": false });
     Parameter::query("dry_run", "Changes nothing and tells what it would do.", Form::Given(form))
+}
+
+/// What must stand under a key that is written.
+pub(super) fn conditions() -> [Parameter; 2] {
+    let tags = json!({ "type": "string", "pattern": r#"^(\*|(W/)?"[!#-+.-~-]*"( *, *(W/)?"[!#-+.-~-]*"){0,15})$"# });
+    let none = json!({ "type": "string", "const": "*" });
+    [
+        Parameter::header("If-Match", "`*`, or the `ETag`s of which one must stand there.", Form::Given(tags)),
+        Parameter::header("If-None-Match", "`*`: nothing may stand there.", Form::Given(none)),
+    ]
+}
+
+/// How many copies are wanted.
+pub(super) fn population() -> Parameter {
+    let form = json!({ "type": "integer", "minimum": 1, "maximum": POPULATION_MAX });
+    Parameter::query("population", "Copies wanted; the cluster's default if left out.", Form::Given(form))
+}
+
+/// How long what is stored is to live.
+pub(super) fn time_to_live() -> [Parameter; 2] {
+    let form = || Form::Given(json!({ "type": "integer", "minimum": 1, "maximum": LIFE_S_MAX }));
+    [
+        Parameter::query("expires_in_s", "After how many seconds it is deleted, used or not.", form()),
+        Parameter::query("idle_expires_in_s", "After how many seconds without a reader it is deleted.", form()),
+    ]
 }
 
 /// A whole number from 0 on.

@@ -1,13 +1,13 @@
 //! The description as OpenAPI 3.1 has it.
 
 use super::words::{Answer, Body, Form, Operation, Parameter, Theme};
-use microtome_proto::{Code, Problem};
+use microtome_proto::{Code, Problem, token::may_be_for_all};
 use schemars::{
     SchemaGenerator,
     generate::{Contract, SchemaSettings},
 };
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 /// The version of OpenAPI.
 const OPENAPI: &str = "3.1.0";
@@ -70,8 +70,7 @@ pub(super) fn document(themes: &[Theme], checks_tokens: bool) -> Value {
         }
     }
     let tags: Vec<_> = themes.iter().map(|theme| json!({ "name": theme.name, "description": theme.text })).collect();
-    let ways = [json!({ "bearer": [] }), json!({ "query": [] }), json!({ "cookie": [] })];
-    let security = if checks_tokens { ways.as_slice() } else { &[] };
+    let security = if checks_tokens { ways() } else { Vec::new() };
     let mut document = json!({
         "openapi": OPENAPI,
         "info": {
@@ -92,7 +91,7 @@ pub(super) fn document(themes: &[Theme], checks_tokens: bool) -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "A token of 'microtome token', or of your identity provider.",
+                    "description": "A token of 'microtome login', 'microtome token', or your identity provider.",
                 },
                 "query": {
                     "type": "apiKey",
@@ -111,6 +110,11 @@ pub(super) fn document(themes: &[Theme], checks_tokens: bool) -> Value {
     });
     bound(&mut document);
     document
+}
+
+/// How a request may say who asks: one of these.
+fn ways() -> Vec<Value> {
+    vec![json!({ "bearer": [] }), json!({ "query": [] }), json!({ "cookie": [] })]
 }
 
 /// Says where the numbers of a format end: to JSON Schema a format is a word.
@@ -149,6 +153,9 @@ fn described(
     }
     if operation.is_open {
         add("security", json!([]));
+    } else if checks_tokens && is_for_all(operation) {
+        // No way is one of them.
+        add("security", iter::once(json!({})).chain(ways()).collect());
     }
     let parameters: Vec<_> = operation.parameters.iter().map(|given| parameter(given, schemas)).collect();
     if !parameters.is_empty() {
@@ -172,6 +179,11 @@ fn described(
     }
     add("responses", answers.into());
     described.into()
+}
+
+/// Whether some need no token for it: for what lies in a space that shows it to everybody.
+fn is_for_all(operation: &Operation) -> bool {
+    operation.method.to_uppercase().parse().is_ok_and(|method| may_be_for_all(&method, operation.path))
 }
 
 /// An operation's codes by their statuses. Where tokens are not checked nobody lacks one.

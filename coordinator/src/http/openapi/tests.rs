@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What only servers are told, when they call each other.
-const BETWEEN_SERVERS: &[Code] = &[Code::WrongCluster];
+const BETWEEN_SERVERS: &[Code] = &[Code::WrongCluster, Code::EncryptionNeeded];
 
 #[test]
 fn each_operation_has_an_id_and_is_told_of_once() {

@@ -131,7 +131,9 @@ const OF_ALL: &[Code] = &[
     Code::BadRequest,
     Code::Unauthorized,
     Code::TokenExpired,
+    Code::MaterialTokenExpired,
     Code::Forbidden,
+    Code::TokenRevoked,
     Code::NoRights,
     Code::HeadTooLarge,
     Code::TooManyRequests,
@@ -165,6 +167,10 @@ impl Operation {
 
     pub(super) fn post(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("post", path, id, summary)
+    }
+
+    pub(super) fn put(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new("put", path, id, summary)
     }
 
     pub(super) fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Self {

@@ -1,7 +1,7 @@
 //! `/v1/materials`.
 
 use crate::http::openapi::{
-    common::{idempotency_key, location, material, next, page},
+    common::{conditions, idempotency_key, location, material, next, page},
     words::{Link, Operation, Theme},
 };
 use microtome_proto::{
@@ -22,6 +22,8 @@ pub(super) fn theme() -> Theme {
 
 fn list() -> Operation {
     Operation::get("/v1/materials", "listMaterials", "Lists materials, a page at a time")
+        .text("Those that the asker may read.")
+        .with([super::spaces::in_space("Those of this space alone.")])
         .with(page())
         .gives::<Page<Material>>(200, "A page.")
         .leads([next("listMaterials")])
@@ -34,6 +36,7 @@ fn create() -> Operation {
     Operation::post("/v1/materials", "createMaterial", "Makes a material, whose bytes follow")
         .text(text)
         .with([idempotency_key()])
+        .with(conditions())
         .takes::<CreateMaterial>(json!({ "name": "slide.svs", "size": 0, "media_type": "image/tiff" }))
         .gives::<Material>(201, "It is made.")
         .always([location("The material.")])
@@ -41,7 +44,16 @@ fn create() -> Operation {
         .gives::<Material>(200, "It was there already: the same was made under this key, or it has the same bytes.")
         .always([location("The material.")])
         .led()
-        .fails(&[Code::Conflict, Code::Gone, Code::HashMismatch, Code::NoSpace, Code::Upgrading])
+        .fails(&[
+            Code::NotFound,
+            Code::Conflict,
+            Code::Gone,
+            Code::PreconditionFailed,
+            Code::HashMismatch,
+            Code::Upgrading,
+            Code::NoSpace,
+            Code::QuotaExceeded,
+        ])
 }
 
 fn links() -> [Link; 6] {
@@ -65,7 +77,7 @@ fn show() -> Operation {
 }
 
 fn update() -> Operation {
-    Operation::patch("/v1/materials/{id}", "updateMaterial", "Changes a material's name or number of copies")
+    Operation::patch("/v1/materials/{id}", "updateMaterial", "Changes a material's name, copies or life")
         .text("What is left out stays. Copies are made or freed after the answer.")
         .with([material()])
         .takes::<PatchMaterial>(json!({ "population": 2 }))

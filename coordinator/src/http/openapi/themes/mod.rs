@@ -1,5 +1,6 @@
 //! What is described, by themes: one file each.
 
+mod accounts;
 mod cluster;
 mod files;
 mod materials;
@@ -7,7 +8,10 @@ mod nodes;
 mod pictures;
 mod runs;
 mod server;
+mod spaces;
+mod teams;
 mod uploads;
+mod users;
 
 use super::words::Theme;
 
@@ -18,7 +22,12 @@ pub(super) fn all() -> Vec<Theme> {
         uploads::theme(),
         files::theme(),
         pictures::theme(),
+        spaces::theme(),
         runs::theme(),
+        teams::cases(),
+        teams::teams(),
+        users::theme(),
+        accounts::theme(),
         nodes::theme(),
         cluster::theme(),
         server::theme(),

@@ -1,7 +1,7 @@
 //! `/v1/uploads`: tus 1.0.0.
 
 use crate::http::openapi::{
-    common::{count, idempotency_key, location, material, text},
+    common::{conditions, count, idempotency_key, location, material, text},
     words::{Form, Operation, Parameter, Theme},
 };
 use microtome_proto::{Code, tus};
@@ -98,7 +98,8 @@ fn create() -> Operation {
             ),
             Parameter::header(
                 "Upload-Metadata",
-                "Pairs of a key and a base64 value, parted by commas: `filename`, `filetype`, `population`, `blake3`.",
+                "Pairs of a key and a base64 value, parted by commas: `filename`, `filetype`, `population`, `blake3`, \
+                 `space`, `key`, `case`, `private`, `expires_in_s`, `idle_expires_in_s`.",
                 Form::Given(metadata),
             )
             .example("filename c2xpZGUuc3Zz,filetype aW1hZ2UvdGlmZg=="),
@@ -110,6 +111,7 @@ fn create() -> Operation {
             checksum(),
             idempotency_key(),
         ])
+        .with(conditions())
         .takes_bytes(tus::PATCH_TYPE, false)
         .gives_nothing(201, "It is created; where bytes came along, as many of them are durable as the offset says.")
         .always([location("Where to send its bytes."), spoken()])
@@ -124,11 +126,15 @@ fn create() -> Operation {
             Code::StaleGeneration,
             Code::Gone,
             Code::TusVersion,
+            Code::PreconditionFailed,
             Code::HashMismatch,
+            Code::RefusedByCheck,
             Code::Locked,
             Code::ChecksumMismatch,
             Code::Upgrading,
+            Code::NotChecked,
             Code::NoSpace,
+            Code::QuotaExceeded,
         ])
 }
 
@@ -150,7 +156,7 @@ fn head() -> Operation {
             ("Upload-Metadata", "What its sender said of it.", text()),
             ("Upload-Concat", "Whether it is a part, or put together from parts.", text()),
         ]);
-    elsewhere(operation)
+    elsewhere(operation).fails(&[Code::RefusedByCheck, Code::NotChecked])
 }
 
 fn download() -> Operation {
@@ -160,7 +166,7 @@ fn download() -> Operation {
         .gives_bytes(200, "All of it.", &["*/*"])
         .gives_bytes(206, "A part of it.", &["*/*"])
         .gives_nothing(304, "The asker has it already.");
-    elsewhere(operation).fails(&[Code::RangeNotSatisfiable])
+    elsewhere(operation).fails(&[Code::RangeNotSatisfiable, Code::RefusedByCheck])
 }
 
 fn patch() -> Operation {
@@ -176,7 +182,7 @@ fn patch() -> Operation {
         .takes_bytes(tus::PATCH_TYPE, true)
         .gives_nothing(204, "They are durable.")
         .always([spoken(), offset()])
-        .perhaps([expires()]);
+        .perhaps([expires(), ("ETag", "Names the file's bytes, when all of them have come.", text())]);
     elsewhere(operation).fails(PATCH_FAILS)
 }
 
@@ -185,11 +191,15 @@ const PATCH_FAILS: &[Code] = &[
     Code::Conflict,
     Code::OffsetMismatch,
     Code::StaleGeneration,
+    Code::PreconditionFailed,
     Code::UnsupportedMediaType,
     Code::HashMismatch,
+    Code::RefusedByCheck,
     Code::Locked,
     Code::ChecksumMismatch,
+    Code::NotChecked,
     Code::NoSpace,
+    Code::QuotaExceeded,
 ];
 
 fn terminate() -> Operation {
