@@ -40,7 +40,7 @@ impl Locator {
     }
 
     /// Whether somebody may read a material, as the coordinators say or said a moment ago.
-    async fn admit(&self, id: &MaterialId, bearer: &Bearer) -> Result<(), Problem> {
+    pub(super) async fn admit(&self, id: &MaterialId, bearer: &Bearer) -> Result<(), Problem> {
         let key = (id.clone(), Reader::from(bearer));
         let ask = async { self.cluster.may_read(id, &key.1).await.map_err(Problem::from) };
         self.readers.try_get_with_by_ref(&key, ask).await.map_err(|problem| (*problem).clone())
@@ -93,19 +93,8 @@ pub(super) async fn upload_elsewhere(node: &Node, id: &MaterialId, uri: &Uri) ->
 
 /// What is the coordinators' to answer.
 pub(super) async fn to_coordinator(State(node): State<Arc<Node>>, uri: Uri) -> Response {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    ask_coordinator(&node, path)
-}
-
-/// A file that is here, for who may read it only where the books say so.
-pub(super) fn file_by_books(node: &Node, id: &MaterialId, uri: &Uri) -> Response {
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    ask_coordinator(node, &format!("/v1/materials/{id}/file{query}"))
-}
-
-fn ask_coordinator(node: &Node, path: &str) -> Response {
     match node.cluster.servers().first() {
-        Some(coordinator) => lead_to(coordinator, path),
+        Some(coordinator) => redirect(coordinator, &uri),
         None => Problem::new(Code::NoLeader, "this node knows no coordinator").into_response(),
     }
 }
@@ -136,10 +125,7 @@ pub(super) async fn ask_the_books(State(node): State<Arc<Node>>, mut request: Re
 
 /// 307 to the same path and query at another server.
 fn redirect(base: &str, uri: &Uri) -> Response {
-    lead_to(base, uri.path_and_query().map_or("/", |path| path.as_str()))
-}
-
-fn lead_to(base: &str, path: &str) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
     match HeaderValue::try_from(format!("{base}{path}")) {
         Ok(location) => {
             let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

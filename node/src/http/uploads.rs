@@ -4,10 +4,7 @@
 //! Source: <https://tus.io/protocols/resumable-upload>. An upload that became a copy answers HEAD with its whole length
 //! as long as the copy is here: a client that lost the last answer learns that it is done.
 
-use super::{
-    elsewhere::{file_by_books, upload_elsewhere},
-    file,
-};
+use super::{elsewhere::upload_elsewhere, file};
 use crate::{
     Node, disk,
     free::free,
@@ -70,8 +67,8 @@ async fn answer_as(node: &Arc<Node>, id: &MaterialId, method: &Method, request: 
     match *method {
         Method::HEAD => head(node, id, request.uri()).await,
         Method::GET => {
-            let is_owner = Asker::of(request.extensions())?.owner().is_some();
-            Ok(get(node, id, is_owner, request.uri(), request.headers()).await)
+            let asker = Asker::of(request.extensions())?;
+            get(node, id, asker, request.uri(), request.headers()).await
         }
         Method::PATCH => patch(node, id, request).await,
         Method::DELETE => {
@@ -203,17 +200,25 @@ fn told(upload: Told) -> Response {
 
 /// The whole file, as other servers give it to who has sent it. Whether that one may still read it stands in the books: it
 /// may be a team's by now.
-async fn get(node: &Arc<Node>, id: &MaterialId, is_owner: bool, uri: &Uri, headers: &HeaderMap) -> Response {
+async fn get(
+    node: &Arc<Node>,
+    id: &MaterialId,
+    asker: &Asker,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     match node.blobs.get(id).filter(|blob| !blob.manifest().is_partial()) {
-        Some(_) if is_owner => file_by_books(node, id, uri),
         Some(blob) => {
+            if let Some(bearer) = asker.bearer().filter(|_| asker.owner().is_some()) {
+                node.locator.admit(id, bearer).await?;
+            }
             blob.note_read();
-            file::give(node, id, &blob, &Method::GET, uri, headers).await
+            Ok(file::give(node, id, &blob, &Method::GET, uri, headers).await)
         }
         None if node.uploads.get(id).is_some() => {
-            Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")).into_response()
+            Err(Problem::new(Code::Unavailable, format!("the bytes of {id} are still arriving")))
         }
-        None => upload_elsewhere(node, id, uri).await,
+        None => Ok(upload_elsewhere(node, id, uri).await),
     }
 }
 

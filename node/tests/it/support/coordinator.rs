@@ -14,7 +14,8 @@ use axum::{
 use microtome_proto::{
     ClusterId, Code, MaterialId, NodeId, Problem,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Order, Register, Registered, ReplicaReport, Settled,
+        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Order, Reader, Register, Registered, ReplicaReport,
+        Settled,
     },
     protocol::PROTOCOL,
 };
@@ -39,6 +40,8 @@ pub struct Seen {
     /// Of reads that it was told it wants to hear again.
     pub reads_due: Vec<MaterialId>,
     pub located: BTreeMap<MaterialId, Located>,
+    /// Who may read what, by the token's subject.
+    pub readers: Vec<(MaterialId, String)>,
     pub runs: SeenOfRuns,
     /// Refuses every report with this.
     pub refuses_reports: Option<Code>,
@@ -76,6 +79,7 @@ impl FakeCoordinator {
             .route("/internal/v1/nodes/{id}/heartbeat", post(heartbeat))
             .route("/internal/v1/nodes/{id}/replicas/{material}", post(report))
             .route("/internal/v1/materials/{id}", get(locate))
+            .route("/internal/v1/materials/{id}/reader", post(read))
             .route("/v1/materials/{id}", delete(remove))
             .merge(runs::routes())
             .with_state(Arc::clone(&fake));
@@ -202,6 +206,13 @@ async fn locate(State(fake): Fake, Path(id): Path<MaterialId>) -> Response {
     match fake.seen().located.get(&id) {
         Some(located) => Json(located.clone()).into_response(),
         None => Problem::new(Code::NotFound, "the test knows no such material").into_response(),
+    }
+}
+
+async fn read(State(fake): Fake, Path(id): Path<MaterialId>, Json(reader): Json<Reader>) -> Response {
+    match fake.seen().readers.contains(&(id, reader.name)) {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => Problem::new(Code::Forbidden, "the test lets others read").into_response(),
     }
 }
 
