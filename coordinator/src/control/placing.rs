@@ -325,8 +325,10 @@ pub(super) fn no_place(why: NoCandidate, size: u64) -> Problem {
 
 pub(super) fn told_by_all(size: u64, refusals: &[Problem]) -> Problem {
     let details: Vec<&str> = refusals.iter().map(|refusal| refusal.detail.as_str()).collect();
-    let is_full = !refusals.is_empty() && refusals.iter().all(|refusal| refusal.code == Code::NoSpace);
-    let code = if is_full { Code::NoSpace } else { Code::NotReady };
+    let all_say = |code| !refusals.is_empty() && refusals.iter().all(|refusal| refusal.code == code);
+    // An empty file is whole at once, and has the hash of nothing: no other node would say anything else.
+    let told = [Code::NoSpace, Code::HashMismatch].into_iter().find(|code| all_say(*code));
+    let code = told.unwrap_or(Code::NotReady);
     Problem::new(code, format!("no node took an upload of {size} bytes: {}", details.join("; ")))
 }
 

@@ -95,6 +95,13 @@ async fn what_is_asked_for_has_limits(cluster: &Cluster) {
         let answer = cluster.http.put(format!("{base}/a")).header(name, value).body("x").send().await.unwrap();
         assert_eq!(verdict(answer).await, refusal(400, "bad_request"), "{value}");
     }
+    // What must stand under a key is asked for where there is one.
+    let url = format!("{}/v1/materials", cluster.coordinators[0].url);
+    let keyless = cluster.http.post(url).header(header::IF_NONE_MATCH, "*");
+    let answer = cluster.send(&keyless.json(&serde_json::json!({ "name": "a", "size": 1, "space": "lab" }))).await;
+    assert_eq!(verdict(answer).await, refusal(400, "bad_request"));
+    let nameless = format!("{}/v1/materials?space=%1B", cluster.coordinators[0].url);
+    assert_eq!(cluster.refused(&nameless).await.0, 400);
     let members: serde_json::Map<_, _> = (0..1001).map(|n| (format!("user:u-{n}"), "reader".into())).collect();
     let request = cluster.http.put(format!("{}/v1/spaces/crowd", cluster.coordinators[0].url));
     let answer = cluster.send(&request.json(&serde_json::json!({ "members": members }))).await;
