@@ -4,9 +4,13 @@ use crate::{ByteStream, ClientError, Cluster, calls::with_range, transport::Call
 use microtome_proto::{
     MaterialId, NodeId, RunId,
     internal::{
-        Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Reader, Register, Registered, ReplicaReport,
-        RunReport, Settled,
+        ASKED_BY, Counting, Heartbeat, HeartbeatAnswer, Inventory, Located, Reader, Register, Registered,
+        ReplicaReport, RunReport, Settled,
     },
+};
+use reqwest::{
+    Method,
+    header::{HeaderName, HeaderValue},
 };
 use std::ops::Range;
 
@@ -79,6 +83,20 @@ impl Cluster {
     /// `forbidden`, `token_revoked` and `not_found` among the problems.
     pub async fn may_read(&self, material: &MaterialId, reader: &Reader) -> Result<(), ClientError> {
         self.send(&Call::post(format!("/internal/v1/materials/{material}/reader"), reader)?).await.map(|_| ())
+    }
+
+    /// As [`Cluster::delete_material`], for somebody who has asked a server for it: the trail of who did what has their name.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_material_for(&self, material: &MaterialId, name: &str) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, format!("/v1/materials/{material}"));
+        // A name that no header can have stays untold.
+        let call = match HeaderValue::try_from(name) {
+            Ok(name) => call.header(HeaderName::from_static(ASKED_BY), name),
+            Err(_) => call,
+        };
+        self.remove(&call).await
     }
 
     /// The leaves of a material's hash tree, from the node with the base URL `node`.

@@ -143,6 +143,21 @@ async fn a_team_shares_its_cases_until_somebody_is_taken_out() {
     cluster.wait_until_gone(&id).await;
 }
 
+/// What a node does for somebody the trail tells of them, not of the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_an_upload_at_its_node_stands_in_the_trail() {
+    let cluster = guarded(1, 1).await;
+    let ada = joined(&cluster, "ada").await;
+    let material = ask(&cluster, &ada, "POST /v1/materials", json!({ "name": "half.bin", "size": 1000 })).await;
+    let end = cluster.http.delete(material["upload_url"].as_str().unwrap()).bearer_auth(&ada);
+    assert_eq!(end.header("Tus-Resumable", "1.0.0").send().await.unwrap().status(), 204);
+    let me = ask(&cluster, &ada, "GET /v1/me", Value::Null).await;
+    let trail = ask(&cluster, &token(SECRET), "GET /v1/audit", Value::Null).await;
+    let deed = &trail["items"][0];
+    assert_eq!((&deed["act"], &deed["object"]), (&json!("delete_material"), &material["id"]));
+    assert_eq!(deed["by"], me["user"]["id"]);
+}
+
 /// A token that got into the wrong hands: refused at once where it was taken back, and at the nodes with their next heartbeat.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_taken_back_counts_no_more_at_coordinators_and_nodes() {

@@ -16,11 +16,16 @@ use crate::{
 use axum::{
     RequestPartsExt as _,
     extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
-    http::{Method, StatusCode, request::Parts},
+    http::{HeaderValue, Method, StatusCode, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use microtome_proto::{Code, MaterialId, Problem, Timestamp, internal::Reader, material::Owner, token::Role};
+use microtome_proto::{
+    Code, MaterialId, Problem, Timestamp,
+    internal::{ASKED_BY, Reader},
+    material::Owner,
+    token::Role,
+};
 use microtome_server::auth::Asker;
 use std::sync::Arc;
 
@@ -205,10 +210,15 @@ pub(super) struct By(pub(super) Option<Actor>);
 impl By {
     pub(super) async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
         let asker = Asker::of(&parts.extensions)?;
-        if asker.bearer().is_some_and(|bearer| bearer.role == Role::Server) {
-            return Ok(Self(None));
-        }
-        Ok(Self(Some(Actor { name: asker.name().to_owned(), address: leader::address(app, parts).await })))
+        let name = match asker.bearer().map(|bearer| bearer.role) {
+            // For somebody else, or for the cluster.
+            Some(Role::Server) => match parts.headers.get(ASKED_BY).map(HeaderValue::to_str) {
+                Some(Ok(name)) => name,
+                _ => return Ok(Self(None)),
+            },
+            _ => asker.name(),
+        };
+        Ok(Self(Some(Actor { name: name.to_owned(), address: leader::address(app, parts).await })))
     }
 }
 

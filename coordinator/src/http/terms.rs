@@ -8,7 +8,7 @@ use super::{
 };
 use crate::core::{
     access::{self, Principal},
-    tables::{Materials, Runs},
+    tables::{Keys, Materials, Runs},
     view::Typed as _,
 };
 use axum::http::HeaderMap;
@@ -66,17 +66,21 @@ impl App {
         })
     }
 
-    /// Whose an output of a run is, and its terms: those of what it was made of, but for the key.
+    /// Whose an output of a run is, and its terms: those of what it was made of, but for the key, and for the end of what was
+    /// overwritten meanwhile, which is that version's alone.
     pub(super) fn terms_of_output(&self, origin: &Origin) -> Result<(Option<Owner>, Terms), Problem> {
-        let input = self.books(|view| {
+        self.books(|view| {
             let run = view.get_record::<Runs>(&origin.run)?;
-            match run.and_then(|run| run.inputs.into_iter().next()) {
-                Some(input) => view.get_record::<Materials>(&input),
-                None => Ok(None),
+            let Some(id) = run.and_then(|run| run.inputs.into_iter().next()) else { return Ok(Default::default()) };
+            let Some(input) = view.get_record::<Materials>(&id)? else { return Ok(Default::default()) };
+            let mut terms = Terms { condition: None, ..input.terms };
+            if let (Some(space), Some(key)) = (terms.space.clone(), terms.key.take())
+                && view.get_record::<Keys>(&(space.clone(), key))?.as_ref() != Some(&id)
+            {
+                terms.expires_at = access::space(view, &space)?.expires_in_s.map(ends_at);
             }
-        })?;
-        Ok(input
-            .map_or_else(Default::default, |input| (input.owner, Terms { key: None, condition: None, ..input.terms })))
+            Ok((input.owner, terms))
+        })
     }
 
     fn must_be_of_case(&self, principal: &Principal, wanted: &CreateMaterial) -> Result<Lives, Problem> {

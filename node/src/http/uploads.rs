@@ -72,8 +72,8 @@ async fn answer_as(node: &Arc<Node>, id: &MaterialId, method: &Method, request: 
         }
         Method::PATCH => patch(node, id, request).await,
         Method::DELETE => {
-            let is_owner = Asker::of(request.extensions())?.owner().is_some();
-            delete(node, id, request.uri(), is_owner).await
+            let asker = Asker::of(request.extensions())?;
+            delete(node, id, asker, request.uri()).await
         }
         _ => Err(Problem::new(Code::MethodNotAllowed, format!("{method} is not served for an upload"))),
     }
@@ -296,14 +296,14 @@ pub(super) fn expires(response: &mut Response, at: Option<Timestamp>) {
 
 /// Ends the upload and deletes its material: the coordinators first, since the bytes follow from that in any case. What is
 /// here goes at once: whoever was told so asks in vain.
-async fn delete(node: &Arc<Node>, id: &MaterialId, uri: &Uri, is_owner: bool) -> Result<Response, Problem> {
+async fn delete(node: &Arc<Node>, id: &MaterialId, asker: &Asker, uri: &Uri) -> Result<Response, Problem> {
     let is_here = node.uploads.get(id).is_some() || node.blobs.get(id).is_some();
     // What has nowhere anything yet is put together here, or waits for a place: it can be ended all the same, but by nobody
     // of whom only the books could say that it is his.
-    if !is_here && (is_owner || !is_joining_nowhere(node, id).await) {
+    if !is_here && (asker.owner().is_some() || !is_joining_nowhere(node, id).await) {
         return Ok(upload_elsewhere(node, id, uri).await);
     }
-    match node.cluster.delete_material(id).await {
+    match node.cluster.delete_material_for(id, asker.name()).await {
         Err(error) if !matches!(error.code(), Some(Code::NotFound | Code::Gone)) => return Err(error.into()),
         _ => {}
     }
