@@ -9,13 +9,14 @@ use crate::{
         tables::{Hidden, SessionRecord, Sessions, UserRecord, Users, UsersByName},
         view::Typed as _,
     },
-    login::{ACCESS_S, REFRESH_S, RefreshToken, proof},
+    login::{REFRESH_S, RefreshToken, proof},
 };
 use axum::{extract::State, http::request::Parts};
 use microtome_proto::{
     Code, Problem, SessionId, Timestamp, UserId,
     account::{Confidential, LoggedIn, Login, Refresh},
     limits::PASSWORD_LEN_MAX,
+    token::ACCESS_TOKEN_S,
 };
 use microtome_server::extract::Json;
 
@@ -123,12 +124,12 @@ impl App {
     }
 
     fn logged_in(&self, user: &UserId, refresh: RefreshToken) -> Result<LoggedIn, Problem> {
-        let access_token = self.auth.user_token(user, &refresh.session, ACCESS_S)?;
+        let access_token = self.auth.user_token(user, &refresh.session, ACCESS_TOKEN_S)?;
         let user = self.glance(|scene| scene.user(user))?.ok_or_else(wrong_login)?;
         Ok(LoggedIn {
             access_token: Confidential(access_token),
             token_type: "Bearer".to_owned(),
-            expires_in_s: ACCESS_S,
+            expires_in_s: ACCESS_TOKEN_S,
             refresh_token: refresh.into_text(),
             refresh_expires_in_s: REFRESH_S,
             user,

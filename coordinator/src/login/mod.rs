@@ -9,7 +9,5 @@ pub(crate) use attempts::Attempts;
 pub(crate) use passwords::{Passwords, proof};
 pub(crate) use refresh::RefreshToken;
 
-/// How long an access token lives, in seconds: whoever is shut out at a node has its uploads no longer than that.
-pub(crate) const ACCESS_S: u64 = 900;
 /// How long a refresh token lives, in seconds: thirty days from the last refresh.
 pub(crate) const REFRESH_S: u64 = 30 * 86_400;

@@ -122,6 +122,6 @@ pub struct HeartbeatAnswer {
 pub struct RevokedTokens {
     /// Their version.
     pub version: u64,
-    /// BLAKE3 of each, in hexadecimal; at most [`crate::limits::REVOKED_MAX`].
+    /// BLAKE3 of each, in hexadecimal, or the id of the session that it was made for; at most [`crate::limits::REVOKED_MAX`].
     pub tokens: Vec<String>,
 }

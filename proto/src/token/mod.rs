@@ -38,6 +38,8 @@ pub const SECRET_LEN_MIN: usize = 16;
 pub const TOKEN_LEN_MAX: usize = 8 << 10;
 /// Seconds by which clocks may differ.
 pub const LEEWAY_S: u64 = 30;
+/// How long a user's access token lives, in seconds.
+pub const ACCESS_TOKEN_S: u64 = 900;
 /// How long a token for one material lives unless its asker says so, in seconds.
 pub const MATERIAL_TOKEN_S: u64 = 300;
 /// How long it may live at most, in seconds: whoever is shut out has it no longer than that.

@@ -152,6 +152,9 @@ impl Keys {
         if self.revoked.has(token) {
             return Err(Refused::Revoked);
         }
+        if self.revoked.has_sessions() && self.revoked.has_session_of(&checker.ring().check(token, now_s)?) {
+            return Err(Refused::Revoked);
+        }
         checker.check(token, now_s)
     }
 

@@ -1,6 +1,7 @@
 //! Tokens that were taken back. They are looked at where a token is proven anew: with each change all that was proven before
 //! is forgotten, and what is remembered after it was not taken back.
 
+use microtome_proto::{SessionId, token::Bearer};
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
@@ -20,6 +21,7 @@ pub(super) struct Revoked(RwLock<Arc<Known>>);
 struct Known {
     version: u64,
     tokens: HashSet<String>,
+    has_sessions: bool,
 }
 
 impl Revoked {
@@ -33,13 +35,23 @@ impl Revoked {
         if version <= known.version {
             return false;
         }
-        *known = Arc::new(Known { version, tokens: tokens.into_iter().collect() });
+        let has_sessions = tokens.iter().any(|token| token.parse::<SessionId>().is_ok());
+        *known = Arc::new(Known { version, tokens: tokens.into_iter().collect(), has_sessions });
         true
     }
 
     pub(super) fn has(&self, token: &str) -> bool {
         let known = self.known();
         !known.tokens.is_empty() && known.tokens.contains(&token_hash(token))
+    }
+
+    /// Whether any is taken back by its session.
+    pub(super) fn has_sessions(&self) -> bool {
+        self.known().has_sessions
+    }
+
+    pub(super) fn has_session_of(&self, bearer: &Bearer) -> bool {
+        bearer.session.as_ref().is_some_and(|session| self.known().tokens.contains(session.as_str()))
     }
 
     fn known(&self) -> Arc<Known> {

@@ -192,7 +192,8 @@ table!(
     }
 );
 table!(
-    /// Tokens that were taken back, by the BLAKE3 hash of their text, each until it ends by itself.
+    /// Tokens that were taken back, by the BLAKE3 hash of what they sign, or by the id of the session that they were made
+    /// for, each until it ends by itself.
     Revoked, b'R', String => Timestamp,
     |hash| hash.as_bytes().to_vec(), |bytes| String::from_utf8(bytes.to_vec()).ok()
 );

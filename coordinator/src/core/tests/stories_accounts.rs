@@ -349,6 +349,11 @@ fn sessions_end_with_passwords_with_who_is_shut_out_and_by_themselves() {
     world.accept(change(&ada, None, Some(true)));
     assert_eq!(world.view.scan_keys::<Sessions>(&[], None).count(), 0);
     assert_eq!(world.refused(login(&ada, "new", 4, far())), Code::Conflict);
+    // Nodes look at no session: they are told, of what may still be carried about. What ended before is the user's own.
+    let told = world.view.scan_records::<Revoked>(&[], None).map(Result::unwrap);
+    let told: Vec<_> = told.map(|(id, until)| (id, until.millis_since(world.at()))).collect();
+    let id = |nth| SessionId::from_random(nth).to_string();
+    assert_eq!(told, [(id(1), 930_000), (id(3), 930_000)]);
     world.accept(change(&ada, None, Some(false)));
     // The oldest goes where there are too many, and what has ended is forgotten.
     for nth in 0..SESSIONS_MAX as u128 + 1 {

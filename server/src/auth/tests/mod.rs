@@ -138,12 +138,22 @@ async fn a_token_that_was_taken_back_counts_no_more_also_where_it_was_proven_bef
         assert_eq!(check(&taken_back).await, (Err(Code::TokenRevoked), false));
         assert_eq!(check(&other).await, (Ok(()), true));
     }
+    // What was made for a session goes with it.
+    let mut claims = Claims::new("u-7", Role::User, now_s(), 60);
+    claims.session = Some("s-1".parse().unwrap());
+    let user = signer.sign(&claims).unwrap();
+    assert_eq!(check(&user).await.0, Ok(()));
+    auth.revoke(2, vec![token_hash(&taken_back), "s-1".to_owned()]);
+    for _ in 0..2 {
+        assert_eq!(check(&user).await, (Err(Code::TokenRevoked), false));
+        assert_eq!(check(&other).await, (Ok(()), true));
+    }
     // The same claims under another signature are the same token.
     let (signed, _) = taken_back.rsplit_once('.').unwrap();
     assert_eq!(check(&format!("{signed}.AAAA")).await.0, Err(Code::TokenRevoked));
     // What an older leader says comes too late.
     auth.revoke(0, Vec::new());
     assert_eq!(check(&taken_back).await.0, Err(Code::TokenRevoked));
-    auth.revoke(2, Vec::new());
+    auth.revoke(3, Vec::new());
     assert_eq!(check(&taken_back).await, (Ok(()), true));
 }

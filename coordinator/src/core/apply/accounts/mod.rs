@@ -37,12 +37,12 @@ pub(super) fn dispatch(draft: &mut Draft<'_>, at: Timestamp, command: &AccountCo
                 administrator: *administrator,
                 disabled: *disabled,
             };
-            users::update(draft, user, &changes)
+            users::update(draft, at, user, &changes)
         }
         AccountCommand::ChangePassword { user, proven, password, keep } => {
             users::change_password(draft, user, proven, password, keep.as_ref())
         }
-        AccountCommand::DeleteUser { user } => users::delete(draft, user),
+        AccountCommand::DeleteUser { user } => users::delete(draft, at, user),
         AccountCommand::StartSession { session, user, proven, refresh, ends_at, rehashed } => {
             let login = sessions::Login { proven, refresh, rehashed: rehashed.as_ref() };
             sessions::start(draft, at, session, user, *ends_at, &login)
@@ -53,7 +53,7 @@ pub(super) fn dispatch(draft: &mut Draft<'_>, at: Timestamp, command: &AccountCo
         AccountCommand::RefreshSession { session, old, new, ends_at } => {
             sessions::refresh(draft, at, session, old, new, *ends_at)
         }
-        AccountCommand::EndSession { user, session } => sessions::end(draft, user, session),
+        AccountCommand::EndSession { user, session } => sessions::end(draft, at, user, session),
         AccountCommand::RevokeToken { token, until, .. } => tokens::revoke(draft, at, token, *until),
         AccountCommand::Note { .. } => Ok(Outcome::Done),
         AccountCommand::Tidy => {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Applied, Stop, refuse},
-    check_text, users,
+    check_text, tokens, users,
 };
 use crate::core::{
     command::Outcome,
@@ -11,7 +11,11 @@ use crate::core::{
     tables::{Hidden, SessionRecord, Sessions, SessionsByEnd, SessionsOfUser, UserRecord, Users},
     view::{Typed as _, ViewError},
 };
-use microtome_proto::{Code, SessionId, Timestamp, UserId, limits::SESSIONS_MAX};
+use microtome_proto::{
+    Code, SessionId, Timestamp, UserId,
+    limits::SESSIONS_MAX,
+    token::{ACCESS_TOKEN_S, LEEWAY_S},
+};
 
 /// A refresh token is taken once more for so long: whoever never got the answer to the first time has another try.
 const ONCE_MORE_WITHIN_MS: i64 = 30_000;
@@ -106,11 +110,13 @@ pub(super) fn refresh(
     } else if before.overtaken.as_deref() == Some(old) {
         // Two have brought the one before it, and both got an answer: one of them has a copy.
         store(draft, session, Some(&before), None)?;
+        take_back(draft, at, session, &before)?;
         return Ok(Outcome::Stolen { user: before.user });
     } else if before.refreshed.as_deref() == Some(old) {
         let since_ms = before.refreshed_at.map(|since| at.as_millis() - since.as_millis());
         if since_ms.is_none_or(|since_ms| since_ms > ONCE_MORE_WITHIN_MS) {
             store(draft, session, Some(&before), None)?;
+            take_back(draft, at, session, &before)?;
             return Ok(Outcome::Stolen { user: before.user });
         }
         after.refreshed_at = None;
@@ -122,18 +128,40 @@ pub(super) fn refresh(
     Ok(Outcome::Session { session: session.clone(), user: after.user })
 }
 
-pub(super) fn end(draft: &mut Draft<'_>, user: &UserId, session: &SessionId) -> Applied {
+pub(super) fn end(draft: &mut Draft<'_>, at: Timestamp, user: &UserId, session: &SessionId) -> Applied {
     match draft.get_record::<Sessions>(session)?.filter(|record| record.user == *user) {
         Some(record) => {
             store(draft, session, Some(&record), None)?;
+            // A login's ends within minutes; its own user has ended it.
+            if record.label.is_some() {
+                take_back(draft, at, session, &record)?;
+            }
             Ok(Outcome::Done)
         }
         None => refuse(Code::NotFound, format!("{user} has no session {session}")),
     }
 }
 
+/// Ends all sessions of a user at once, also at nodes, which look at no session.
+pub(super) fn shut_out(draft: &mut Draft<'_>, at: Timestamp, user: &UserId) -> Result<(), Stop> {
+    for (session, record) in of_user(draft, user)? {
+        store(draft, &session, Some(&record), None)?;
+        take_back(draft, at, &session, &record)?;
+    }
+    Ok(())
+}
+
+/// Has nodes refuse what was made for a session, for as long as it may last.
+fn take_back(draft: &mut Draft<'_>, at: Timestamp, id: &SessionId, record: &SessionRecord) -> Result<(), Stop> {
+    let until = match record.label {
+        Some(_) => record.ends_at,
+        None => record.ends_at.min(at.plus_millis((ACCESS_TOKEN_S + LEEWAY_S) * 1000)),
+    };
+    tokens::take_back_session(draft, at, id, until)
+}
+
 /// Ends all sessions of a user, but one.
-pub(super) fn end_all(draft: &mut Draft<'_>, user: &UserId, keep: Option<&SessionId>) -> Result<(), Stop> {
+pub(super) fn end_others(draft: &mut Draft<'_>, user: &UserId, keep: Option<&SessionId>) -> Result<(), Stop> {
     for (session, record) in of_user(draft, user)? {
         if Some(&session) != keep {
             store(draft, &session, Some(&record), None)?;

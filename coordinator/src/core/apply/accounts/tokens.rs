@@ -10,7 +10,7 @@ use crate::core::{
     tables::{Meta, Revoked},
     view::{Typed as _, ViewError},
 };
-use microtome_proto::{Code, Timestamp, limits::REVOKED_MAX};
+use microtome_proto::{Code, SessionId, Timestamp, limits::REVOKED_MAX};
 
 pub(super) fn revoke(draft: &mut Draft<'_>, at: Timestamp, token: &str, until: Timestamp) -> Applied {
     let token = token.to_owned();
@@ -30,6 +30,20 @@ pub(super) fn revoke(draft: &mut Draft<'_>, at: Timestamp, token: &str, until: T
     draft.put::<Revoked>(&token, &until)?;
     changed(draft)?;
     Ok(Outcome::Done)
+}
+
+/// The same of all that was made for a session, by its id. Where there is no room nodes take them until they end.
+pub(super) fn take_back_session(
+    draft: &mut Draft<'_>,
+    at: Timestamp,
+    session: &SessionId,
+    until: Timestamp,
+) -> Result<(), Stop> {
+    if until > at && !is_full(draft) {
+        draft.put::<Revoked>(&session.to_string(), &until)?;
+        changed(draft)?;
+    }
+    Ok(())
 }
 
 fn is_full(draft: &Draft<'_>) -> bool {

@@ -67,7 +67,7 @@ pub(super) fn create(draft: &mut Draft<'_>, at: Timestamp, wanted: &Wanted<'_>) 
     Ok(Outcome::User { user })
 }
 
-pub(super) fn update(draft: &mut Draft<'_>, user: &UserId, changes: &Changes<'_>) -> Applied {
+pub(super) fn update(draft: &mut Draft<'_>, at: Timestamp, user: &UserId, changes: &Changes<'_>) -> Applied {
     let before = known(draft, user)?;
     let mut after = before.clone();
     if let Some(name) = changes.name
@@ -91,7 +91,7 @@ pub(super) fn update(draft: &mut Draft<'_>, user: &UserId, changes: &Changes<'_>
     }
     draft.put::<Users>(user, &after)?;
     if after.password != before.password || (after.disabled && !before.disabled) {
-        sessions::end_all(draft, user, None)?;
+        sessions::shut_out(draft, at, user)?;
     }
     Ok(Outcome::User { user: user.clone() })
 }
@@ -106,17 +106,17 @@ pub(super) fn change_password(
     let before = enabled(draft, user)?;
     must_be_proven(&before, proven)?;
     draft.put::<Users>(user, &UserRecord { password: Some(password.clone()), ..before })?;
-    sessions::end_all(draft, user, keep)?;
+    sessions::end_others(draft, user, keep)?;
     Ok(Outcome::User { user: user.clone() })
 }
 
-pub(super) fn delete(draft: &mut Draft<'_>, user: &UserId) -> Applied {
+pub(super) fn delete(draft: &mut Draft<'_>, at: Timestamp, user: &UserId) -> Applied {
     let record = known(draft, user)?;
     if heads(&record) {
         another_heads(draft, user)?;
     }
     teams::leave_all(draft, user)?;
-    sessions::end_all(draft, user, None)?;
+    sessions::shut_out(draft, at, user)?;
     draft.remove::<UsersByName>(&record.name.to_lowercase());
     if let Some(request) = &record.request {
         draft.remove::<Requests>(request);
