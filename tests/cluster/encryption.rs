@@ -12,7 +12,7 @@ use microtome_proto::{
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, header, redirect::Policy};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     net::{IpAddr, UdpSocket},
@@ -137,11 +137,30 @@ async fn whoever_comes_encrypted_is_led_on_encrypted_and_others_are_not() {
             assert!(back.headers()[header::LOCATION].to_str().unwrap().starts_with(scheme));
             let iiif: Value = of(format!("{node}/iiif/3/{id}/info.json")).await.json().await.unwrap();
             assert_eq!(iiif["id"], format!("{node}/iiif/3/{id}"));
-            for path in ["cluster", "nodes", "materials"] {
-                let all = of(format!("{base}/v1/{path}")).await.text().await.unwrap();
+            let leads_on = |all: &str| {
                 let other = if scheme == "http:" { "\"https://" } else { "\"http://" };
                 assert!(!all.contains(other) && all.contains(&format!("\"{scheme}//")), "{all}");
+            };
+            for path in ["cluster", "nodes", "materials"] {
+                leads_on(&of(format!("{base}/v1/{path}")).await.text().await.unwrap());
             }
+            let post = async |path: &str, body: Value| {
+                let request = client.post(format!("{base}{path}")).bearer_auth(&token).json(&body);
+                let answer = cluster.send(&request).await;
+                assert!(answer.status().is_success(), "{path}: {}", answer.status());
+                answer.text().await.unwrap()
+            };
+            let id_of = |made: &str| serde_json::from_str::<Value>(made).unwrap()["id"].as_str().unwrap().to_owned();
+            // A file that is there already, and what lies in a case.
+            let whole: Value = of(format!("{base}/v1/materials/{id}")).await.json().await.unwrap();
+            let same = json!({ "name": "again", "size": slide.len(), "blake3": whole["blake3"], "population": 1 });
+            leads_on(&post("/v1/materials", same).await);
+            let name = format!("{scheme}{}", coordinator.name);
+            let user = id_of(&post("/v1/users", json!({ "name": name, "password": "correct horse" })).await);
+            let team = id_of(&post("/v1/teams", json!({ "name": name, "administrator": user })).await);
+            let case = id_of(&post("/v1/cases", json!({ "name": name, "team": team })).await);
+            post("/v1/materials", json!({ "name": "half", "size": 1000, "case": case })).await;
+            leads_on(&of(format!("{base}/v1/cases/{case}/materials")).await.text().await.unwrap());
         }
     }
 }

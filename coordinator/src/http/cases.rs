@@ -4,6 +4,7 @@
 use super::{
     App, Shared,
     access::{By, forbidden},
+    addresses::shown,
     check,
     users::unexpected,
 };
@@ -24,6 +25,7 @@ use microtome_proto::{
     page::{Page, PageQuery},
 };
 use microtome_server::{
+    Scheme,
     auth::Asker,
     extract::{Json, Path, Query},
 };
@@ -98,11 +100,12 @@ pub(super) async fn show(
 pub(super) async fn materials(
     State(app): Shared,
     Extension(asker): Extension<Asker>,
+    scheme: Scheme,
     Path(id): Path<CaseId>,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<Page<Material>>, Problem> {
     app.role_in_case(&asker, &id).await?;
-    app.glance(|scene| scene.materials_of_case(&id, &query)).map(axum::Json)
+    app.glance(|scene| scene.materials_of_case(&id, &query)).map(|page| shown(scheme, page))
 }
 
 /// `PATCH /v1/cases/{id}`.

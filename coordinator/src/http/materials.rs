@@ -110,7 +110,7 @@ pub(super) async fn create(
     };
     if let Some(id) = app.same_file(&asker, &wanted, &terms).await? {
         let location = [(header::LOCATION, format!("/v1/materials/{id}"))];
-        return Ok((StatusCode::OK, location, axum::Json(app.material_as_written(&id)?)).into_response());
+        return Ok((StatusCode::OK, location, shown(scheme, app.material_as_written(&id)?)).into_response());
     }
     // What nodes make the cluster makes by itself.
     let by = by.filter(|_| wanted.origin.is_none());
